@@ -1,0 +1,77 @@
+"""Batches of tensors that already live on the device: no worker processes, no per-sample collate.
+
+Lightning's own distributed sampler shuffles where it should not and pads the validation set with
+repeats; this one does neither, so one process and many see the same batches.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from pipeline.errors import InputError
+
+
+class EpochSampler:
+    """Index batches of one rank: each *global* batch is cut into ``world_size`` equal parts.
+
+    With ``shuffle`` the order is a function of ``(seed, epoch)`` alone and the incomplete last
+    batch is left out, so that every rank takes the same number of equal steps. Without it the
+    rows are dealt out once, unpadded.
+
+    Args:
+        n: rows of the data set.
+        batch_size: rows of a global batch, over all ranks together.
+        shuffle: True for training.
+        seed: of the order.
+
+    Raises:
+        InputError: the batch cannot be divided among the ranks, or there is less than a row a rank.
+    """
+
+    def __init__(self, n: int, batch_size: int, *, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        if n < world_size:
+            raise InputError(f"{n} samples cannot feed {world_size} processes; lower runtime.devices or make more data")
+        batch_size = min(batch_size, n - n % world_size)
+        if batch_size % world_size:
+            raise InputError(f"batch_size {batch_size} is not divisible by {world_size} processes; change it or runtime.devices")
+        self.n, self.batch_size, self.shuffle, self.seed = n, batch_size, shuffle, seed
+        self.rank, self.world_size, self.epoch = rank, world_size, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        if self.shuffle:
+            return self.n // self.batch_size
+        rows = len(range(self.rank, self.n, self.world_size))
+        return -(-rows // (self.batch_size // self.world_size))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        local = self.batch_size // self.world_size
+        if not self.shuffle:
+            yield from torch.arange(self.rank, self.n, self.world_size).split(local)
+            return
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.n, generator=generator)
+        for batch in order[: len(self) * self.batch_size].split(self.batch_size):
+            yield batch[self.rank * local : (self.rank + 1) * local]
+
+
+class TensorLoader:
+    """Yields ``{name: tensor[rows]}`` for each index batch of its sampler.
+
+    Args:
+        tensors: name to tensor, all of the same first dimension, on any device.
+        sampler: gives the rows; Lightning calls its ``set_epoch``.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], sampler: EpochSampler) -> None:
+        self.tensors, self.sampler = tensors, sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for rows in self.sampler:
+            yield {name: tensor[rows.to(tensor.device)] for name, tensor in self.tensors.items()}

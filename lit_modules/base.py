@@ -1,0 +1,59 @@
+"""What every LightningModule here shares: one step for three splits, one naming, one optimiser."""
+
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+Batch = dict[str, Tensor]
+
+
+class LitBase(pl.LightningModule):
+    """A network with named losses; ``"loss"`` is the one minimised.
+
+    ``monitor`` names the metric whose lowest value picks the weights that are kept; None keeps
+    the last ones. ``example_images`` may return named image grids, (3 or 1, height, width) in
+    [0, 1], which go to the tracker at the end of the training.
+    """
+
+    monitor: ClassVar[str | None] = "val/loss"
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms of a batch of tensors, all of the same first dimension."""
+        raise NotImplementedError
+
+    def example_images(self, batch: Batch) -> dict[str, Tensor]:
+        """Named image grids for the tracker, made from one validation batch."""
+        return {}
+
+    def fit_statistics(self, tensors: Batch) -> None:
+        """Take normalisation constants from the training split; they are buffers of the network."""
+
+    def _step(self, batch: Batch, split: str) -> Tensor:
+        losses = self.losses(batch)
+        self.log_dict(
+            {f"{split}/{name}": value.detach() for name, value in losses.items()},
+            batch_size=len(next(iter(batch.values()))),
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+        )
+        return losses["loss"]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, "test")
+
+    def configure_optimizers(self) -> Any:
+        """AdamW under a one-cycle learning rate with its peak at ``hparams.lr``."""
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"])
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=self.hparams["lr"], total_steps=int(self.trainer.estimated_stepping_batches)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

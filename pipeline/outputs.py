@@ -1,0 +1,51 @@
+"""Outputs that appear whole or not at all: written beside their place, then renamed."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import InputError
+
+
+def _parent(path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot make this folder ({error.strerror}); choose a place you may write to") from error
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path.parent}: this folder is not writable; change its permissions or choose another")
+    return path.parent
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path (same suffix) that becomes ``path`` when the block ends well.
+
+    Raises:
+        InputError: the folder of ``path`` cannot be made or written to.
+    """
+    temporary = _parent(path) / f".{path.stem}.{os.getpid()}{path.suffix}"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder that replaces ``path`` when the block ends well.
+
+    Raises:
+        InputError: the parent of ``path`` cannot be made or written to.
+    """
+    temporary = _parent(path) / f".{path.name}.{os.getpid()}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
