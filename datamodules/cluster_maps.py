@@ -1,0 +1,107 @@
+"""Flux and mass maps of globular clusters with their ages and distances, half precision on disk."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.base import TensorDataModule
+from datamodules.loader import TensorLoader
+from pipeline.errors import InputError
+
+SPLITS = ("train", "val", "test")
+COLUMNS = ("map", "split", "age_gyr", "distance_kpc")
+
+
+class MapLoader(TensorLoader):
+    """Widens a batch to float32 as it is drawn; the whole set stays in half precision."""
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for batch in super().__iter__():
+            yield {name: tensor.float() for name, tensor in batch.items()}
+
+
+class ClusterMapsDataModule(TensorDataModule):
+    """Batches ``{"flux", "mass": (B, 1, H, W), "age", "distance": (B,)}``, all float32.
+
+    Flux is log10 F/(Lsun kpc⁻²) and mass log10 M/Msun per pixel, age is in Gyr and distance in
+    kpc. The maps are memory-mapped and never loaded as a whole where the maps of a split follow
+    one another in the file; a split whose maps are scattered is copied, in half precision.
+
+    Args:
+        path: folder with ``flux.npy``, ``mass.npy`` (maps, H, W) and ``catalogue.csv``, whose
+            columns ``map`` (row of the arrays), ``split``, ``age_gyr``, ``distance_kpc`` are read.
+            All maps of a cluster are in the same split.
+        batch_size: maps in a global batch.
+        seed: of the order of the training batches.
+    """
+
+    on_device = False
+
+    def __init__(self, path: str | Path, batch_size: int, seed: int) -> None:
+        super().__init__(batch_size, seed)
+        self.path = Path(path)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Map the files into memory and deal the maps to their splits.
+
+        Raises:
+            InputError: a file or column is missing, the files disagree, or a split is empty.
+        """
+        flux, mass = self._maps("flux.npy"), self._maps("mass.npy")
+        catalogue = self._catalogue()
+        if not len(flux) == len(mass) == len(catalogue):
+            raise InputError(
+                f"{self.path}: {len(flux)} flux maps, {len(mass)} mass maps and {len(catalogue)} rows of "
+                "catalogue.csv should be equal; run preprocess_maps again"
+            )
+        self.splits = {}
+        for split in SPLITS:
+            part = catalogue.filter(pl.col("split") == split).sort("map")
+            if part.is_empty():
+                raise InputError(f"{self.path / 'catalogue.csv'}: no map in split {split}; make more clusters")
+            rows = part["map"].to_numpy()
+            self.splits[split] = {
+                "flux": _rows(flux, rows)[:, None],
+                "mass": _rows(mass, rows)[:, None],
+                "age": torch.from_numpy(part["age_gyr"].to_numpy().astype(np.float32)),
+                "distance": torch.from_numpy(part["distance_kpc"].to_numpy().astype(np.float32)),
+            }
+
+    def _maps(self, name: str) -> Tensor:
+        try:
+            array = np.load(self.path / name, mmap_mode="c")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path / name}: cannot read the maps ({error}); run preprocess_maps") from error
+        if array.ndim != 3:
+            raise InputError(
+                f"{self.path / name}: shape {array.shape} is not (maps, height, width); run preprocess_maps"
+            )
+        return torch.from_numpy(array)
+
+    def _catalogue(self) -> pl.DataFrame:
+        file = self.path / "catalogue.csv"
+        try:
+            catalogue = pl.read_csv(file)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise InputError(f"{file}: cannot read it ({error}); run preprocess_maps") from error
+        missing = [column for column in COLUMNS if column not in catalogue.columns]
+        if missing:
+            raise InputError(f"{file}: column {missing[0]} is missing; run preprocess_maps")
+        if sorted(catalogue["map"]) != list(range(len(catalogue))):
+            raise InputError(f"{file}: column map does not number the maps 0, 1, 2, ...; run preprocess_maps")
+        return catalogue
+
+    def _loader(self, split: str, *, shuffle: bool = False) -> MapLoader:
+        loader = super()._loader(split, shuffle=shuffle)
+        return MapLoader(loader.tensors, loader.sampler)
+
+
+def _rows(maps: Tensor, rows: NDArray[np.int64]) -> Tensor:
+    if rows[-1] - rows[0] + 1 == len(rows):
+        return maps[rows[0] : rows[-1] + 1]
+    return maps[torch.tensor(rows)]
