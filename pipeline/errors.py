@@ -8,6 +8,11 @@ class InputError(ValueError):
     """A mistake in parameters or input; its text names the file or key and the remedy."""
 
 
+def warn(text: str) -> None:
+    """Tell of trouble that does not stop the work."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a stage's ``main``; turn user mistakes and unusable files into one line and status 2."""
     try:

@@ -1,0 +1,55 @@
+"""Evaluates one model on held-out data, on one device.
+
+Reads models/<model>.ckpt and its data; writes reports/evaluate/<model>.json and reports/figures/<model>/.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import run
+from pipeline.models import MODELS
+from pipeline.outputs import atomic_file, atomic_folder
+from pipeline.params import Params, load_params
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Evaluate the named model with the parameters of the file."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.evaluate", description=__doc__)
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("--params", default="params.yaml", help="parameter file (default: %(default)s)")
+    args = parser.parse_args(argv)
+    evaluate(args.model, load_params(args.params))
+
+
+def evaluate(name: str, params: Params) -> None:
+    """Test ``name`` with Lightning, then with its family's own metrics and figures; write and track both."""
+    import torch
+
+    from pipeline import tracking, trainer
+    from pipeline.evaluation.result import write_json, write_pictures
+
+    model, section = MODELS[name], params.model_section(name)
+    module = model.load(Path("models") / f"{name}.ckpt")
+    datamodule = model.make_datamodule(section)
+    tester = trainer.make_trainer(
+        section.trainer, params.runtime, logger=False, callbacks=[trainer.SeedEachBatch(section.seed)], single=True
+    )
+    tested = tester.test(module, datamodule=datamodule, verbose=False)[0]
+    torch.manual_seed(section.seed)
+    result = model.evaluation_module().evaluate(module.eval(), datamodule, section)
+    metrics = {**tested, **result.metrics}
+    with atomic_file(Path("reports/evaluate") / f"{name}.json") as temporary:
+        write_json(metrics, temporary)
+    folder = Path("reports/figures") / name
+    with atomic_folder(folder) as temporary:
+        write_pictures(result.pictures, temporary)
+    logger = tracking.make_logger(name, "evaluate", section.model_dump())
+    logger.log_metrics(tracking.flat(metrics))
+    for picture in result.pictures:
+        logger.log_image(f"figures/{picture.name}", [str(folder / f"{picture.name}.png")], caption=[picture.caption])
+    tracking.finish()
+
+
+if __name__ == "__main__":
+    run(main)
