@@ -112,6 +112,11 @@ class Gnn(Section):
     evaluate: Evaluate
 
 
+class Report(Section):
+    n_pictures: PositiveInt
+    seed: Seed
+
+
 # --- where it runs ------------------------------------------------------------------------------
 
 
@@ -130,6 +135,7 @@ class Params(Section):
 
     nbody: NBody
     gnn: Gnn
+    report: Report
     runtime: Runtime
 
     def model_section(self, name: str) -> Any:
