@@ -1,6 +1,9 @@
-"""Fixtures shared by all tests: no tracker, a clean folder, the place of real data."""
+"""Fixtures shared by all tests: no tracker, a tiny chain of data, the place of real data."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,19 @@ os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 ROOT = Path(__file__).parents[1]
+DATA_STAGES = [
+    ("generate_nbody",),
+    ("generate_clusters",),
+    ("preprocess_maps",),
+    ("draw_cluster_pictures",),
+    ("draw_radiographs",),
+    ("import_images", "lungs"),
+    ("import_images", "globular_clusters"),
+    ("preprocess_images", "lungs-50"),
+    ("preprocess_images", "globular_clusters-10"),
+    ("preprocess_images", "globular_clusters-50"),
+    ("preprocess_images", "globular_clusters-255"),
+]
 
 
 @pytest.fixture
@@ -18,3 +34,55 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("set STAR_CLUSTER_DATA to the folder of real data")
     return Path(folder)
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def run_stage(stage: str, *arguments: str) -> None:
+    import_module(f"pipeline.{stage}").main(list(arguments))
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every data stage ran at scale tiny, each by its own main."""
+    from pipeline.scale import write_scale
+
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    write_scale(ROOT / "scales/tiny.yaml", folder / "params.yaml")
+    with working_in(folder):
+        for stage in DATA_STAGES:
+            run_stage(*stage)
+    return folder
+
+
+@pytest.fixture
+def workspace(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder of a test: tiny parameters and data, nothing trained."""
+    (tmp_path / "params.yaml").write_text((tiny_data / "params.yaml").read_text())
+    (tmp_path / "data").symlink_to(tiny_data / "data")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def edit_params(folder: Path, **values: object) -> None:
+    """Set dotted keys of the folder's params.yaml, given as ``gnn__trainer__max_epochs=3``."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    for path, value in values.items():
+        *sections, key = path.split("__")
+        section = params
+        for name in sections:
+            section = section[name.replace("_AND_", "-")]
+        section[key] = value
+    yaml.dump(params, folder / "params.yaml")

@@ -1,0 +1,87 @@
+"""Every model through the same table: train, reload, validate, test, evaluate, resume, predict."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import edit_params, run_stage
+
+from pipeline import trainer
+from pipeline.models import MODELS
+from pipeline.params import load_params
+
+EPOCHS = 3
+
+
+def train(workspace: Path, name: str) -> bytes:
+    section = name.replace("-", "_AND_")
+    edit_params(workspace, **{f"{section}__trainer__max_epochs": EPOCHS})
+    run_stage("train", name)
+    return (workspace / "models" / f"{name}.ckpt").read_bytes()
+
+
+def curves(name: str) -> list[dict[str, str]]:
+    with Path(f"reports/train/{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_train_reload_evaluate(workspace: Path, name: str) -> None:
+    train(workspace, name)
+    rows = curves(name)
+    assert [int(row["epoch"]) for row in rows] == list(range(EPOCHS))
+    assert all(math.isfinite(float(value)) for row in rows for value in row.values())
+    assert not any(path.is_file() for path in Path("runs/train").rglob("*")), "a finished training leaves no scratch"
+
+    content = torch.load(f"models/{name}.ckpt", weights_only=True)
+    assert set(content) == {"state_dict", "hyper_parameters", "pytorch-lightning_version"}
+
+    # the reloaded model scores what the training said it scored
+    params, model = load_params("params.yaml"), MODELS[name]
+    section = params.model_section(name)
+    module = model.load(f"models/{name}.ckpt")
+    tester = trainer.make_trainer(
+        section.trainer, params.runtime, logger=False, callbacks=[trainer.SeedEachBatch(section.seed)], single=True
+    )
+    [validated] = tester.validate(module, datamodule=model.make_datamodule(section), verbose=False)
+    losses = [float(row["val/loss"]) for row in rows]
+    expected = min(losses) if module.monitor == "val/loss" else losses[-1]
+    assert validated["val/loss"] == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+    run_stage("evaluate", name)
+    metrics = json.loads(Path(f"reports/evaluate/{name}.json").read_text())
+    assert "test/loss" in metrics
+    captions = json.loads(Path(f"reports/figures/{name}/captions.json").read_text())
+    assert captions and all(Path(f"reports/figures/{name}/{picture}.png").stat().st_size > 1000 for picture in captions)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_interrupted_training_ends_with_the_same_bytes(
+    workspace: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = train(workspace, name)
+    undisturbed_curves = curves(name)
+    (workspace / "models" / f"{name}.ckpt").unlink()
+
+    class Crash(Exception):
+        pass
+
+    def crash_in_the_last_epoch(self: trainer.Curves, fit: object, module: object) -> None:
+        original(self, fit, module)
+        if len(self.rows) == EPOCHS:
+            raise Crash
+
+    original = trainer.Curves.on_train_epoch_end
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(trainer.Curves, "on_train_epoch_end", crash_in_the_last_epoch)
+    with pytest.raises(Crash):
+        run_stage("train", name)
+    assert not Path(f"models/{name}.ckpt").exists()
+    monkeypatch.setattr(trainer.Curves, "on_train_epoch_end", original)
+    seen = []
+    monkeypatch.setattr(trainer.Curves, "on_fit_start", lambda self, fit, module: seen.append(len(self.rows)))
+    assert train(workspace, name) == undisturbed
+    assert curves(name) == undisturbed_curves
