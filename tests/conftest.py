@@ -73,16 +73,16 @@ def workspace(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return tmp_path
 
 
-def edit_params(folder: Path, **values: object) -> None:
-    """Set dotted keys of the folder's params.yaml, given as ``gnn__trainer__max_epochs=3``."""
+def edit_params(folder: Path, values: dict[str, object]) -> None:
+    """Set dotted keys of the folder's params.yaml, such as ``gnn.trainer.max_epochs``."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
     for path, value in values.items():
-        *sections, key = path.split("__")
+        *sections, key = path.split(".")
         section = params
         for name in sections:
-            section = section[name.replace("_AND_", "-")]
+            section = section[name]
         section[key] = value
     yaml.dump(params, folder / "params.yaml")

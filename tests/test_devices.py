@@ -25,15 +25,9 @@ def losses(workspace: Path, name: str) -> list[float]:
 
 
 def prepare(workspace: Path, name: str, devices: int) -> None:
-    edit_params(
-        workspace,
-        **{
-            f"{name.replace('-', '_AND_')}__trainer__max_epochs": 2,
-            f"{name.replace('-', '_AND_')}__trainer__threads": 1,
-            "runtime__devices": devices,
-            "runtime__accelerator": "cpu",
-        },
-    )
+    trainer = f"{name}.trainer"
+    runtime = {"runtime.devices": devices, "runtime.accelerator": "cpu"}
+    edit_params(workspace, {f"{trainer}.max_epochs": 2, f"{trainer}.threads": 1, **runtime})
 
 
 @pytest.mark.slow

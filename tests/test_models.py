@@ -17,8 +17,7 @@ EPOCHS = 3
 
 
 def train(workspace: Path, name: str) -> bytes:
-    section = name.replace("-", "_AND_")
-    edit_params(workspace, **{f"{section}__trainer__max_epochs": EPOCHS})
+    edit_params(workspace, {f"{name}.trainer.max_epochs": EPOCHS})
     run_stage("train", name)
     return (workspace / "models" / f"{name}.ckpt").read_bytes()
 

@@ -1,0 +1,122 @@
+"""What Lightning costs: an epoch of each model under our Trainer against a plain PyTorch loop over the same batches.
+
+Run after `dvc repro` (it reads the data of the chain): python -m benchmarks.throughput
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from typing import Any
+
+from benchmarks.results import Row, write_results
+from pipeline.models import MODELS
+from pipeline.params import load_params
+
+LONG_STEP = 10e-3  # seconds: above it a share counts, below it milliseconds a step
+GOAL_RATIO, GOAL_EXTRA_MS = 1.15, 1.0
+
+
+def main() -> None:
+    """Time every model, both ways in turn, and write the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=4.0, help="least time of a measurement (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each kind (default: %(default)s)")
+    args = parser.parse_args()
+    rows: list[Row] = []
+    for name in MODELS:
+        rows += measure(name, args.seconds, args.rounds)
+    write_results("throughput", rows, f"python -m benchmarks.throughput {' '.join(sys.argv[1:])}".strip())
+
+
+def measure(name: str, seconds: float, rounds: int) -> list[Row]:
+    """Interleaved epochs of Lightning and of the plain loop, medians."""
+    plain_steps = run_plain(name, epochs=2)
+    epochs = max(2, round(seconds / (sum(plain_steps) / 2)))
+    lightning, plain = [], []
+    for _ in range(rounds):
+        plain.append(statistics.median(run_plain(name, epochs)))
+        lightning.append(statistics.median(run_lightning(name, epochs)))
+    steps = number_of_steps(name)
+    step = statistics.median(plain) / steps
+    ratio = statistics.median(a / b for a, b in zip(lightning, plain, strict=True))
+    extra = statistics.median(a - b for a, b in zip(lightning, plain, strict=True)) / steps
+    long = step >= LONG_STEP
+    note = f"plain step {step * 1e3:.2f} ms, {steps} steps an epoch"
+    if long:
+        return [Row(f"{name}: epoch / plain loop", ratio, "x", None, GOAL_RATIO, "lower", note)]
+    return [Row(f"{name}: extra per step", extra * 1e3, "ms", None, GOAL_EXTRA_MS, "lower", f"{note}, ratio {ratio:.2f}")]
+
+
+def build(name: str) -> tuple[Any, Any, Any]:
+    """Module, data module with statistics taken, and section."""
+    section, model = load_params("params.yaml").model_section(name), MODELS[name]
+    module, datamodule = model.make_module(section), model.make_datamodule(section)
+    datamodule.setup("fit")
+    module.fit_statistics(datamodule.splits["train"])
+    return module, datamodule, section
+
+
+def number_of_steps(name: str) -> int:
+    """Training steps of an epoch."""
+    return len(build(name)[1].train_dataloader())
+
+
+def run_lightning(name: str, epochs: int) -> list[float]:
+    """Seconds of each epoch, without validation, as pipeline.train runs it."""
+    from pytorch_lightning.callbacks import Callback
+
+    from pipeline.trainer import Curves, SeedEachBatch, make_trainer
+
+    class Clock(Callback):
+        times: list[float] = []  # noqa: RUF012
+
+        def on_train_epoch_start(self, *_: Any) -> None:
+            self.start = time.perf_counter()
+
+        def on_train_epoch_end(self, *_: Any) -> None:
+            self.times.append(time.perf_counter() - self.start)
+
+    module, datamodule, section = build(name)
+    clock = Clock()
+    clock.times = []
+    runtime = load_params("params.yaml").runtime
+    callbacks = [SeedEachBatch(section.seed), Curves(name), clock]
+    settings = section.trainer.model_copy(update={"max_epochs": epochs})
+    fit = make_trainer(settings, runtime, logger=False, callbacks=callbacks, single=True)
+    fit.fit(module, train_dataloaders=datamodule.train_dataloader())
+    return clock.times
+
+
+def run_plain(name: str, epochs: int) -> list[float]:
+    """Seconds of each epoch of the loop that one would write by hand."""
+    import torch
+
+    module, datamodule, section = build(name)
+    torch.set_num_threads(section.trainer.threads)
+    module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    module.trainer = None  # no Lightning behind it
+    loader = datamodule.train_dataloader()
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-4, total_steps=epochs * len(loader))
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=section.trainer.precision == "bf16-mixed")
+    module.train()
+    times = []
+    for epoch in range(epochs):
+        loader.sampler.set_epoch(epoch)
+        start = time.perf_counter()
+        for index, batch in enumerate(loader):
+            with autocast:
+                loss = module.training_step(batch, index)
+            optimizer.zero_grad()
+            loss.backward()
+            if section.trainer.gradient_clip_val:
+                torch.nn.utils.clip_grad_norm_(module.parameters(), section.trainer.gradient_clip_val)
+            optimizer.step()
+            schedule.step()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+if __name__ == "__main__":
+    main()
