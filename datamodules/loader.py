@@ -68,6 +68,7 @@ class TensorLoader:
 
     def __init__(self, tensors: dict[str, Tensor], sampler: EpochSampler) -> None:
         self.tensors, self.sampler = tensors, sampler
+        self.batch_sampler = None  # Lightning looks here first
 
     def __len__(self) -> int:
         return len(self.sampler)

@@ -49,6 +49,11 @@ class NBody(Section):
     substeps: PositiveInt
     seed: Seed
 
+    @property
+    def n_outputs(self) -> int:
+        """Output steps after the initial state."""
+        return round(self.t_end / self.dt)
+
 
 class Clusters(Section):
     n_clusters: PositiveInt

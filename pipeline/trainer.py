@@ -1,6 +1,7 @@
 """The one Trainer factory, and the callbacks that make a training exact, resumable and watchable."""
 
 import csv
+import logging
 import math
 import os
 import sys
@@ -31,6 +32,7 @@ def make_trainer(trainer: Trainer, runtime: Runtime, *, logger: Any, callbacks: 
         callbacks: of the training.
         single: one device whatever ``runtime`` says, for evaluation (several would pad or split the test set).
     """
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on devices and files are noise here
     torch.set_num_threads(trainer.threads)
     devices, nodes, strategy = (1, 1, "auto") if single else _placement(runtime)
     try:
