@@ -8,7 +8,7 @@ The classes below mirror the file section by section. A model's section has five
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -48,6 +48,12 @@ class NBody(Section):
     integrator: Literal["leapfrog", "yoshida4", "force_gradient4", "hermite4"]
     substeps: PositiveInt
     seed: Seed
+
+    @model_validator(mode="after")
+    def _whole_steps(self) -> "NBody":
+        if abs(self.n_outputs * self.dt - self.t_end) > 1e-9 * self.t_end:
+            raise ValueError("t_end must be a whole multiple of dt")
+        return self
 
     @property
     def n_outputs(self) -> int:
