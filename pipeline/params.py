@@ -123,6 +123,46 @@ class Gnn(Section):
     evaluate: Evaluate
 
 
+class PidocData(Section):
+    batch_size: PositiveInt
+
+
+class PidocEvaluate(Section):
+    distances: Annotated[list[PositiveFloat], Field(min_length=1)]
+
+
+class PidocMass(Section):
+    class Model(Section):
+        width: PositiveFloat
+        uncertainty: bool
+        beta: Annotated[float, Field(ge=0, le=1)]
+        field_weight: NonNegativeFloat
+        lr: PositiveFloat
+        weight_decay: NonNegativeFloat
+
+    seed: Seed
+    model: Model
+    data: PidocData
+    trainer: Trainer
+    evaluate: PidocEvaluate
+
+
+class PidocAgeDistance(Section):
+    class Model(Section):
+        width: PositiveFloat
+        uncertainty: bool
+        beta: Annotated[float, Field(ge=0, le=1)]
+        target_scaling: Literal["separate", "joint"]
+        lr: PositiveFloat
+        weight_decay: NonNegativeFloat
+
+    seed: Seed
+    model: Model
+    data: PidocData
+    trainer: Trainer
+    evaluate: PidocEvaluate
+
+
 class Report(Section):
     n_pictures: PositiveInt
     seed: Seed
@@ -145,7 +185,11 @@ class Params(Section):
     """All of params.yaml."""
 
     nbody: NBody
+    radiographs: Radiographs
+    images: Images
     gnn: Gnn
+    pidoc_mass: PidocMass = Field(alias="pidoc-mass")
+    pidoc_age_distance: PidocAgeDistance = Field(alias="pidoc-age-distance")
     report: Report
     runtime: Runtime
 

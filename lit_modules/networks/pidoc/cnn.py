@@ -1,0 +1,87 @@
+"""The convolutional network of π-DOC: a cluster's flux map in, its distance and age out."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lit_modules.networks.pidoc.encoder_decoder import MOMENTUM, glorot
+
+FILTERS = ((16, 10), (32, 10), (64, 5), (128, 5))  # filters and kernel side of the convolutions, at width 1
+UNITS = (64, 32, 16)
+SPATIAL_DROPOUT, DROPOUT = 10**-2.5, 0.1
+
+
+class Estimate(NamedTuple):
+    """Independent Gaussians of the scaled targets, each (B, 2): distance, then age."""
+
+    mean: Tensor
+    sigma: Tensor
+
+
+class AgeDistanceCNN(nn.Module):
+    """Distance and age of a cluster from its log10 flux map of 160 x 160 pixels.
+
+    The graph of Chardin & Bianchini (2021, MNRAS 504, 5656): four unpadded convolutions, each with
+    ReLU, batch normalisation, dropout of whole channels, ReLU and pooling, then three dense layers
+    and two linear outputs. The published graph has no uncertainty; a second pair of linear outputs,
+    the natural logarithms of the variances, adds it. Without it the buffer ``log_variance`` stands
+    for both.
+
+    Args:
+        width: multiplies filters and units of every layer (published: 1).
+        uncertainty: add the outputs of the variances.
+        log_distance: the first target is log10 D/kpc instead of D in kpc.
+    """
+
+    flux_mean: Tensor
+    flux_std: Tensor
+    target_mean: Tensor
+    target_std: Tensor
+    log_variance: Tensor
+
+    def __init__(self, width: float, uncertainty: bool, log_distance: bool) -> None:
+        super().__init__()
+        self.log_distance = log_distance
+        layers: list[nn.Module] = []
+        channels, side = 1, 160
+        for filters, kernel in FILTERS:
+            c = max(1, round(width * filters))
+            layers += [nn.Conv2d(channels, c, kernel), nn.ReLU(), nn.BatchNorm2d(c, eps=1e-3, momentum=MOMENTUM)]
+            layers += [nn.Dropout2d(SPATIAL_DROPOUT), nn.ReLU(), nn.MaxPool2d(2)]
+            channels, side = c, (side - kernel + 1) // 2
+        self.features = nn.Sequential(*layers)
+        layers, n = [nn.Dropout(DROPOUT)], channels * side * side
+        for units in UNITS:
+            u = max(1, round(width * units))
+            layers += [nn.Linear(n, u), nn.ReLU(), nn.BatchNorm1d(u, eps=1e-3, momentum=MOMENTUM), nn.ReLU()]
+            n = u
+        self.dense = nn.Sequential(*layers)
+        self.out = nn.Linear(n, 2)
+        self.apply(glorot)
+        self.variance = nn.Linear(n, 2) if uncertainty else None
+        if self.variance is not None:
+            for parameter in self.variance.parameters():
+                nn.init.zeros_(parameter)  # a fresh network states the spread of its targets
+        self.register_buffer("flux_mean", torch.tensor(0.0))
+        self.register_buffer("flux_std", torch.tensor(1.0))
+        self.register_buffer("target_mean", torch.zeros(2))
+        self.register_buffer("target_std", torch.ones(2))
+        self.register_buffer("log_variance", torch.zeros(2))
+
+    def forward(self, flux: Tensor) -> Estimate:
+        """Map log10 F/(Lsun kpc⁻²), (B, 1, 160, 160), to Gaussians of the scaled targets."""
+        x = self.features((flux - self.flux_mean) / self.flux_std)
+        x = self.dense(x.permute(0, 2, 3, 1).flatten(1))  # channels last, as in the published weights
+        log_variance = self.log_variance.expand(len(x), 2) if self.variance is None else self.variance(x).float()
+        return Estimate(self.out(x).float(), torch.exp(0.5 * log_variance.clamp(-12.0, 6.0)))
+
+    def scale(self, distance: Tensor, age: Tensor) -> Tensor:
+        """Targets as the network sees them, (B, 2), from kpc and Gyr."""
+        first = torch.log10(distance) if self.log_distance else distance
+        return (torch.stack([first, age], 1) - self.target_mean) / self.target_std
+
+    def unscale(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Distance in kpc and age in Gyr of scaled targets (..., 2): the inverse of ``scale``."""
+        first, age = (targets * self.target_std + self.target_mean).unbind(-1)
+        return (torch.pow(10.0, first) if self.log_distance else first), age

@@ -1,0 +1,132 @@
+"""The convolutional encoder-decoder of π-DOC: a cluster's flux map in, its mass map out."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CHANNELS = (32, 64, 128, 128)  # of the four levels, at width 1
+DROPOUT = 10**-2.5
+MOMENTUM = 0.1  # of batch statistics; the published 0.01 lags behind a training of some hundred steps
+
+
+class MassMap(NamedTuple):
+    """Independent Gaussians: of every pixel's log10 M/Msun, and of the log10 of the map's sum."""
+
+    log_mass: Tensor  # (B, 1, H, W)
+    sigma: Tensor  # (B, 1, H, W), dex
+    field_sigma: Tensor  # (B,), dex
+
+    @property
+    def field_log_mass(self) -> Tensor:
+        """log10 of the mass in the field, Msun, (B,)."""
+        return log_sum(self.log_mass)
+
+
+def log_sum(log_mass: Tensor) -> Tensor:
+    """log10 of the summed 10^x of each map, (B, 1, H, W) -> (B,)."""
+    return torch.logsumexp(log_mass.flatten(1) * math.log(10), dim=1) / math.log(10)
+
+
+class ConvUnit(nn.Sequential):
+    """3x3 convolution, ReLU, batch normalisation, dropout of whole channels, in this order."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(
+            nn.Conv2d(c_in, c_out, 3, padding=1),
+            nn.ReLU(),
+            nn.BatchNorm2d(c_out, eps=1e-3, momentum=MOMENTUM),
+            nn.Dropout2d(DROPOUT),
+        )
+
+
+class Variances(nn.Module):
+    """Natural logarithms of the variances, of each pixel and of the sum; at first 0 everywhere."""
+
+    def __init__(self, c_pixel: int, c_field: int) -> None:
+        super().__init__()
+        self.pixel = nn.Conv2d(c_pixel, 1, 3, padding=1)
+        self.field = nn.Linear(c_field, 1)
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, features: Tensor, bottleneck: Tensor) -> tuple[Tensor, Tensor]:
+        return self.pixel(features).float(), self.field(bottleneck.mean((2, 3))).float()[:, 0]
+
+
+class EncoderDecoder(nn.Module):
+    """Mass map of a log10 flux map whose sides are multiples of 16.
+
+    The graph of Chardin & Bianchini (2021, MNRAS 504, 5656): four levels of two convolutions a
+    and b, whose pooled concatenation [b, a] goes one level down; on the way up each
+    nearest-neighbour enlargement is joined first with a of its level, then with the input of that
+    level. 16 convolutions, 2 179 681 trainable weights at width 1 without uncertainty.
+
+    The published graph has no uncertainty. Two small heads add it: a 3x3 convolution beside the
+    last one for the pixels, a linear map of the averaged bottleneck for the sum. Without them the
+    buffer ``log_variance`` (natural, of standardised log10 mass) stands for both.
+
+    Args:
+        width: multiplies the channels of every layer.
+        uncertainty: add the two heads.
+    """
+
+    flux_mean: Tensor
+    flux_std: Tensor
+    mass_mean: Tensor
+    mass_std: Tensor
+    log_variance: Tensor
+
+    def __init__(self, width: float, uncertainty: bool) -> None:
+        super().__init__()
+        channels = [max(1, round(width * c)) for c in CHANNELS]
+        pooled = [1, *(2 * c for c in channels)]  # channels that enter each level and the bottleneck
+        self.down = nn.ModuleList()  # first and second unit of each level, in turn
+        for c_in, c in zip(pooled[:-1], channels, strict=True):
+            self.down.extend([ConvUnit(c_in, c), ConvUnit(c, c)])
+        self.bottleneck = ConvUnit(pooled[-1], channels[-1])
+        self.up = nn.ModuleList()
+        below = channels[-1]
+        for level in (3, 2, 1):
+            c = channels[level - 1]
+            self.up.extend([ConvUnit(below + channels[level], c), ConvUnit(c + pooled[level], c)])
+            below = c
+        self.out = nn.Conv2d(below + channels[0], 1, 3, padding=1)
+        self.apply(glorot)
+        self.variances = Variances(below + channels[0], channels[-1]) if uncertainty else None
+        for name, value in (("flux_mean", 0.0), ("flux_std", 1.0), ("mass_mean", 0.0), ("mass_std", 1.0)):
+            self.register_buffer(name, torch.tensor(value))
+        self.register_buffer("log_variance", torch.zeros(2))  # of a pixel, of the sum
+
+    def forward(self, flux: Tensor) -> MassMap:
+        """Map log10 F/(Lsun kpc⁻²), (B, 1, H, W), to log10 M/Msun per pixel and its uncertainty."""
+        x = (flux - self.flux_mean) / self.flux_std
+        skips = []
+        for first, second in zip(self.down[::2], self.down[1::2], strict=True):
+            a = first(x)
+            skips.append((a, x))
+            x = F.max_pool2d(torch.cat([second(a), a], 1), 2)
+        x = bottleneck = self.bottleneck(x)
+        for first, second in zip(self.up[::2], self.up[1::2], strict=True):
+            a, entered = skips.pop()
+            x = first(torch.cat([F.interpolate(x, scale_factor=2.0), a], 1))
+            x = second(torch.cat([x, entered], 1))
+        x = torch.cat([F.interpolate(x, scale_factor=2.0), skips.pop()[0]], 1)
+        mean = self.out(x).float()
+        if self.variances is None:
+            pixel, field = self.log_variance[0].expand_as(mean), self.log_variance[1].expand(len(mean))
+        else:
+            pixel, field = self.variances(x, bottleneck)
+        return MassMap(self.mass_mean + self.mass_std * mean, self._dex(pixel), self._dex(field))
+
+    def _dex(self, log_variance: Tensor) -> Tensor:
+        return self.mass_std * torch.exp(0.5 * log_variance.clamp(-12.0, 6.0))
+
+
+def glorot(layer: nn.Module) -> None:
+    """Draw a layer's weights as Keras does (Glorot & Bengio 2010), with zero biases."""
+    if isinstance(layer, (nn.Conv2d, nn.Linear)):
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.get_parameter("bias"))
