@@ -1,0 +1,48 @@
+"""Draws healthy and COVID-like chest phantoms: reads its section of params.yaml.
+
+Writes data/synthetic/lungs/{healthy,covid}/*.png, 8-bit grey.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import run
+from pipeline.outputs import atomic_folder
+from pipeline.params import Radiographs, load_params
+
+OUT = Path("data/synthetic/lungs")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw every phantom; the k-th of a label depends on the seed and on k alone."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.draw_radiographs", description=__doc__)
+    parser.add_argument("--params", default="params.yaml", help="parameter file (default: %(default)s)")
+    args = parser.parse_args(argv)
+    params = load_params(args.params)
+
+    from joblib import Parallel, delayed, parallel_config
+
+    wanted = params.radiographs
+    counts = {"healthy": wanted.n_healthy, "covid": wanted.n_covid}
+    with atomic_folder(OUT) as folder:
+        for label in counts:
+            (folder / label).mkdir()
+        with parallel_config(backend=params.runtime.parallel_backend, n_jobs=params.runtime.workers):
+            Parallel()(delayed(draw)(wanted, folder, label, k) for label, n in counts.items() for k in range(n))
+
+
+def draw(wanted: Radiographs, folder: Path, label: str, k: int) -> None:
+    """Write one phantom as ``<label>/<label>_<k>.png``."""
+    import numpy as np
+    from PIL import Image
+
+    from pipeline.simulation.radiograph import radiograph
+
+    covid = label == "covid"
+    rng = np.random.default_rng(np.random.SeedSequence(wanted.seed, spawn_key=(int(covid), k)))
+    Image.fromarray(radiograph(rng, wanted.size, covid=covid)).save(folder / label / f"{label}_{k:04d}.png")
+
+
+if __name__ == "__main__":
+    run(main)
