@@ -95,7 +95,7 @@ class LitPidocAgeDistance(LitPidoc):
     """Convolutional network from log10 flux to Gaussians of distance and age.
 
     Args:
-        width: multiplies the published filters and units.
+        width: multiplies the published filters.
         uncertainty: predict variances; False is the published graph, trained by squared error.
         beta: of the training loss, see ``beta_nll``; validation and test state the plain likelihood, beta 0.
         target_scaling: ``separate``: log10 distance and age, each by its own mean and standard

@@ -29,7 +29,7 @@ class AgeDistanceCNN(nn.Module):
     for both.
 
     Args:
-        width: multiplies filters and units of every layer (published: 1).
+        width: multiplies the filters of every convolution (published: 1).
         uncertainty: add the outputs of the variances.
         log_distance: the first target is log10 D/kpc instead of D in kpc.
     """
@@ -53,9 +53,8 @@ class AgeDistanceCNN(nn.Module):
         self.features = nn.Sequential(*layers)
         layers, n = [nn.Dropout(DROPOUT)], channels * side * side
         for units in UNITS:
-            u = max(1, round(width * units))
-            layers += [nn.Linear(n, u), nn.ReLU(), nn.BatchNorm1d(u, eps=1e-3, momentum=MOMENTUM), nn.ReLU()]
-            n = u
+            layers += [nn.Linear(n, units), nn.ReLU(), nn.BatchNorm1d(units, eps=1e-3, momentum=MOMENTUM), nn.ReLU()]
+            n = units
         self.dense = nn.Sequential(*layers)
         self.out = nn.Linear(n, 2)
         self.apply(glorot)

@@ -1,0 +1,137 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from lit_modules.networks.pidoc.encoder_decoder import log_sum
+from lit_modules.pidoc import (
+    LitPidocAgeDistance,
+    LitPidocMass,
+    beta_nll,
+    load_published,
+    random_symmetry,
+)
+from pipeline.errors import InputError
+
+
+def mass_module(**changes: object) -> LitPidocMass:
+    torch.manual_seed(1)
+    values = {"width": 0.1, "uncertainty": True, "beta": 0.5, "field_weight": 0.1, "lr": 1e-3, "weight_decay": 0.0}
+    return LitPidocMass(**(values | changes))
+
+
+def age_module(**changes: object) -> LitPidocAgeDistance:
+    torch.manual_seed(1)
+    values = {"width": 0.1, "uncertainty": True, "beta": 0.5, "target_scaling": "separate"}
+    return LitPidocAgeDistance(**(values | {"lr": 1e-3, "weight_decay": 0.0} | changes))
+
+
+def maps(n: int, size: int = 160) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    flux = -5 + torch.randn(n, 1, size, size, generator=generator)
+    label = torch.rand(n, 2, generator=generator)
+    return {"flux": flux, "mass": flux + 4, "age": 14 * label[:, 0], "distance": 5 + 105 * label[:, 1]}
+
+
+def test_likelihood_is_scipys() -> None:
+    error, sigma = torch.tensor([0.3, -1.0, 2.0]), torch.tensor([0.5, 1.0, 3.0])
+    expected = -norm(0, sigma).logpdf(error).mean() - 0.5 * np.log(2 * np.pi)
+    assert beta_nll(error, sigma, 0.0).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_beta_one_has_the_gradient_of_the_squared_error() -> None:
+    mean = torch.tensor([0.3, -1.0, 2.0], requires_grad=True)
+    (gradient,) = torch.autograd.grad(beta_nll(mean, torch.tensor([0.1, 1.0, 7.0]), 1.0), mean)
+    torch.testing.assert_close(gradient, mean.detach() / 3)
+
+
+def test_all_eight_symmetries_move_both_maps_alike() -> None:
+    x = torch.arange(9.0).reshape(1, 1, 3, 3)
+    torch.manual_seed(1)
+    seen = set()
+    for _ in range(200):
+        a, b = random_symmetry(x, 10 * x)
+        assert torch.equal(b, 10 * a)
+        seen.add(tuple(a.flatten().tolist()))
+    assert len(seen) == 8
+    assert all(sorted(view) == list(range(9)) and view[4] == 4 for view in seen)
+
+
+def test_statistics_of_many_maps_are_numpys() -> None:
+    batch = {name: tensor.half() for name, tensor in maps(300, 16).items()}
+    module = mass_module()
+    module.fit_statistics(batch)
+    flux, mass = batch["flux"].double().numpy(), batch["mass"].double().numpy()
+    assert module.net.flux_mean.item() == pytest.approx(flux.mean(), rel=1e-6)
+    assert module.net.mass_std.item() == pytest.approx(mass.std(), rel=1e-6)
+    means = flux.mean((1, 2, 3))
+    np.testing.assert_allclose(module.flux_range[0], [means.min(), means.max()], rtol=1e-6)
+    field = np.log10((10**mass).sum((1, 2, 3)))
+    np.testing.assert_allclose(module.field_range, [field.min(), field.max()], rtol=1e-5)
+
+
+def test_maps_with_nan_are_refused() -> None:
+    batch = maps(2, 16)
+    batch["flux"][1, 0, 3, 3] = torch.nan
+    with pytest.raises(InputError, match="NaN"):
+        mass_module().fit_statistics(batch)
+
+
+def test_published_scaling_is_joint() -> None:
+    batch = maps(40)
+    module = age_module(target_scaling="joint")
+    module.fit_statistics(batch)
+    pooled = torch.cat([batch["distance"], batch["age"]])
+    torch.testing.assert_close(module.net.target_mean, pooled.mean().expand(2))
+    torch.testing.assert_close(module.net.target_std, pooled.std(correction=0).expand(2))
+    module = age_module()
+    module.fit_statistics(batch)
+    scaled = module.net.scale(batch["distance"], batch["age"])
+    torch.testing.assert_close(scaled.mean(0), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(scaled.std(0, correction=0), torch.ones(2))
+
+
+def test_field_loss_sees_the_summed_mass() -> None:
+    """A map right in each pixel but for one factor is punished for its sum by the field's weight."""
+    batch = maps(2, 16)
+    light, heavy = (mass_module(field_weight=weight).eval() for weight in (0.0, 2.0))
+    predicted = light(batch["flux"])
+    error = log_sum(batch["mass"]) - predicted.field_log_mass
+    expected = 2.0 * beta_nll(error, predicted.field_sigma, 0.0)
+    torch.testing.assert_close(heavy.losses(batch)["loss"] - light.losses(batch)["loss"], expected)
+
+
+@pytest.mark.parametrize(("make", "size"), [(mass_module, 32), (age_module, 160)])
+def test_training_learns_mean_and_spread(make, size: int) -> None:
+    """Brightness tells the distance here: a few steps must beat the likelihood of knowing nothing, 1/2."""
+    batch = maps(8, size)
+    batch["flux"] = batch["flux"] - 3 * torch.log10(batch["distance"])[:, None, None, None]
+    batch["age"] = batch["distance"] / 10
+    module = make()
+    module.fit_statistics(batch)
+    optimizer = torch.optim.Adam(module.parameters(), 1e-2)
+    for _ in range(25):
+        optimizer.zero_grad()
+        module.losses(batch)["loss"].backward()
+        optimizer.step()
+    assert module.losses(batch)["loss"].item() < 0.2
+
+
+def test_authors_file_becomes_a_module(real_data: Path, tmp_path: Path) -> None:
+    module = load_published(real_data / "pidoc_published/CNN_100.h5")
+    assert isinstance(module, LitPidocAgeDistance) and not module.training
+    reference = np.load(real_data / "pidoc_published/cnn_reference.npz")
+    with torch.no_grad():
+        distance, _ = module.net.unscale(module(torch.from_numpy(reference["log_flux"])[:, None]).mean)
+    np.testing.assert_allclose(distance, reference["published_cnn_distance_kpc"], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no hdf5"])
+def test_other_files_are_refused_in_one_line(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "x.h5"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.h5"):
+        load_published(path)
