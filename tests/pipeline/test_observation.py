@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from pipeline.errors import InputError
+from pipeline.observation import LOG_FLOOR, SIDE, read_observation
+
+
+def header(shape: tuple[int, int], pixel: float = 0.25, angle: float = 0.0, cd: bool = False) -> fits.Header:
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [199.11, 17.70]
+    wcs.wcs.crpix = [shape[1] / 2 + 7, shape[0] / 2 - 3]
+    c, s = np.cos(angle), np.sin(angle)
+    matrix = pixel / 3600 * np.array([[-c, s], [s, c]])
+    if cd:
+        wcs.wcs.cd = matrix
+    else:
+        wcs.wcs.cdelt = [pixel / 3600] * 2
+        wcs.wcs.pc = matrix / (pixel / 3600)
+    return wcs.to_header()
+
+
+def write(path: Path, data: np.ndarray, unit: str | None = "log10(Lsun/kpc2)", **geometry) -> Path:
+    cards = header(data.shape, **geometry)
+    if unit:
+        cards["BUNIT"] = unit
+    fits.writeto(path, data, cards)
+    return path
+
+
+def log_map(side: int = SIDE) -> np.ndarray:
+    y, x = np.indices((side, side)) - (side - 1) / 2
+    return (-4 - np.hypot(x, y) / 40 + 0.1 * np.sin(x / 5)).astype(np.float32)
+
+
+def test_npy_and_fits_in_both_units_agree(tmp_path: Path) -> None:
+    log_flux = log_map()
+    np.save(tmp_path / "a.npy", log_flux)
+    write(tmp_path / "b.fits", log_flux)
+    write(tmp_path / "c.fits", 10.0**log_flux, unit="Lsun / kpc2")
+    for name in ("a.npy", "b.fits", "c.fits"):
+        observation = read_observation(tmp_path / name)
+        np.testing.assert_allclose(observation.log_flux, log_flux, atol=1e-5)
+        assert observation.warnings == []
+
+
+def test_larger_image_is_cut_and_keeps_the_sky(tmp_path: Path) -> None:
+    big = log_map(300)
+    path = write(tmp_path / "big.fits", big, angle=0.3)
+    observation = read_observation(path)
+    np.testing.assert_allclose(observation.log_flux, big[70:230, 70:230], atol=1e-5)
+    sky = WCS(fits.getheader(path)).pixel_to_world(80, 90)
+    x, y = observation.wcs.world_to_pixel(sky)
+    assert (x, y) == (pytest.approx(10, abs=1e-6), pytest.approx(20, abs=1e-6))
+
+
+@pytest.mark.parametrize("cd", [True, False])
+@pytest.mark.parametrize("pixel", [0.125, 0.4])
+def test_other_pixels_are_resampled_with_flux_conserved(tmp_path: Path, pixel: float, cd: bool) -> None:
+    """A Gaussian source off the centre keeps its flux and its place on the sky."""
+    side = round(60 / pixel)
+    y, x = np.indices((side, side))
+    star = (side / 2 + 10 / pixel, side / 2 - 8 / pixel)
+    flux = 1e-3 * np.exp(-((x - star[0]) ** 2 + (y - star[1]) ** 2) / (2 * (1.0 / pixel) ** 2)) + 1e-12
+    path = write(tmp_path / "star.fits", flux, unit="Lsun/kpc2", pixel=pixel, angle=0.5, cd=cd)
+    observation = read_observation(path)
+    resampled = 10**observation.log_flux - 10**LOG_FLOOR
+    assert resampled.sum() == pytest.approx(flux.sum(), rel=2e-3)
+    v, u = np.indices((SIDE, SIDE))
+    found = observation.wcs.pixel_to_world(
+        (u * resampled).sum() / resampled.sum(), (v * resampled).sum() / resampled.sum()
+    )
+    true = WCS(fits.getheader(path)).pixel_to_world(*star)
+    assert found.separation(true).arcsec < 0.02
+
+
+def test_missing_pixels_take_their_neighbours_value(tmp_path: Path) -> None:
+    log_flux = log_map()
+    holed = log_flux.copy()
+    holed[40:60, 40:60] = np.nan  # 1.6 %
+    holed[0, 0] = np.inf
+    observation = read_observation(write(tmp_path / "holed.fits", holed))
+    assert np.isfinite(observation.log_flux).all()
+    assert np.abs(observation.log_flux - log_flux).max() < 0.5
+    assert observation.warnings == ["1.6 % of the pixels had no value and took their nearest neighbour's"]
+
+
+def test_dark_and_negative_pixels_are_the_floor(tmp_path: Path) -> None:
+    flux = 10.0 ** log_map().astype(np.float64)
+    flux[:8] = 0.0
+    flux[8:16] *= -1
+    observation = read_observation(write(tmp_path / "dark.fits", flux, unit="Lsun/kpc2"))
+    assert (observation.log_flux[:16] == LOG_FLOOR).all()
+    assert observation.warnings == ["5.0 % of the pixels were negative and set to the darkest flux"]
+
+
+def test_saturation_is_a_warning(tmp_path: Path) -> None:
+    observation = read_observation(write(tmp_path / "bright.fits", np.minimum(log_map(), -4.3)))
+    assert "saturated" in observation.warnings[0]
+
+
+def test_scaled_integers_are_read(tmp_path: Path) -> None:
+    image = fits.ImageHDU(log_map(), header(log_map().shape))
+    image.header["BUNIT"] = "log10(Lsun/kpc2)"
+    image.scale("int16", bzero=-5, bscale=1e-3)
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(tmp_path / "int.fits")
+    np.testing.assert_allclose(read_observation(tmp_path / "int.fits").log_flux, log_map(), atol=1e-3)
+
+
+def test_mistakes_are_named_in_one_line(tmp_path: Path) -> None:
+    log_flux = log_map()
+    half_empty = log_flux.copy()
+    half_empty[:10] = np.nan  # 6.2 %
+    cases = {
+        "no unit": (write(tmp_path / "1.fits", log_flux, unit=None), "BUNIT"),
+        "other unit": (write(tmp_path / "2.fits", log_flux, unit="Jy"), "BUNIT is 'Jy'"),
+        "small": (write(tmp_path / "3.fits", log_flux[:150]), "covers 40.0 x 37.5 arcsec"),
+        "empty": (write(tmp_path / "4.fits", np.zeros((SIDE, SIDE)), unit="Lsun/kpc2"), "all pixels are equal"),
+        "masked": (write(tmp_path / "5.fits", half_empty), "6.2 % of the pixels"),
+        "cube": (tmp_path / "6.fits", "3 axes"),
+        "no sky": (tmp_path / "7.fits", "WCS"),
+        "text": (tmp_path / "8.fits", "not a readable FITS"),
+        "cut": (tmp_path / "9.fits", "not a readable FITS"),
+        "no image": (tmp_path / "10.fits", "holds no image"),
+        "shape": (tmp_path / "11.npy", r"shape \(8, 8\)"),
+        "no array": (tmp_path / "12.npy", "not an NPY array"),
+    }
+    cube = header((SIDE, SIDE))
+    cube["BUNIT"] = "Lsun/kpc2"
+    fits.writeto(tmp_path / "6.fits", log_flux[None], cube)
+    fits.writeto(tmp_path / "7.fits", log_flux, fits.Header({"BUNIT": "Lsun/kpc2"}))
+    (tmp_path / "8.fits").write_text("no fits")
+    (tmp_path / "9.fits").write_bytes((tmp_path / "1.fits").read_bytes()[:9000])
+    fits.HDUList([fits.PrimaryHDU()]).writeto(tmp_path / "10.fits")
+    np.save(tmp_path / "11.npy", np.zeros((8, 8)))
+    (tmp_path / "12.npy").write_text("no array")
+    for name, (path, words) in cases.items():
+        with pytest.raises(InputError, match=words) as mistake:
+            read_observation(path)
+        assert str(path) in str(mistake.value), name
