@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from torch import Tensor
 from pipeline.errors import InputError
 from pipeline.outputs import atomic_file
 from pipeline.params import Runtime, Trainer
+
+# Lightning 2.6 asks torch's pytree in a way that torch 2.14 deprecates; not for a user to mend.
+warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 SECONDS_BETWEEN_LINES = 10.0
