@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline.errors import InputError
 
 PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -123,6 +124,59 @@ class Gnn(Section):
     evaluate: Evaluate
 
 
+class PictureData(Section):
+    labels: list[str] | None
+    batch_size: PositiveInt
+
+
+class Boltzmann(Section):
+    class Model(Section):
+        size: Annotated[int, Field(ge=2)]
+        hidden: NonNegativeInt
+        chains: PositiveInt
+        sweeps: PositiveInt
+        hot: Annotated[float, Field(ge=1)]
+        levels: PositiveInt
+        recall_sweeps: PositiveInt
+        lr: PositiveFloat
+        weight_decay: NonNegativeFloat
+
+    class Evaluate(Section):
+        n_pictures: PositiveInt
+        chains: PositiveInt
+        sweeps: PositiveInt
+
+    seed: Seed
+    model: Model
+    data: PictureData
+    trainer: Trainer
+    evaluate: Evaluate
+
+
+class Rbm(Section):
+    class Model(Section):
+        size: Annotated[int, Field(ge=2)]
+        hidden: PositiveInt
+        persistent: bool
+        chains: PositiveInt
+        sweeps: PositiveInt
+        lr: PositiveFloat
+        weight_decay: NonNegativeFloat
+
+    class Evaluate(Section):
+        n_pictures: PositiveInt
+        draws: PositiveInt
+        sweeps: Annotated[list[PositiveInt], Field(min_length=1)]
+        ais_chains: Annotated[int, Field(ge=2)]
+        ais_steps: PositiveInt
+
+    seed: Seed
+    model: Model
+    data: PictureData
+    trainer: Trainer
+    evaluate: Evaluate
+
+
 class PidocData(Section):
     batch_size: PositiveInt
 
@@ -188,6 +242,8 @@ class Params(Section):
     radiographs: Radiographs
     images: Images
     gnn: Gnn
+    boltzmann: Boltzmann
+    rbm: Rbm
     pidoc_mass: PidocMass = Field(alias="pidoc-mass")
     pidoc_age_distance: PidocAgeDistance = Field(alias="pidoc-age-distance")
     report: Report
@@ -226,5 +282,7 @@ def _first_mistake(path: str | Path, error: ValidationError) -> str:
             return f"{path}: unknown key {key}; remove it or mend its spelling{more}"
         case "missing":
             return f"{path}: key {key} is missing; add it{more}"
+        case "value_error":  # a check across keys of a section
+            return f"{path}: {key}: {first['msg'].removeprefix('Value error, ')}{more}"
         case _:
             return f"{path}: {key} is {first['input']!r}: {first['msg']}{more}"

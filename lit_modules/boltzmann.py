@@ -1,0 +1,179 @@
+"""Boltzmann machines of globular-cluster pictures: the general one and the restricted one."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from lit_modules.base import Batch, LitBase
+from lit_modules.networks.boltzmann.general import BoltzmannMachine, cooling
+from lit_modules.networks.boltzmann.pixels import isophotes, random_symmetry, stretch, symmetries
+from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
+from pipeline.errors import InputError
+
+PSEUDO_LIKELIHOOD_PIXELS = 512
+
+
+class LitMachine(LitBase):
+    """What both machines share: pictures of one size, and Gibbs chains that go on from step to step.
+
+    Each process has its own chains. They are no buffer (DDP would overwrite them with those of
+    rank 0) and no weight: a training's checkpoint carries them under a key of their own.
+    """
+
+    monitor: ClassVar[str | None] = None  # a difference of energies tells nothing of the fit
+    net: Any
+    chains: Tensor | None = None
+
+    def fit_statistics(self, tensors: Batch) -> None:
+        """Start as independent pixels with the training pictures' mean, made symmetric.
+
+        Raises:
+            InputError: the pictures do not have the size of the model.
+        """
+        images, size = tensors["image"], self.hparams["size"]
+        if images.shape[-2:] != (size, size):
+            width = images.shape[-1]
+            raise InputError(f"the pictures are {width} pixels wide, but model.size is {size}; make them equal")
+        mean = (stretch(images).sum(0) + 0.5) / (len(images) + 1)  # never 0 or 1
+        self.net.start_from(symmetries(mean.view(size, size)).mean(0).flatten())
+
+    def start_of_chains(self, like: Tensor) -> Tensor:
+        """Where the persistent chains stand; at first, independent pixels."""
+        if self.chains is None:
+            return self.net.offset.expand(self.hparams["chains"], -1).bernoulli()
+        return self.chains.to(like)
+
+    def grid(self, *rows: Tensor) -> Tensor:
+        """Rows of pictures, (pictures, pixels) each, as one picture, (1, height, width)."""
+        size = self.hparams["size"]
+        return torch.cat([row.detach().view(-1, size, size).permute(1, 0, 2).flatten(1) for row in rows])[None]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.chains is not None:
+            own = self.chains.to(torch.uint8)
+            every: Any = self.all_gather(own)
+            checkpoint["chains"] = every.reshape(-1, *own.shape).cpu()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "chains" in checkpoint:
+            self.chains = checkpoint["chains"][self.global_rank % len(checkpoint["chains"])]
+
+
+class LitBoltzmann(LitMachine):
+    """General Boltzmann machine, trained to recall a picture from its half.
+
+    Grey pictures become binary by isophotes: at a random level each in training, at several
+    levels in recall, whose mean is grey again. Clusters have no orientation, so each picture
+    is turned and mirrored at random.
+
+    Args:
+        size: pixels of a side.
+        hidden: hidden units.
+        chains: persistent chains of the negative phase, in each process.
+        sweeps: Gibbs sweeps in either phase of a step.
+        hot: temperature from which each phase cools to 1.
+        levels: isophotes of a recalled picture.
+        recall_sweeps: of the annealing in recall, and of the average after it.
+        lr: peak of the one-cycle schedule.
+        weight_decay: of AdamW.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        hidden: int,
+        chains: int,
+        sweeps: int,
+        hot: float,
+        levels: int,
+        recall_sweeps: int,
+        lr: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = BoltzmannMachine(size * size, hidden)
+        self.temperatures = cooling(hot, sweeps)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        images = random_symmetry(batch["image"]) if self.training else batch["image"]
+        grey = stretch(images)
+        positive = self.net.complete(isophotes(grey, torch.rand_like(grey[:, :1])), self.temperatures)
+        start = self.start_of_chains(positive) if self.training else positive
+        negative = self.net.anneal(start, self.temperatures, range(start.shape[1]))
+        losses = {"loss": self.net.energy(positive).mean() - self.net.energy(negative).mean()}
+        if self.training:
+            self.chains = negative
+        else:
+            unknown = ~self.left_half
+            losses["recall_mse"] = (self.recall(grey, self.left_half) - grey)[:, unknown].square().mean()
+        return losses
+
+    @property
+    def left_half(self) -> Tensor:
+        """True at the pixels of the left half, (pixels,)."""
+        size = self.hparams["size"]
+        return (torch.arange(size, device=self.device) < size // 2).repeat(size)
+
+    def example_images(self, batch: Batch) -> dict[str, Tensor]:
+        grey = stretch(batch["image"])[:8]
+        return {"recall": self.grid(grey, grey * self.left_half, self.recall(grey, self.left_half))}
+
+    def recall(self, grey: Tensor, known: Tensor) -> Tensor:
+        """Complete stretched pictures, (pictures, pixels), from the pixels where ``known``, (pixels,), is True."""
+        n = self.hparams["levels"]
+        levels = ((torch.arange(n, device=grey.device) + 0.5) / n).to(grey)[:, None]
+        binary = isophotes(grey[:, None], levels).flatten(0, 1)
+        sweeps = self.hparams["recall_sweeps"]
+        recalled = self.net.recall(binary, known, cooling(self.hparams["hot"], sweeps), sweeps)
+        return recalled.view(len(grey), n, -1).mean(1)
+
+
+class LitRBM(LitMachine):
+    """Restricted Boltzmann machine by contrastive divergence or persistent chains.
+
+    A pixel's stretched intensity is the probability that it is lit, so a picture is drawn anew,
+    turned and mirrored, each time it is shown: it then looks like stars.
+
+    Args:
+        size: pixels of a side.
+        hidden: hidden units.
+        persistent: True for chains that go on (Tieleman 2008), False for chains from the data (CD-k).
+        chains: number of persistent chains, in each process.
+        sweeps: k, Gibbs sweeps of a step.
+        lr: peak of the one-cycle schedule.
+        weight_decay: of AdamW.
+    """
+
+    def __init__(
+        self, *, size: int, hidden: int, persistent: bool, chains: int, sweeps: int, lr: float, weight_decay: float
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = RestrictedBoltzmannMachine(size * size, hidden)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        grey = stretch(random_symmetry(batch["image"]) if self.training else batch["image"])
+        data = grey.bernoulli()
+        go_on = self.training and self.hparams["persistent"]
+        samples = self.net.gibbs(self.start_of_chains(data) if go_on else data, self.hparams["sweeps"])
+        losses = {
+            "loss": self.net.free_energy(data).mean() - self.net.free_energy(samples).mean(),
+            "reconstruction_mse": (self.reconstruct(grey) - grey).square().mean(),
+        }
+        if go_on:
+            self.chains = samples
+        if not self.training:
+            pixels = torch.randperm(data.shape[1], device=data.device)[:PSEUDO_LIKELIHOOD_PIXELS]
+            losses["log_pseudo_likelihood"] = self.net.log_pseudo_likelihood(data, pixels).mean()
+        return losses
+
+    def reconstruct(self, grey: Tensor) -> Tensor:
+        """Stretched pictures, (pictures, pixels), through the hidden layer and back."""
+        return self.net.visible(self.net.hidden(grey))
+
+    def example_images(self, batch: Batch) -> dict[str, Tensor]:
+        grey = stretch(batch["image"])[:8]
+        return {"reconstruction": self.grid(grey, self.reconstruct(grey))}

@@ -1,0 +1,52 @@
+"""From grey pictures to the binary units of a Boltzmann machine."""
+
+import torch
+from torch import Tensor
+
+SKY, PEAK = 0.1, 0.995  # quantiles of a picture's pixels that become 0 and 1
+SOFTENING = 0.1  # of the asinh: fainter intensities are shown linearly, brighter ones logarithmically
+
+
+def stretch(images: Tensor) -> Tensor:
+    """Stretch the contrast of each picture by itself: the probability that a pixel is lit.
+
+    x = (intensity - sky) / (peak - sky), cut to [0, 1], then asinh(x / a) / asinh(1 / a), which
+    shows a faint halo beside a bright core (Lupton, Gunn & Szalay 1999).
+
+    Shapes:
+        (pictures, 1, height, width) -> (pictures, height * width), both in [0, 1].
+    """
+    pixels = images.flatten(1)
+    sky, peak = torch.quantile(pixels, pixels.new_tensor([SKY, PEAK]), dim=1, keepdim=True)
+    scaled = ((pixels - sky) / (peak - sky).clamp_min(1 / 255)).clamp(0, 1)
+    return torch.asinh(scaled / SOFTENING) / torch.asinh(pixels.new_tensor(1 / SOFTENING))
+
+
+def isophotes(probabilities: Tensor, levels: Tensor) -> Tensor:
+    """Binary pictures of all that is brighter than a level.
+
+    The mean over levels spread evenly in (0, 1) is the grey picture itself. Unlike pixels drawn
+    one by one, an isophote keeps its shape.
+
+    Shapes:
+        (..., pixels), levels (..., 1) -> (..., pixels).
+    """
+    return (probabilities > levels).to(probabilities.dtype)
+
+
+def symmetries(images: Tensor) -> Tensor:
+    """The eight turns and mirrors of a picture; (..., size, size) -> (8, ..., size, size)."""
+    turns = [torch.rot90(image, k, (-2, -1)) for image in (images, images.flip(-1)) for k in range(4)]
+    return torch.stack(turns)
+
+
+def random_symmetry(images: Tensor) -> Tensor:
+    """One of the eight symmetries for each picture: a star cluster knows no up and no left.
+
+    Shapes:
+        (pictures, 1, size, size) -> the same.
+    """
+    for mirror in (lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.mT):
+        turned = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+        images = torch.where(turned, mirror(images), images)
+    return images
