@@ -45,11 +45,11 @@ class Chest:
 
 def random_chest(rng: np.random.Generator) -> Chest:
     """Draw a person."""
-    size = rng.normal(1.0, 0.05)
-    base = size * rng.normal(14.0, 1.0)
+    size = rng.normal(1.0, 0.06)
+    base = size * rng.normal(14.0, 1.3)
     right = base - rng.normal(5.0, 0.8)
-    width = size * rng.normal(13.4, 0.7)
-    heart_width = width * rng.normal(0.41, 0.03)
+    width = size * rng.normal(13.4, 0.9)
+    heart_width = width * rng.normal(0.41, 0.04)
     return Chest(
         width=width,
         depth=size * rng.normal(8.8, 0.6),
@@ -185,8 +185,9 @@ def ribs(chest: Chest, view: View, rng: np.random.Generator) -> Array:
     length = np.zeros((view.size, view.size))
     turn = np.linspace(0.12, 2.45, 60)  # from the spine around the side to the front
     radius = np.interp(turn, [0, 1.7, 2.45], [0.72, 0.66, 0.5])  # the front end turns to cartilage
+    first = rng.normal(0.6, 0.4)
     for rib in range(10):
-        height = chest.apex + 0.6 + rib * (chest.base - chest.apex) / 11.5
+        height = chest.apex + first + rib * (chest.base - chest.apex) / 11.5
         for side in (-1, 1):
             drop = chest.rib_drop * min(1.0, 0.35 + 0.13 * rib) + rng.normal(0, 0.2)
             y = height - 1.1 * np.sin(turn) + drop * (1 - np.cos(turn)) / 2
@@ -270,7 +271,7 @@ def radiograph(rng: np.random.Generator, size: int, *, covid: bool) -> NDArray[n
         (size, size) grey levels; bone is bright, air is dark.
     """
     chest = random_chest(rng)
-    view = View(size, rng.normal(0, 0.025), (rng.normal(0, 0.7), rng.normal(-1.0, 0.8)), rng.normal(1.0, 0.04))
+    view = View(size, rng.normal(0, 0.035), (rng.normal(0, 1.0), rng.normal(-1.0, 1.3)), rng.normal(1.0, 0.06))
     x, y = view.grid()
     air = lungs(chest, x, y)
     depth = TISSUE * body(chest, x, y) - (TISSUE - LUNG) * air
