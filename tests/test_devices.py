@@ -2,11 +2,13 @@
 
 import csv
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT, edit_params
 
 from pipeline.models import MODELS
@@ -46,6 +48,51 @@ def test_two_processes(workspace: Path, name: str) -> None:
         first = (workspace / f"models/{name}.ckpt").read_bytes()
         run(workspace, "-m", "pipeline.train", name)
         assert (workspace / f"models/{name}.ckpt").read_bytes() == first, "reproducible for a number of processes"
+
+
+def gradients(rank: int, world_size: int, port: int, folder: str) -> None:
+    """Save the mean gradient over the ranks of π-DOC's loss on each rank's part of eight maps."""
+    from torch.nn.parallel import DistributedDataParallel
+
+    from lit_modules.pidoc import LitPidocMass
+
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=world_size)
+    torch.manual_seed(0)
+    module = LitPidocMass(width=0.125, uncertainty=True, beta=0.5, field_weight=0.1, lr=1e-3, weight_decay=0.0)
+    module.double().eval()  # BatchNorm by its running statistics, no dropout
+    maps = torch.randn(2, 8, 1, 32, 32, dtype=torch.float64)
+    part = slice(rank * 8 // world_size, (rank + 1) * 8 // world_size)
+    parallel = DistributedDataParallel(Losses(module))
+    parallel({"flux": maps[0, part], "mass": maps[1, part]}).backward()
+    if rank == 0:
+        torch.save([p.grad for p in module.parameters()], f"{folder}/{world_size}.pt")
+    torch.distributed.destroy_process_group()
+
+
+class Losses(torch.nn.Module):
+    """The loss as a forward pass, which is what DistributedDataParallel synchronises."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.module.losses(batch)["loss"]  # type: ignore[operator]
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
+    for world_size in (1, 2):
+        torch.multiprocessing.spawn(gradients, (world_size, free_port(), str(tmp_path)), nprocs=world_size)
+    for alone, together in zip(torch.load(tmp_path / "1.pt"), torch.load(tmp_path / "2.pt"), strict=True):
+        torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-12)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.mark.slow
