@@ -245,7 +245,7 @@ def opacity(chest: Chest, x: Array, y: Array, pixel: float, rng: np.random.Gener
     frays their edges.
     """
     noise = sum(gaussian_filter(rng.normal(size=x.shape), cm / pixel) * (cm / pixel) * 3 for cm in (0.25, 0.6, 1.4))
-    clear, severity = np.ones_like(x), rng.uniform(0.3, 1.0)
+    clear, severity = np.ones_like(x), rng.uniform(0.45, 1.0)
     height = chest.base - chest.apex
     for side in (-1, 1):
         for _ in range(rng.integers(3, 7)):
