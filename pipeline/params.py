@@ -8,7 +8,7 @@ The classes below mirror the file section by section. A model's section has five
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -46,28 +46,100 @@ class NBody(Section):
     softening: NonNegativeFloat
     G: PositiveFloat
     initial_conditions: Literal["course", "plummer", "king", "fractal"]
+    king_w0: Annotated[float, Field(gt=0, le=16)]
+    fractal_dimension: Annotated[float, Field(ge=1, le=3)]
+    virial_ratio: NonNegativeFloat | None
+    mass_function: Literal["equal", "kroupa", "salpeter"]
+    mass_segregation: Annotated[float, Field(ge=0, le=1)]
     integrator: Literal["leapfrog", "yoshida4", "force_gradient4", "hermite4"]
     substeps: PositiveInt
+    tolerance: PositiveFloat | None
+    parquet: bool
     seed: Seed
 
-    @model_validator(mode="after")
-    def _whole_steps(self) -> "NBody":
-        if abs(self.n_outputs * self.dt - self.t_end) > 1e-9 * self.t_end:
-            raise ValueError("t_end must be a whole multiple of dt")
-        return self
+    @field_validator("dt")
+    @classmethod
+    def _divides_t_end(cls, dt: float, info: ValidationInfo) -> float:
+        steps = info.data.get("t_end", dt) / dt
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
+            raise ValueError(f"t_end = {info.data['t_end']} is no whole number of such steps; change one of them")
+        return dt
 
     @property
-    def n_outputs(self) -> int:
-        """Output steps after the initial state."""
+    def steps(self) -> int:
+        """Outputs after the start."""
         return round(self.t_end / self.dt)
 
 
+def _within(lowest: float, highest: float) -> AfterValidator:
+    def check(interval: Range) -> Range:
+        if not lowest <= interval.low <= interval.high <= highest:
+            raise ValueError(f"low and high should lie between {lowest:g} and {highest:g}, in this order")
+        return interval
+
+    return AfterValidator(check)
+
+
+class ClusterPriors(Section):
+    stars: Annotated[Range, _within(1e3, 1e7)]
+    age_gyr: Annotated[Range, _within(0.1, 14.0)]
+    metallicity: Annotated[Range, _within(1e-4, 1e-2)]
+    orbit_kpc: Annotated[Range, _within(0.1, 1e3)]
+    most_lost: Annotated[float, Field(gt=0, lt=1)]
+    half_mass_radius_pc: Annotated[Range, _within(0.1, 100.0)]
+    w0: Annotated[Range, _within(1.5, 8.0)]
+    truncation: Annotated[Range, _within(1.0, 2.0)]
+    neutron_stars: Annotated[Range, _within(0.0, 1.0)]
+    black_holes: Annotated[Range, _within(0.0, 1.0)]
+    distance_kpc: Annotated[Range, _within(0.1, 1e4)]
+    shift_arcsec: NonNegativeFloat
+
+
 class Clusters(Section):
-    n_clusters: PositiveInt
+    n_train: PositiveInt
+    n_val: PositiveInt
+    n_test: PositiveInt
+    projections: PositiveInt
+    test_distances: Annotated[list[PositiveFloat], Field(min_length=1)]
+    pixels: PositiveInt
+    priors: Literal["broad", "authors"]
+    broad: ClusterPriors
+    authors: ClusterPriors
     seed: Seed
+
+    @property
+    def prior(self) -> ClusterPriors:
+        """The chosen set of priors."""
+        return self.broad if self.priors == "broad" else self.authors
+
+    @property
+    def n(self) -> int:
+        """Number of clusters."""
+        return self.n_train + self.n_val + self.n_test
+
+    @property
+    def n_maps(self) -> int:
+        """Number of maps of all clusters."""
+        return (self.n_train + self.n_val) * self.projections + self.n_test * len(self.test_distances)
+
+    def place(self, cluster: int) -> tuple[str, int, int]:
+        """Split, number of the first map and number of maps of a cluster."""
+        tested = cluster - self.n_train - self.n_val
+        if tested >= 0:
+            n = len(self.test_distances)
+            return "test", self.n_maps - (self.n_test - tested) * n, n
+        return "train" if cluster < self.n_train else "val", cluster * self.projections, self.projections
 
 
 class Maps(Section):
+    pixels: PositiveInt
+    psf_sigma: PositiveFloat
+    sky: float | None
+    one_electron: float | None
+    read_noise: NonNegativeFloat
+    foreground: NonNegativeFloat
+    flux_floor: float
+    mass_floor: float
     seed: Seed
 
 
@@ -239,6 +311,8 @@ class Params(Section):
     """All of params.yaml."""
 
     nbody: NBody
+    clusters: Clusters
+    maps: Maps
     radiographs: Radiographs
     images: Images
     gnn: Gnn

@@ -1,0 +1,70 @@
+"""Puts the telescope before the raw maps: reads data/synthetic/cluster_maps/ and ``maps`` of params.yaml.
+
+Writes data/clusters/flux.npy, log10 F/(Lsun kpc⁻²), mass.npy, log10 M/Msun per pixel, float16 (maps, pixels, pixels),
+and catalogue.csv with a row for each map and its split.
+"""
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import InputError, run
+from pipeline.outputs import atomic_folder
+from pipeline.params import Maps, load_params
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RAW = Path("data/synthetic/cluster_maps")
+OUT = Path("data/clusters")
+BLOCK = 100  # maps done at once
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.preprocess_maps", description=__doc__)
+    parser.add_argument("--params", default="params.yaml", help="parameter file (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    params = load_params(arguments.params)
+
+    import numpy as np
+    import polars as pl
+    from joblib import Parallel, delayed, parallel_config
+
+    try:
+        distance = pl.read_csv(RAW / "catalogue.csv")["distance_kpc"].to_numpy()
+        raw = np.load(RAW / "light.npy", mmap_mode="r")
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{RAW}: no raw maps to read ({error}); run generate_clusters") from error
+    room = params.maps.pixels + 2 * int(np.ceil(4 * params.maps.psf_sigma))
+    if raw.shape[1] < room:
+        raise InputError(f"clusters.pixels is {raw.shape[1]}; maps.pixels and maps.psf_sigma need {room}")
+    shape = (len(distance), params.maps.pixels, params.maps.pixels)
+    with atomic_folder(OUT) as folder:
+        shutil.copyfile(RAW / "catalogue.csv", folder / "catalogue.csv")
+        for name in ("flux.npy", "mass.npy"):
+            np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.float16, shape=shape)
+        blocks = [range(first, min(first + BLOCK, len(distance))) for first in range(0, len(distance), BLOCK)]
+        with parallel_config(backend=params.runtime.parallel_backend, n_jobs=params.runtime.workers):
+            Parallel()(delayed(observe_block)(params.maps, folder, block, distance) for block in blocks)
+
+
+def observe_block(maps: Maps, folder: Path, block: range, distance: "np.ndarray") -> None:
+    """Write the maps numbered ``block``; the noise of each depends on the seed and its number."""
+    import numpy as np
+
+    from pipeline.simulation.telescope import Detector, blur, gaussian_psf, log_map
+
+    detector = Detector(maps.psf_sigma, maps.sky, maps.one_electron, maps.read_noise, maps.foreground)
+    light, raw_mass = (np.load(RAW / name, mmap_mode="r") for name in ("light.npy", "mass.npy"))
+    flux, mass = (np.load(folder / name, mmap_mode="r+") for name in ("flux.npy", "mass.npy"))
+    for k in block:
+        rng = np.random.default_rng(np.random.SeedSequence(maps.seed, spawn_key=(k,)))
+        flux[k] = log_map(detector.observe(rng, light[k], distance[k], maps.pixels), maps.flux_floor)
+        mass[k] = log_map(blur(raw_mass[k], gaussian_psf(maps.psf_sigma), maps.pixels), maps.mass_floor)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,225 @@
+"""Mock globular clusters: who is still bound, and where the stars are in a multimass King model.
+
+These are King-model mocks, not N-body runs: no core collapse, no tidal tails, no binaries, no rotation.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import RegularGridInterpolator
+from scipy.optimize import brentq
+
+from pipeline.simulation.stars import BLACK_HOLE, NEUTRON_STAR, Isochrone, draw_initial_masses, isochrone
+
+Array = NDArray[np.float64]
+
+G = 4.30091e-3  # pc (km/s)² / Msun
+KM_S_MYR = 1.022712  # a km/s in pc/Myr
+HEAVIEST_ESCAPER = 1.2  # Msun, m_d of Lamers, Baumgardt & Gieles (2013)
+
+
+# --- how clusters age ---------------------------------------------------------------------------
+
+
+def dissolution_time(stars: float, orbit: float) -> float:
+    """Time (Gyr) in which the Galaxy dissolves a cluster: Baumgardt & Makino (2003), eq. 7.
+
+    T = 1.91 Myr [N / ln(0.02 N)]^0.75 R_G (V_G / 220 km/s)^-1 (1 - e)
+
+    Args:
+        stars: N at birth.
+        orbit: R_G (1 - e) of the orbit in kpc, for a circular speed of 220 km/s.
+    """
+    return float(1.91e-3 * (stars / np.log(0.02 * stars)) ** 0.75 * orbit)
+
+
+def relaxation_time(stars: float, mean_mass: float, half_mass_radius: float) -> float:
+    """Half-mass relaxation time (Gyr): Spitzer (1987), eq. 2-63, with ln(0.11 N) after Giersz & Heggie (1994).
+
+    Args:
+        stars: number of stars now.
+        mean_mass: Msun.
+        half_mass_radius: pc.
+    """
+    time = 0.138 * np.sqrt(stars * half_mass_radius**3 / (G * mean_mass)) / np.log(0.11 * stars)
+    return float(time / KM_S_MYR / 1e3)
+
+
+def bound_fraction(mass: Array, stripping: float) -> Array:
+    """Fraction of stars of a mass (Msun) that have not yet escaped.
+
+    Relaxation drives out light stars first, dN/dt ~ -N (1 - (m/m_d)^½) below m_d = 1.2 Msun (Lamers, Baumgardt & Gieles
+    2013; Balbinot & Gieles 2018), so that exp(-stripping (1 - (m/m_d)^½)) of them stay.
+    """
+    return np.exp(-stripping * np.clip(1 - np.sqrt(mass / HEAVIEST_ESCAPER), 0, None))
+
+
+def stripping(stars: Isochrone, lost: float) -> float:
+    """The ``stripping`` of :func:`bound_fraction` that has taken away a fraction ``lost`` of the mass."""
+    mass = (stars.mass[1:] + stars.mass[:-1]) / 2
+    total = stars.fraction * mass * (stars.kind[:-1] < NEUTRON_STAR)
+    return cast(float, brentq(lambda x: total @ bound_fraction(mass, x) / total.sum() - (1 - lost), 0.0, 1e3))
+
+
+# --- where the stars are ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Radii of a multimass King model in units of its half-mass radius, for stars of any mass.
+
+    Attributes:
+        log_mass: natural log of mass over mean mass, increasing by equal steps, (columns,).
+        radius: radius that encloses a fraction v³ of the stars of a mass, for equal steps of v from 0 to 1, (columns,
+            steps). In v the dense core, where the enclosed number grows as r³, is a straight line.
+    """
+
+    log_mass: Array
+    radius: Array
+
+    def scaled(self, mass: Array, weight: Array) -> "Profile":
+        """The same model in units of the half-mass radius of a population: ``weight`` is the mass in each ``mass``."""
+        column = np.clip(np.searchsorted(self.log_mass, np.log(mass)), 0, len(self.log_mass) - 1)
+        share = np.bincount(column, weight, len(self.log_mass))
+        v = np.linspace(0, 1, self.radius.shape[1])
+        shells = np.outer(share, np.diff(v**3)).ravel()
+        radius = ((self.radius[:, 1:] + self.radius[:, :-1]) / 2).ravel()
+        order = np.argsort(radius, kind="stable")
+        half = float(np.interp(0.5, np.cumsum(shells[order]) / shells.sum(), radius[order]))
+        return Profile(self.log_mass, self.radius / half)
+
+    def positions(self, rng: np.random.Generator, log_mass: Array) -> Array:
+        """Isotropic positions (3, stars) of stars, in half-mass radii, given log of mass over mean mass."""
+        step = self.log_mass[1] - self.log_mass[0]
+        column = np.clip((log_mass - self.log_mass[0]) / step, 0, len(self.log_mass) - 1 - 1e-9)
+        return _positions(self.radius, column, rng.random((3, len(log_mass))))
+
+
+@numba.njit(cache=True)
+def _positions(radius: Array, column: Array, uniform: Array) -> Array:
+    steps = radius.shape[1] - 1
+    xyz = np.empty((3, len(column)))
+    for k in range(len(column)):
+        v = np.cbrt(uniform[0, k]) * steps
+        i, j = int(v), int(column[k])
+        f, g = v - i, column[k] - j
+        inner = (1 - f) * radius[j, i] + f * radius[j, i + 1]
+        outer = (1 - f) * radius[j + 1, i] + f * radius[j + 1, i + 1]
+        r = (1 - g) * inner + g * outer
+        z = 2 * uniform[1, k] - 1
+        angle = 2 * np.pi * uniform[2, k]
+        rho = r * np.sqrt(1 - z * z)
+        xyz[0, k], xyz[1, k], xyz[2, k] = rho * np.cos(angle), rho * np.sin(angle), r * z
+    return xyz
+
+
+@cache
+def _library() -> tuple[RegularGridInterpolator, Array]:
+    with np.load(Path(__file__).parent / "data" / "king_profiles.npz") as file:
+        axes = (file["mean_mass"], file["truncation"], file["w0"], file["segregation"])
+        return RegularGridInterpolator(axes, file["radius"].astype(float)), file["log_mass"]
+
+
+def king_profile(mean_mass: float, w0: float, truncation: float, segregation: float) -> Profile:
+    """A multimass King model, interpolated in a library solved with LIMEPY (Gieles & Zocchi 2015).
+
+    Args:
+        mean_mass: of its stars (Msun), which tells how many light ones are left; the nearest of the library.
+        w0: depth of the central potential, 1.5 to 8.
+        truncation: g of the family: 1 is King (1966) and Gunn & Griffin (1979), 2 is Wilson (1975).
+        segregation: delta of the velocity scale of a mass, s_j ~ m_j^-delta: 0 none, 0.5 full.
+
+    Raises:
+        ValueError: outside the library.
+    """
+    radius, log_mass = _library()
+    lightest, *_, heaviest = radius.grid[0]
+    return Profile(log_mass, radius((np.clip(mean_mass, lightest, heaviest), truncation, w0, segregation)))
+
+
+# --- a cluster ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ClusterParameters:
+    """What a mock cluster is made from.
+
+    Attributes:
+        stars: N at birth.
+        age: Gyr.
+        metallicity: mass fraction of metals.
+        orbit: R_G (1 - e) in kpc, which sets how much has been lost.
+        half_mass_radius: now, pc.
+        w0: central potential.
+        truncation: g of the model.
+        neutron_stars: fraction of neutron stars that stayed when they were born.
+        black_holes: likewise.
+    """
+
+    stars: int
+    age: float
+    metallicity: float
+    orbit: float
+    half_mass_radius: float
+    w0: float
+    truncation: float
+    neutron_stars: float
+    black_holes: float
+
+    @property
+    def lost(self) -> float:
+        """Fraction of the mass that has escaped: M ~ 1 - t/T (Baumgardt & Makino 2003)."""
+        return self.age / dissolution_time(self.stars, self.orbit)
+
+
+@dataclass(frozen=True)
+class StarCluster:
+    """The stars still bound: arrays over stars, by increasing initial mass.
+
+    Attributes:
+        isochrone: of its age and metallicity.
+        segregation: delta of its King model.
+        initial_mass: Msun.
+        mass: Msun.
+        luminosity_v: Lsun,V.
+        position: pc, (3, stars), centred.
+    """
+
+    isochrone: Isochrone
+    segregation: float
+    initial_mass: Array
+    mass: Array
+    luminosity_v: Array
+    position: Array
+
+
+def draw_cluster(rng: np.random.Generator, parameters: ClusterParameters) -> StarCluster:
+    """Draw the stars of a mock cluster: born after Kroupa, evolved, thinned out, and placed in a King model.
+
+    Segregation follows the dynamical age, delta = ½ (1 - exp(-t/t_rh)).
+
+    Raises:
+        ValueError: the cluster would have dissolved before this age.
+    """
+    if not parameters.lost < 1:
+        raise ValueError(f"a cluster of {parameters.stars} stars at {parameters.orbit} kpc does not live that long")
+    stars = isochrone(parameters.age, parameters.metallicity)
+    initial_mass = draw_initial_masses(rng, parameters.stars)
+    mass = np.interp(initial_mass, stars.initial_mass, stars.mass)
+    stay = bound_fraction(mass, stripping(stars, parameters.lost))
+    kind = stars.kind_of(initial_mass)
+    stay[kind == NEUTRON_STAR] = parameters.neutron_stars
+    stay[kind == BLACK_HOLE] = parameters.black_holes
+    bound = rng.random(parameters.stars) < stay
+    initial_mass, mass = initial_mass[bound], mass[bound]
+    relaxation = relaxation_time(len(mass), mass.mean(), parameters.half_mass_radius)
+    segregation = 0.5 * (1 - np.exp(-parameters.age / relaxation))
+    profile = king_profile(mass.mean(), parameters.w0, parameters.truncation, segregation).scaled(mass / mass.mean(), mass)
+    position = parameters.half_mass_radius * profile.positions(rng, np.log(mass / mass.mean()))
+    luminosity_v = np.interp(initial_mass, stars.initial_mass, stars.luminosity_v)
+    return StarCluster(stars, segregation, initial_mass, mass, luminosity_v, position)

@@ -1,0 +1,138 @@
+"""A telescope for mock star clusters: projection on the sky, pixels, point-spread function, sky and noise."""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.simulation.stars import SUN_V
+
+Array = NDArray[np.float64]
+Image = NDArray[np.float32]
+
+PIXEL = 0.25  # arcsec, of Pan-STARRS 1 stacks and of the published maps
+ARCSEC = 206264.806  # in a radian
+
+
+# --- the sky in pixels --------------------------------------------------------------------------
+
+
+def random_view(rng: np.random.Generator) -> Array:
+    """Two perpendicular unit vectors (2, 3) that span the sky as seen from a random direction."""
+    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
+    return (q * np.sign(np.diag(r)))[:, :2].T
+
+
+def sky_position(position: Array, view: Array, distance: float, shift: Array) -> Array:
+    """Offsets (2, stars) in arcsec from the middle of the picture, of stars at ``position`` (3, stars) in pc.
+
+    Args:
+        position: about the cluster's centre.
+        view: two unit vectors (2, 3), see :func:`random_view`.
+        distance: kpc.
+        shift: of the cluster's centre (2,), arcsec.
+    """
+    return ARCSEC / (1e3 * distance) * (view @ position) + shift[:, None]
+
+
+@numba.njit(cache=True)
+def bin_stars(offset: Array, weight: Array, pixels: int) -> Image:
+    """Sums of ``weight`` (maps, stars) in each pixel: images (maps, pixels, pixels) of stars at ``offset`` (arcsec)."""
+    image = np.zeros((weight.shape[0], pixels, pixels))
+    half = pixels / 2
+    for k in range(offset.shape[1]):
+        x, y = offset[0, k] / PIXEL + half, offset[1, k] / PIXEL + half
+        if 0 <= x < pixels and 0 <= y < pixels:
+            for m in range(weight.shape[0]):
+                image[m, int(y), int(x)] += weight[m, k]
+    return image.astype(np.float32)
+
+
+# --- the instrument -----------------------------------------------------------------------------
+
+
+def gaussian_psf(sigma: float) -> Image:
+    """One axis of a Gaussian point-spread function, sigma in pixels, cut at 4 sigma; its sum is 1."""
+    radius = int(np.ceil(4 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return (kernel / kernel.sum()).astype(np.float32)
+
+
+@numba.njit(cache=True)
+def _blur_rows(image: Image, kernel: Image) -> Image:
+    out = np.zeros((image.shape[0] - len(kernel) + 1, image.shape[1]), dtype=np.float32)
+    for i in range(out.shape[0]):
+        for k in range(len(kernel)):
+            for j in range(out.shape[1]):
+                out[i, j] += kernel[k] * image[i + k, j]
+    return out
+
+
+def blur(image: Image, kernel: Image, pixels: int) -> Image:
+    """Convolve with ``kernel`` along both axes and keep the middle, (pixels, pixels).
+
+    Raises:
+        ValueError: the image is too small for the middle to be free of its edges.
+    """
+    if len(image) - len(kernel) + 1 < pixels:
+        raise ValueError(f"an image of {len(image)} pixels leaves no {pixels} beyond a kernel of {len(kernel)}")
+    edge = (len(image) - len(kernel) + 1 - pixels) // 2
+    stop = len(image) - edge - (len(image) - len(kernel) + 1 - pixels) % 2
+    part = np.ascontiguousarray(image[edge:stop, edge:stop])
+    rows = _blur_rows(part, kernel)
+    return np.ascontiguousarray(_blur_rows(np.ascontiguousarray(rows.T), kernel).T)
+
+
+def flux(luminosity_v: Array | Image | float, distance: float) -> Array | Image | float:
+    """F = L/(4 pi D²) in Lsun kpc⁻², of Lsun at kpc."""
+    return luminosity_v / (4 * np.pi * distance**2)
+
+
+def flux_of_magnitude(magnitude: float | Array) -> float | Array:
+    """V-band flux (Lsun kpc⁻²) of an apparent magnitude: M_V,sun shines at 10 pc."""
+    return 10 ** (-0.4 * (magnitude - SUN_V - 10)) / (4 * np.pi)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """What stands between the light and the map.
+
+    Attributes:
+        psf_sigma: of the Gaussian point-spread function, pixels.
+        sky: V magnitude of a square arcsec of sky, None for none; its mean is subtracted, its noise stays.
+        one_electron: V magnitude that gives one electron in the exposure, None for a picture without photon noise.
+        read_noise: electrons per pixel.
+        foreground: stars of the Milky Way in a square arcmin, down to V = 24.
+    """
+
+    psf_sigma: float
+    sky: float | None
+    one_electron: float | None
+    read_noise: float
+    foreground: float
+
+    def observe(self, rng: np.random.Generator, luminosity_v: Image, distance: float, pixels: int) -> Image:
+        """Flux map (Lsun kpc⁻²), (pixels, pixels), of a raw map of V luminosity (Lsun) at a distance (kpc)."""
+        raw = flux(luminosity_v, distance)
+        if self.foreground:
+            raw = raw + self._foreground_stars(rng, len(raw))
+        image = blur(np.asarray(raw, dtype=np.float32), gaussian_psf(self.psf_sigma), pixels)
+        if self.one_electron is None:
+            return image
+        sky = 0.0 if self.sky is None else flux_of_magnitude(self.sky) * PIXEL**2
+        unit = flux_of_magnitude(self.one_electron)
+        electrons = rng.poisson((image + sky) / unit) + self.read_noise * rng.standard_normal(image.shape)
+        return (electrons * unit - sky).astype(np.float32)
+
+    def _foreground_stars(self, rng: np.random.Generator, pixels: int) -> Image:
+        """Stars with N(<V) ~ 10^(0.3 V) between V = 14 and 24, thrown on the sky at random."""
+        field = pixels * PIXEL
+        n = rng.poisson(self.foreground * (field / 60) ** 2)
+        magnitude = 24 + np.log10(rng.uniform(1e-3, 1, n)) / 0.3
+        return bin_stars(rng.uniform(-field / 2, field / 2, (2, n)), flux_of_magnitude(magnitude)[None], pixels)[0]
+
+
+def log_map(image: Image, floor: float) -> NDArray[np.float16]:
+    """log10 of a map in half precision, not below ``floor``."""
+    return np.log10(np.maximum(image, np.float32(10.0**floor))).astype(np.float16)
