@@ -146,6 +146,23 @@ class Maps(Section):
 class ClusterPictures(Section):
     n_pictures: PositiveInt
     size: PositiveInt
+    stars: Annotated[Range, _within(1e3, 1e7)]
+    age_gyr: Annotated[Range, _within(0.1, 14.0)]
+    metallicity: Annotated[Range, _within(1e-4, 1e-2)]
+    orbit_kpc: PositiveFloat
+    half_mass_radius_pc: Annotated[Range, _within(0.1, 100.0)]
+    w0: Annotated[Range, _within(1.5, 8.0)]
+    truncation: Annotated[Range, _within(1.0, 2.0)]
+    distance_kpc: Annotated[Range, _within(0.1, 1e4)]
+    half_width: Annotated[Range, _within(0.1, 100.0)]
+    blue_branch: Annotated[Range, _within(0.0, 1.0)]
+    field_stars: Annotated[Range, _within(1e-6, 1e3)]
+    seeing_pixels: Annotated[Range, _within(0.1, 20.0)]
+    sky: Range
+    one_electron: Range
+    white: Annotated[Range, _within(0.5, 1.0)]
+    soft: Annotated[Range, _within(1e-3, 1e6)]
+    tint: Annotated[Range, _within(0.0, 1.0)]
     seed: Seed
 
 
@@ -313,6 +330,7 @@ class Params(Section):
     nbody: NBody
     clusters: Clusters
     maps: Maps
+    cluster_pictures: ClusterPictures
     radiographs: Radiographs
     images: Images
     gnn: Gnn

@@ -139,3 +139,12 @@ def v_luminosity(luminosity: ArrayLike, temperature: ArrayLike) -> Array:
     """V-band luminosity (Lsun,V) from the bolometric one (Lsun): L_V = 10^(-0.4 (M_bol - BC_V - M_V,sun))."""
     magnitude = SUN_BOLOMETRIC - bolometric_correction(temperature)
     return np.asarray(luminosity) * 10 ** (-0.4 * (magnitude - SUN_V))
+
+
+def band_ratio(temperature: ArrayLike, wavelength: float) -> Array:
+    """Brightness of a black body at a wavelength (nm) over that at V's 551 nm, divided by the same of the Sun."""
+
+    def planck(nm: float, t: ArrayLike) -> Array:
+        return 1 / np.expm1(1.43878e7 / (nm * np.asarray(t)))
+
+    return planck(wavelength, temperature) * planck(551, 5772) / planck(551, temperature) / planck(wavelength, 5772)

@@ -37,12 +37,12 @@ def sky_position(position: Array, view: Array, distance: float, shift: Array) ->
 
 
 @numba.njit(cache=True)
-def bin_stars(offset: Array, weight: Array, pixels: int) -> Image:
+def bin_stars(offset: Array, weight: Array, pixels: int, pixel: float = PIXEL) -> Image:
     """Sums of ``weight`` (maps, stars) in each pixel: images (maps, pixels, pixels) of stars at ``offset`` (arcsec)."""
     image = np.zeros((weight.shape[0], pixels, pixels))
     half = pixels / 2
     for k in range(offset.shape[1]):
-        x, y = offset[0, k] / PIXEL + half, offset[1, k] / PIXEL + half
+        x, y = offset[0, k] / pixel + half, offset[1, k] / pixel + half
         if 0 <= x < pixels and 0 <= y < pixels:
             for m in range(weight.shape[0]):
                 image[m, int(y), int(x)] += weight[m, k]
@@ -136,3 +136,30 @@ class Detector:
 def log_map(image: Image, floor: float) -> NDArray[np.float16]:
     """log10 of a map in half precision, not below ``floor``."""
     return np.log10(np.maximum(image, np.float32(10.0**floor))).astype(np.float16)
+
+
+# --- colour pictures ----------------------------------------------------------------------------
+
+
+def moffat_psf(fwhm: float, beta: float, radius: int) -> Array:
+    """Point-spread function of seeing (Moffat 1969), (1 + r²/a²)^-beta out to ``radius`` pixels; its sum is 1."""
+    x = np.arange(-radius, radius + 1.0)
+    a = fwhm / (2 * np.sqrt(2 ** (1 / beta) - 1))
+    kernel = (1 + (x[:, None] ** 2 + x**2) / a**2) ** -beta
+    return kernel / kernel.sum()
+
+
+def lupton(bands: Array, soft: float, white: float) -> NDArray[np.uint8]:
+    """Colour picture (h, w, 3) of red, green and blue images (3, h, w) by the arcsinh stretch of Lupton et al. (2004).
+
+    The mean of the bands is stretched and their ratios are kept, so that the colour of a star does not depend on its
+    brightness; a band that is then too bright for the screen is cut, so that dense cores burn out to white.
+
+    Args:
+        bands: linear intensities above the black level.
+        soft: intensity up to which the stretch is linear.
+        white: intensity that becomes white.
+    """
+    mean = np.maximum(bands.mean(0), 1e-9 * white)
+    rgb = np.clip(bands / mean * np.arcsinh(mean / soft) / np.arcsinh(white / soft), 0, 1)
+    return np.round(255 * np.moveaxis(rgb, 0, -1)).astype(np.uint8)

@@ -1,0 +1,125 @@
+"""Draws colour pictures of mock globular clusters: reads ``cluster_pictures`` of params.yaml.
+
+Writes data/synthetic/globular_clusters/*.png, RGB. King-model mocks, not N-body runs.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import run
+from pipeline.outputs import atomic_folder
+from pipeline.params import ClusterPictures, Range, load_params
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.simulation.star_cluster import StarCluster
+
+OUT = Path("data/synthetic/globular_clusters")
+BANDS = (640.0, 551.0, 445.0)  # nm: R, V and B stand for red, green and blue
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw every picture; the k-th depends on the seed and on k alone."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.draw_cluster_pictures", description=__doc__)
+    parser.add_argument("--params", default="params.yaml", help="parameter file (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    params = load_params(arguments.params)
+
+    from joblib import Parallel, delayed, parallel_config
+
+    wanted = params.cluster_pictures
+    with atomic_folder(OUT) as folder:
+        with parallel_config(backend=params.runtime.parallel_backend, n_jobs=params.runtime.workers):
+            Parallel()(delayed(draw)(wanted, folder, k) for k in range(wanted.n_pictures))
+
+
+def draw(wanted: ClusterPictures, folder: Path, k: int) -> None:
+    """Write one picture as ``mock_<k>.png``."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(np.random.SeedSequence(wanted.seed, spawn_key=(k,)))
+    Image.fromarray(picture(rng, wanted)).save(folder / f"mock_{k:03d}.png")
+
+
+def picture(rng: "np.random.Generator", wanted: ClusterPictures) -> "np.ndarray":
+    """An RGB picture (size, size, 3) of a new cluster, with its own camera, exposure and sky."""
+    import numpy as np
+    from scipy.signal import fftconvolve
+
+    from pipeline.simulation.star_cluster import ClusterParameters, draw_cluster
+    from pipeline.simulation.telescope import (
+        ARCSEC, bin_stars, flux, flux_of_magnitude, lupton, moffat_psf, random_view, sky_position,
+    )  # fmt: skip
+
+    def uniform(interval: Range) -> float:
+        return float(rng.uniform(interval.low, interval.high))
+
+    def log_uniform(interval: Range) -> float:
+        return float(np.exp(rng.uniform(np.log(interval.low), np.log(interval.high))))
+
+    cluster = draw_cluster(
+        rng,
+        ClusterParameters(
+            stars=round(log_uniform(wanted.stars)), age=uniform(wanted.age_gyr), metallicity=log_uniform(wanted.metallicity),
+            orbit=wanted.orbit_kpc, half_mass_radius=log_uniform(wanted.half_mass_radius_pc), w0=uniform(wanted.w0),
+            truncation=uniform(wanted.truncation), neutron_stars=0.0, black_holes=0.0,
+        ),
+    )  # fmt: skip
+    distance = log_uniform(wanted.distance_kpc)
+    edge = 40  # pixels beyond the picture whose stars still glow into it
+    pixels = wanted.size + 2 * edge
+    half_mass_radius = float(np.median(np.hypot(*cluster.position[:2]))) / (1e3 * distance) * ARCSEC
+    pixel = 2 * log_uniform(wanted.half_width) * half_mass_radius / wanted.size
+    offset = sky_position(cluster.position, random_view(rng), distance, np.zeros(2))
+    light = flux(bands(rng, cluster, uniform(wanted.blue_branch)), distance)
+    image = bin_stars(offset, light, pixels, pixel) + field_stars(rng, log_uniform(wanted.field_stars), pixels, pixel)
+    psf = moffat_psf(log_uniform(wanted.seeing_pixels), 3.0, edge)
+    image = np.stack([fftconvolve(band, psf, mode="valid") for band in image])
+    unit = flux_of_magnitude(uniform(wanted.one_electron))
+    sky = flux_of_magnitude(uniform(wanted.sky)) * pixel**2
+    noisy = rng.poisson(np.maximum(image + sky, 0) / unit) * unit - sky
+    noise = np.sqrt(sky * unit)
+    white = np.quantile(image.mean(0), uniform(wanted.white))
+    tint = 1 + uniform(wanted.tint) * rng.standard_normal((3, 1, 1))
+    return lupton(tint * noisy + 0.5 * noise, log_uniform(wanted.soft) * noise, white)
+
+
+def bands(rng: "np.random.Generator", cluster: "StarCluster", blue_branch: float) -> "np.ndarray":
+    """Light of each star in the three bands, (3, stars), in V-band suns.
+
+    The table's stars on the horizontal branch are all of one temperature; real ones spread to the blue as they have
+    lost more or less of their envelope, here by up to ``blue_branch`` dex.
+    """
+    import numpy as np
+
+    from pipeline.simulation.stars import HELIUM_CORE, band_ratio, v_luminosity
+
+    stars = cluster.isochrone
+    temperature = 10 ** np.interp(cluster.initial_mass, stars.initial_mass, np.log10(stars.temperature))
+    luminosity = 10 ** np.interp(cluster.initial_mass, stars.initial_mass, np.log10(stars.luminosity))
+    branch = stars.kind_of(cluster.initial_mass) == HELIUM_CORE
+    temperature[branch] *= 10 ** rng.uniform(0, blue_branch, branch.sum())
+    return v_luminosity(luminosity, temperature) * np.stack([band_ratio(temperature, band) for band in BANDS])
+
+
+def field_stars(rng: "np.random.Generator", density: float, pixels: int, pixel: float) -> "np.ndarray":
+    """Stars of the Milky Way, (3, pixels, pixels), ``density`` of them in a square arcmin down to V = 18."""
+    import numpy as np
+
+    from pipeline.simulation.stars import band_ratio
+    from pipeline.simulation.telescope import bin_stars, flux_of_magnitude
+
+    side = pixels * pixel
+    n = rng.poisson(density * (side / 60) ** 2)
+    magnitude = np.maximum(18 + np.log10(rng.random(n)) / 0.3, 8)
+    temperature = 10 ** rng.normal(3.72, 0.07, n)
+    light = flux_of_magnitude(magnitude) * np.stack([band_ratio(temperature, band) for band in BANDS])
+    return bin_stars(rng.uniform(-side / 2, side / 2, (2, n)), light, pixels, pixel)
+
+
+if __name__ == "__main__":
+    run(main)
