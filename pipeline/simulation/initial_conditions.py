@@ -1,17 +1,271 @@
-"""Initial positions, velocities and masses of star systems, drawn from a generator."""
+"""Starts of N-body systems: the course's random stars, Plummer and King models, fractals.
+
+Simulation k of a run has its own stream of random numbers: it is the same whatever the batch. All
+profiles but the course's are in N-body units (Heggie & Mathieu 1986): total mass 1, virial radius 1,
+so that the potential energy without softening is -G/2.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.simulation.gravity import kinetic_energy, potential_energy
+
 Array = NDArray[np.float64]
-COURSE_MASS = 20.0
+Profile = Literal["course", "plummer", "king", "fractal"]
+MassFunction = Literal["equal", "kroupa", "salpeter"]
+Sample = tuple[Array, Array]
+
+EQUILIBRIUM = 0.5  # virial ratio T/|U|
+# Power laws m^-slope: (lower limit, slope) of each piece and the upper limit, in solar masses.
+KROUPA = ((0.08, 1.3), (0.5, 2.3)), 100.0  # Kroupa (2001), eq. 2, without brown dwarfs
+SALPETER = ((0.1, 2.35),), 100.0  # Salpeter (1955)
 
 
-def course(rng: np.random.Generator, stars: int) -> tuple[Array, Array, Array]:
-    """The course's random start: standard normal positions and velocities, total mass 20.
+def total_mass(profile: Profile) -> float:
+    """Mass of a whole system: 20 for the course's start, else 1."""
+    return 20.0 if profile == "course" else 1.0
+
+
+def draw(
+    seed: int,
+    simulations: Sequence[int],
+    *,
+    stars: int,
+    profile: Profile,
+    king_w0: float,
+    fractal_dimension: float,
+    mass_function: MassFunction,
+    mass_segregation: float,
+    virial_ratio: float | None,
+    softening: float,
+    G: float,
+) -> tuple[Array, Array, Array]:
+    """Draw the start of each simulation, at rest in its centre of mass.
+
+    Args:
+        seed: of the run.
+        simulations: their numbers.
+        stars: per simulation.
+        profile: of positions and velocities.
+        king_w0: central potential of a King model, in squares of its velocity scale.
+        fractal_dimension: of a fractal; 3 is a uniform sphere.
+        mass_function: of the stars.
+        mass_segregation: from 0 (none) to 1 (the heavier, the more tightly bound).
+        virial_ratio: kinetic over potential energy; None: as drawn for the course, else 1/2.
+        softening: Plummer length, part of the potential energy of the virial ratio.
+        G: constant of gravity.
 
     Returns:
-        Positions ``(stars, 3)``, velocities ``(stars, 3)`` in the centre-of-mass frame, masses ``(stars,)``.
+        Positions and velocities ``(simulations, stars, 3)`` and masses ``(simulations, stars)``.
     """
+    profiles: dict[Profile, Callable[[np.random.Generator], Sample]] = {
+        "course": lambda rng: course(rng, stars),
+        "plummer": lambda rng: plummer(rng, stars),
+        "king": lambda rng: king(rng, stars, king_w0),
+        "fractal": lambda rng: fractal(rng, stars, fractal_dimension),
+    }
+    sample = profiles[profile]
+    x, v = np.empty((2, len(simulations), stars, 3))
+    mass = np.ones((len(simulations), stars))
+    for row, rng in enumerate(streams(seed, simulations)):
+        x[row], v[row] = sample(rng)
+        if mass_function != "equal":
+            mass[row] = masses(rng, stars, mass_function)
+            if mass_segregation > 0:
+                mass[row] = segregate(rng, x[row], v[row], mass[row], mass_segregation)
+    mass *= total_mass(profile) / mass.sum(-1, keepdims=True)
+    x, v = centred(x, mass), centred(v, mass)
+    if profile != "course":
+        x = scaled_to_nbody_units(x, mass, G)
+        virial_ratio = EQUILIBRIUM if virial_ratio is None else virial_ratio
+    if virial_ratio is not None:
+        v = scaled_to_virial_ratio(x, v, mass, virial_ratio, softening, G)
+    return x, v, mass
+
+
+def streams(seed: int, simulations: Iterable[int]) -> Iterator[np.random.Generator]:
+    """The random numbers of each simulation: stream k of a counter-based generator keyed by the seed.
+
+    Philox (Salmon et al. 2011) is set to the counter ``k 2^192``, which costs a fifth of a new generator. A
+    generator must be used up before the next is asked for.
+    """
+    philox = np.random.Philox(np.random.SeedSequence(seed))
+    start, rng = philox.state, np.random.Generator(philox)
+    for k in simulations:
+        start["state"]["counter"][3] = k
+        philox.state = start
+        yield rng
+
+
+# --- profiles: positions and velocities (stars, 3) --------------------------------------------------------
+
+
+def course(rng: np.random.Generator, stars: int) -> Sample:
+    """The course's start: standard normal positions and velocities."""
     x, v = rng.standard_normal((2, stars, 3))
-    return x - x.mean(0), v - v.mean(0), np.full(stars, COURSE_MASS / stars)
+    return x, v
+
+
+def plummer(rng: np.random.Generator, stars: int) -> Sample:
+    """Plummer (1911) model with G = mass = scale length = 1 (Aarseth, Hénon & Wielen 1974, appendix).
+
+    The squared speed in units of the squared escape speed follows a beta distribution: with
+    ``f(E) ~ |E|^(7/2)``, ``q^2 (1 - q^2)^(7/2) dq`` is ``Beta(3/2, 9/2)`` in ``q^2``.
+    """
+    radius = (rng.random(stars) ** (-2 / 3) - 1) ** -0.5
+    escape = np.sqrt(2) * (1 + radius**2) ** -0.25
+    speed = escape * np.sqrt(rng.beta(3 / 2, 9 / 2, stars))
+    return radius[:, None] * directions(rng, stars), speed[:, None] * directions(rng, stars)
+
+
+def king(rng: np.random.Generator, stars: int, w0: float) -> Sample:
+    """King (1966) model, ``f ~ exp(-E) - 1``, in units of its core radius and velocity scale."""
+    radii, potential, mass = king_profile(w0)
+    radius = np.interp(rng.random(stars), mass, radii)
+    w = np.interp(radius, radii, potential)
+    speed = _king_speed(w, rng.random(stars))
+    return radius[:, None] * directions(rng, stars), speed[:, None] * directions(rng, stars)
+
+
+@lru_cache
+def king_profile(w0: float) -> tuple[Array, Array, Array]:
+    """Radius, potential W and enclosed fraction of the mass of a King model, on a fine grid.
+
+    Poisson's equation ``W'' + 2 W' / r = -9 rho(W) / rho(W0)`` (King 1966, eq. 20) from the centre
+    to the tidal radius, where W vanishes.
+    """
+    from scipy.integrate import solve_ivp  # takes as long to import as a small run
+
+    centre = 1e-6
+    density0 = _king_density(np.array(w0))
+
+    def slope(r: float, y: Array) -> list[float]:
+        return [y[1], -9 * float(_king_density(np.maximum(y[0], 0)) / density0) - 2 * y[1] / r]
+
+    def edge(r: float, y: Array) -> float:
+        return y[0]
+
+    edge.terminal = True  # type: ignore[attr-defined]
+    start = [w0 - 1.5 * centre**2, -3 * centre]
+    solution: Any = solve_ivp(slope, (centre, 1e6), start, events=edge, rtol=1e-10, atol=1e-12, dense_output=True)
+    tidal_radius = solution.t_events[0][0]
+    # As many points in log r as in r: the core of a concentrated model is a small part of its radius.
+    radii = np.unique(np.concatenate([np.geomspace(1e-3, tidal_radius, 4000), np.linspace(1e-3, tidal_radius, 4000)]))
+    potential, gradient = solution.sol(radii)
+    potential[-1] = 0.0
+    mass = -(radii**2) * gradient
+    return np.insert(radii, 0, 0.0), np.insert(potential, 0, w0), np.insert(mass / mass[-1], 0, 0.0)
+
+
+def _king_density(w: Array) -> Array:
+    from scipy.special import erf
+
+    return np.exp(w) * erf(np.sqrt(w)) - np.sqrt(4 * w / np.pi) * (1 + 2 * w / 3)
+
+
+def _king_speed(w: Array, fraction: Array) -> Array:
+    """Speed below which lies ``fraction`` of the stars at potential ``w``, by bisection.
+
+    The density of speeds is ``u^2 (exp(w - u^2/2) - 1)`` for ``u < sqrt(2 w)``.
+    """
+    from scipy.special import erf
+
+    def below(u: Array) -> Array:
+        return np.exp(w) * (np.sqrt(np.pi / 2) * erf(u / np.sqrt(2)) - u * np.exp(-(u**2) / 2)) - u**3 / 3
+
+    low, high = np.zeros_like(w), np.sqrt(2 * w)
+    wanted = fraction * below(high)
+    for _ in range(52):
+        middle = 0.5 * (low + high)
+        too_low = below(middle) < wanted
+        low, high = np.where(too_low, middle, low), np.where(too_low, high, middle)
+    return 0.5 * (low + high)
+
+
+def fractal(rng: np.random.Generator, stars: int, dimension: float) -> Sample:
+    """Fractal of Goodwin & Whitworth (2004) in the unit sphere.
+
+    A cube is cut into eight again and again; each eighth survives with the probability
+    ``2^(dimension - 3)``. A child is displaced at random, and inherits its parent's velocity plus a
+    random part that shrinks with the size of the cube.
+    """
+    while True:
+        x, v, size = np.zeros((1, 3)), np.zeros((1, 3)), 1.0
+        while 0 < len(x) < 8 * stars:  # then the sphere holds more than enough, and children are close
+            size /= 2
+            children = (x[:, None] + size * _OCTANTS).reshape(-1, 3)
+            keep = rng.random(len(children)) < 2 ** (dimension - 3)
+            x = children[keep] + size * rng.uniform(-0.5, 0.5, (keep.sum(), 3))
+            v = np.repeat(v, 8, axis=0)[keep] + size * rng.standard_normal((keep.sum(), 3))
+        inside = np.flatnonzero((x**2).sum(-1) < 1)
+        if len(inside) >= stars:
+            chosen = rng.choice(inside, stars, replace=False)
+            return x[chosen], v[chosen]
+
+
+_OCTANTS = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)], dtype=float)
+
+
+def directions(rng: np.random.Generator, stars: int) -> Array:
+    """Isotropic unit vectors."""
+    n = rng.standard_normal((stars, 3))
+    return n / np.linalg.norm(n, axis=-1, keepdims=True)
+
+
+# --- masses -------------------------------------------------------------------------------------------------
+
+
+def masses(rng: np.random.Generator, stars: int, mass_function: MassFunction) -> Array:
+    """Masses in solar masses from a broken power law, by inversion of its distribution."""
+    pieces, upper = KROUPA if mass_function == "kroupa" else SALPETER
+    edges = np.array([lower for lower, _ in pieces] + [upper])
+    power = 1 - np.array([slope for _, slope in pieces])
+    height = np.cumprod([1.0, *(edges[1:-1] ** (power[:-1] - power[1:]))])  # continuous at the breaks
+    weight = height * (edges[1:] ** power - edges[:-1] ** power) / power
+    share = np.concatenate([[0.0], np.cumsum(weight) / weight.sum()])
+    u = rng.random(stars)
+    k = np.searchsorted(share, u, side="right") - 1
+    within = (u - share[k]) / (share[k + 1] - share[k])
+    low, high = edges[k] ** power[k], edges[k + 1] ** power[k]
+    return (low + within * (high - low)) ** (1 / power[k])
+
+
+def segregate(rng: np.random.Generator, x: Array, v: Array, mass: Array, degree: float) -> Array:
+    """Deal the masses out again, the heavier to the more tightly bound stars (Küpper et al. 2011, McLuster).
+
+    Stars are ordered by the energy they have with equal masses in virial equilibrium. From the heaviest on,
+    each mass goes to the place ``floor(n (1 - u^(1 - degree)))`` among the n free ones, with u uniform: at
+    random for 0, in strict order for 1.
+    """
+    depth = np.array([(1 / np.linalg.norm(np.delete(x, i, 0) - x[i], axis=-1)).sum() for i in range(len(x))])
+    speed2 = (v**2).sum(-1)
+    energy = depth.mean() / speed2.mean() * speed2 / 4 - depth  # units drop out: T = |U| / 2
+    free = list(np.argsort(energy))
+    dealt = np.empty_like(mass)
+    for m, u in zip(np.sort(mass)[::-1], 1 - rng.random(len(mass)), strict=True):
+        dealt[free.pop(int(len(free) * (1 - u ** (1 - degree))))] = m
+    return dealt
+
+
+# --- frames and units ---------------------------------------------------------------------------------------
+
+
+def centred(x: Array, mass: Array) -> Array:
+    """Positions or velocities relative to the centre of mass."""
+    return x - (mass[..., None] * x).sum(-2, keepdims=True) / mass.sum(-1)[..., None, None]
+
+
+def scaled_to_nbody_units(x: Array, mass: Array, G: float) -> Array:
+    """Positions scaled so that the virial radius ``G M^2 / (2 |U|)``, without softening, is 1."""
+    radius = G * mass.sum(-1) ** 2 / (-2 * potential_energy(x, mass, 0.0, G))
+    return x / radius[..., None, None]
+
+
+def scaled_to_virial_ratio(x: Array, v: Array, mass: Array, virial_ratio: float, softening: float, G: float) -> Array:
+    """Velocities scaled so that kinetic over potential energy, with softening, is ``virial_ratio``."""
+    now = kinetic_energy(v, mass) / -potential_energy(x, mass, softening, G)
+    return v * np.sqrt(virial_ratio / now)[..., None, None]
