@@ -91,7 +91,7 @@ def finish() -> None:
     """Close the run of this process, if any."""
     import wandb
 
-    wandb.finish(quiet=True)
+    wandb.finish()
 
 
 def flat(metrics: dict[str, Any], prefix: str = "") -> dict[str, float]:

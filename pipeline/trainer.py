@@ -21,6 +21,7 @@ from pipeline.params import Runtime, Trainer
 
 # Lightning 2.6 asks torch's pytree in a way that torch 2.14 deprecates; not for a user to mend.
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")  # epochs are what is logged
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 SECONDS_BETWEEN_LINES = 10.0
@@ -56,7 +57,7 @@ def make_trainer(trainer: Trainer, runtime: Runtime, *, logger: Any, callbacks: 
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            log_every_n_steps=1_000_000,  # epochs are what is logged
+            log_every_n_steps=1_000_000,
             logger=logger,
             callbacks=callbacks,
         )

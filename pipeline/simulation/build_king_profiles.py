@@ -20,7 +20,7 @@ from pipeline.simulation.stars import NEUTRON_STAR, isochrone
 
 Array = NDArray[np.float64]
 
-LOST = (0.0, 0.4, 0.8)  # of the mass: three populations, from all that were born to few light stars
+LOST = (0.0, 0.2, 0.4, 0.6, 0.8)  # of the mass: populations from all that were born to few light stars
 TRUNCATION = np.array([1.0, 1.5, 2.0])
 W0 = np.array([1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 8.0])
 SEGREGATION = np.linspace(0.0, 0.5, 6)
@@ -47,7 +47,7 @@ def density(potential: Array, truncation: float, segregation: float, mass: Array
 
 
 def radii(lost: float, truncation: float, w0: float, segregation: float) -> Array:
-    """Radii (columns, STEPS + 1) at equal steps of the cube root of the enclosed fraction."""
+    """Radii (columns, STEPS + 1) at the enclosed fractions that ``star_cluster.Profile`` expects."""
     mean_mass, total_mass = population(lost)
     model = limepy(
         w0, truncation, mj=mean_mass, Mj=total_mass, delta=segregation, M=1, rh=1, meanmassdef="global"
@@ -55,17 +55,12 @@ def radii(lost: float, truncation: float, w0: float, segregation: float) -> Arra
     if not model.converged:
         raise ValueError(f"no model for g = {truncation}, W0 = {w0}, delta = {segregation}")
     potential = PchipInterpolator(model.r, model.phihat)
-    radius = np.concatenate([[0.0], np.geomspace(1e-4, model.rt, 4000)])
+    radius = np.concatenate([[0.0], np.geomspace(1e-5, model.rt, 4000)])
     shells = density(np.maximum(potential(radius), 0), truncation, segregation, np.exp(LOG_MASS)) * radius**2
     enclosed = cumulative_trapezoid(shells, radius, initial=0)
-    v = np.cbrt(enclosed / enclosed[:, -1:])
+    w = 1 - np.sqrt(1 - np.cbrt(enclosed / enclosed[:, -1:]))
     steps = np.linspace(0, 1, STEPS + 1)
-    return np.array([np.interp(steps, *_increasing(row, radius)) for row in v])
-
-
-def _increasing(v: Array, radius: Array) -> tuple[Array, Array]:
-    keep = np.concatenate([[True], np.diff(v) > 0])
-    return v[keep], radius[keep]
+    return np.array([np.interp(steps, row[keep], radius[keep]) for row in w for keep in [np.diff(row, prepend=-1) > 0]])
 
 
 def main() -> None:

@@ -88,7 +88,7 @@ def integrate(
         Positions and velocities at the start and at the outputs, each ``(..., steps + 1, stars, 3)``.
 
     Raises:
-        FloatingPointError: two stars met without softening, and the result is not finite.
+        FloatingPointError: two stars met without softening, and the result is not finite (NumPy only).
     """
     h, softening2 = dt / substeps, softening**2
     if not isinstance(x, np.ndarray):
@@ -161,15 +161,24 @@ def integrate_to_tolerance(
         softening: Plummer length.
         G: constant of gravity.
         integrator: one of :data:`INTEGRATORS`.
+
+    Raises:
+        FloatingPointError: an energy is zero, or a result is not finite.
     """
+    settings: dict[str, Any] = {
+        "dt": dt,
+        "steps": steps,
+        "softening": softening,
+        "G": G,
+        "integrator": integrator,
+    }
 
     def attempt(rows: Any, substeps: int) -> Trajectories:
-        path = integrate(
-            x[rows], v[rows], mass[rows],
-            dt=dt, steps=steps, substeps=substeps, softening=softening, G=G, integrator=integrator,
-        )  # fmt: skip
+        path = integrate(x[rows], v[rows], mass[rows], substeps=substeps, **settings)
         conserved = invariants(*path, mass[rows, None], softening, G)
         error = np.abs(conserved.energy / conserved.energy[:, :1] - 1).max(1)
+        if not np.isfinite(error).all():
+            raise FloatingPointError("the energy is zero or not finite")
         return Trajectories(*path, conserved, error, np.full(len(error), substeps))
 
     result = attempt(slice(None), substeps)

@@ -74,30 +74,31 @@ class Profile:
     """Radii of a multimass King model in units of its half-mass radius, for stars of any mass.
 
     Attributes:
-        log_mass: natural log of mass over mean mass, increasing by equal steps, (columns,).
-        radius: radius that encloses a fraction v³ of the stars of a mass, for equal steps of v from 0 to 1, (columns,
-            steps). In v the dense core, where the enclosed number grows as r³, is a straight line.
+        log_mass: natural log of mass over mean mass, by equal steps, (columns,).
+        radius: radii that enclose fractions u of the stars of a mass, (columns, steps + 1), at equal steps of w = 0 to 1
+            with u = (w (2 - w))³: fine in the core, where u grows as r³, and in the halo.
     """
 
     log_mass: Array
     radius: Array
 
-    def scaled(self, mass: Array, weight: Array) -> "Profile":
-        """The same model in units of the half-mass radius of a population: ``weight`` is the mass in each ``mass``."""
-        column = np.clip(np.searchsorted(self.log_mass, np.log(mass)), 0, len(self.log_mass) - 1)
-        share = np.bincount(column, weight, len(self.log_mass))
-        v = np.linspace(0, 1, self.radius.shape[1])
-        shells = np.outer(share, np.diff(v**3)).ravel()
+    def scaled(self, log_mass: Array, weight: Array) -> "Profile":
+        """The same model in half-mass radii of a population: stars of ``log_mass`` that weigh ``weight``."""
+        share = np.bincount(np.rint(self._column(log_mass)).astype(int), weight, len(self.log_mass))
+        w = np.linspace(0, 1, self.radius.shape[1])
+        shells = np.outer(share, np.diff((w * (2 - w)) ** 3)).ravel()
         radius = ((self.radius[:, 1:] + self.radius[:, :-1]) / 2).ravel()
         order = np.argsort(radius, kind="stable")
-        half = float(np.interp(0.5, np.cumsum(shells[order]) / shells.sum(), radius[order]))
+        half = float(np.interp(0.5, (np.cumsum(shells[order]) - shells[order] / 2) / shells.sum(), radius[order]))
         return Profile(self.log_mass, self.radius / half)
 
     def positions(self, rng: np.random.Generator, log_mass: Array) -> Array:
-        """Isotropic positions (3, stars) of stars, in half-mass radii, given log of mass over mean mass."""
+        """Isotropic positions (3, stars) of stars, in half-mass radii."""
+        return _positions(self.radius, self._column(log_mass), rng.random((3, len(log_mass))))
+
+    def _column(self, log_mass: Array) -> Array:
         step = self.log_mass[1] - self.log_mass[0]
-        column = np.clip((log_mass - self.log_mass[0]) / step, 0, len(self.log_mass) - 1 - 1e-9)
-        return _positions(self.radius, column, rng.random((3, len(log_mass))))
+        return np.clip((log_mass - self.log_mass[0]) / step, 0, len(self.log_mass) - 1 - 1e-9)
 
 
 @numba.njit(cache=True)
@@ -105,12 +106,12 @@ def _positions(radius: Array, column: Array, uniform: Array) -> Array:
     steps = radius.shape[1] - 1
     xyz = np.empty((3, len(column)))
     for k in range(len(column)):
-        v = np.cbrt(uniform[0, k]) * steps
-        i, j = int(v), int(column[k])
-        f, g = v - i, column[k] - j
-        inner = (1 - f) * radius[j, i] + f * radius[j, i + 1]
-        outer = (1 - f) * radius[j + 1, i] + f * radius[j + 1, i + 1]
-        r = (1 - g) * inner + g * outer
+        w = steps * (1 - np.sqrt(1 - np.cbrt(uniform[0, k])))
+        i, j = min(int(w), steps - 1), int(column[k])
+        f, g = w - i, column[k] - j
+        light = (1 - f) * radius[j, i] + f * radius[j, i + 1]
+        heavy = (1 - f) * radius[j + 1, i] + f * radius[j + 1, i + 1]
+        r = (1 - g) * light + g * heavy
         z = 2 * uniform[1, k] - 1
         angle = 2 * np.pi * uniform[2, k]
         rho = r * np.sqrt(1 - z * z)
@@ -219,7 +220,8 @@ def draw_cluster(rng: np.random.Generator, parameters: ClusterParameters) -> Sta
     initial_mass, mass = initial_mass[bound], mass[bound]
     relaxation = relaxation_time(len(mass), mass.mean(), parameters.half_mass_radius)
     segregation = 0.5 * (1 - np.exp(-parameters.age / relaxation))
-    profile = king_profile(mass.mean(), parameters.w0, parameters.truncation, segregation).scaled(mass / mass.mean(), mass)
-    position = parameters.half_mass_radius * profile.positions(rng, np.log(mass / mass.mean()))
+    log_mass = np.log(mass / mass.mean())
+    profile = king_profile(mass.mean(), parameters.w0, parameters.truncation, segregation).scaled(log_mass, mass)
+    position = parameters.half_mass_radius * profile.positions(rng, log_mass)
     luminosity_v = np.interp(initial_mass, stars.initial_mass, stars.luminosity_v)
     return StarCluster(stars, segregation, initial_mass, mass, luminosity_v, position)

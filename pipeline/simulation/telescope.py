@@ -33,7 +33,8 @@ def sky_position(position: Array, view: Array, distance: float, shift: Array) ->
         distance: kpc.
         shift: of the cluster's centre (2,), arcsec.
     """
-    return ARCSEC / (1e3 * distance) * (view @ position) + shift[:, None]
+    seen = sum(view[:, axis, None] * position[axis] for axis in range(3))  # no BLAS, whose threads could change bits
+    return ARCSEC / (1e3 * distance) * seen + shift[:, None]
 
 
 @numba.njit(cache=True)

@@ -61,6 +61,27 @@ class RestrictedBoltzmannMachine(nn.Module):
             visible = self.visible(self.hidden(visible).bernoulli()).bernoulli()
         return visible
 
+    @torch.no_grad()
+    def grow(self, parents: Tensor, sweeps: int) -> Tensor:
+        """Grow artificial pictures from one or several originals.
+
+        Each hidden unit takes its state from one of the parents at random; with one parent this is
+        a plain Gibbs chain that starts at it.
+
+        Args:
+            parents: (parents, chains, n_visible).
+            sweeps: from the hidden layer to the visible one, at least 1; the more, the less is left of the parents.
+
+        Returns:
+            p(v = 1 | h) after the last sweep, (chains, n_visible).
+        """
+        hidden = self.hidden(parents).bernoulli()
+        heir = torch.randint(len(parents), (1, *hidden.shape[1:]), device=hidden.device)
+        visible = self.visible(hidden.gather(0, heir)[0])
+        for _ in range(sweeps - 1):
+            visible = self.visible(self.hidden(visible.bernoulli()).bernoulli())
+        return visible
+
     def log_pseudo_likelihood(self, visible: Tensor, pixels: Tensor) -> Tensor:
         """Σ_i log p(v_i | all other pixels) (Besag 1975), estimated from a sample of the pixels.
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
-HEADER = "N_sim,N_star,time_step,x,y,z,vx,vy,vz"
 LARGEST = 1e6  # beyond it, twelve decimals overflow 64 bits
 _ROW = 200  # bytes that a row never reaches
 _COMMA, _MINUS, _POINT, _ZERO, _NEWLINE = (uint64(ord(sign)) for sign in ",-.0\n")
@@ -32,7 +31,7 @@ def csv_rows(first: int, time: Array, x: Array, v: Array, mass: Array | None) ->
         mass: a last column, shape ``(simulations, stars)``; None: no such column.
 
     Raises:
-        ValueError: a number is not finite or is too large for twelve decimals.
+        OverflowError: a number is not finite or is too large for twelve decimals.
     """
     stamps = np.char.encode([repr(float(t)) for t in time], "ascii")
     lengths = np.char.str_len(stamps)
@@ -40,7 +39,7 @@ def csv_rows(first: int, time: Array, x: Array, v: Array, mass: Array | None) ->
     rows = np.empty(_ROW * x[..., 0].size, dtype=np.uint8)
     end = _write(rows, first, characters, lengths, x, v, np.empty((0, 0)) if mass is None else mass)
     if not end:
-        raise ValueError(f"a star is farther or faster than {LARGEST:g}")
+        raise OverflowError(f"a star is farther or faster than {LARGEST:g}")
     return rows[:end]
 
 

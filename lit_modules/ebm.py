@@ -1,0 +1,158 @@
+"""Energy-based model of the (distance, age) of a flux map."""
+
+import torch
+from torch import Tensor
+
+from lit_modules.base import Batch, LitBase
+from lit_modules.networks.energy.box import cell_volume, inside, unit_grid
+from lit_modules.networks.energy.free_energy import contrastive_loss, log_gibbs, nll
+from lit_modules.networks.energy.map_energy import MapEnergy
+from lit_modules.networks.energy.metropolis import (
+    Chains,
+    Energy,
+    either,
+    metropolis_hastings,
+    scale_mixture_walk,
+    uniform_in_box,
+)
+from pipeline.errors import InputError
+
+
+class LitEBM(LitBase):
+    """P(y|x) ∝ exp(-beta F_beta(x, y)), y = (log10 distance, age) scaled so that their box is [-1, 1]².
+
+    Training descends the course's eq. 12 with samples from Metropolis-Hastings chains that start
+    at the data's y (contrastive divergence, Hinton 2002) and now and then jump anywhere in the
+    box, which finds wrong minima far from the data. Chains keep nothing from step to step, so a
+    resumed training is exact. Validation and test losses are the exact NLL of y in the unit box,
+    in nats, by a sum over a grid: ln 4 is what ignorance scores. So is the training loss's value,
+    to make the curves comparable; its gradient is that of the chains.
+
+    Args:
+        size, pooling, channels, features, hidden, embedding, waves, latent_nodes, dropout: see ``MapEnergy``.
+        beta: inverse temperature.
+        distance_kpc: the prior's [low, high].
+        age_gyr: the prior's [low, high].
+        chains: Metropolis-Hastings chains of each map.
+        steps: of each chain.
+        jumps: fraction of proposals that jump anywhere in the box.
+        nodes: of a side of the grid of the exact integral.
+        lr: peak of the one-cycle schedule.
+        weight_decay: of AdamW.
+
+    The buffer ``flux_range`` holds the lowest and highest mean (first row) and standard deviation
+    (second row) over the pixels of a training map's log10 flux.
+    """
+
+    low: Tensor
+    high: Tensor
+    flux_range: Tensor
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        pooling: int,
+        channels: list[int],
+        features: int,
+        hidden: int,
+        embedding: int,
+        waves: int,
+        latent_nodes: int,
+        dropout: float,
+        beta: float,
+        distance_kpc: list[float],
+        age_gyr: list[float],
+        chains: int,
+        steps: int,
+        jumps: float,
+        nodes: int,
+        lr: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = MapEnergy(
+            size=size,
+            pooling=pooling,
+            channels=channels,
+            features=features,
+            hidden=hidden,
+            embedding=embedding,
+            waves=waves,
+            latent_nodes=latent_nodes,
+            dropout=dropout,
+        )
+        box = torch.tensor([distance_kpc, age_gyr])
+        box[0] = box[0].log10()
+        self.register_buffer("low", box[:, 0], persistent=False)
+        self.register_buffer("high", box[:, 1], persistent=False)
+        self.register_buffer("flux_range", torch.zeros(2, 2))
+        self.propose = either(uniform_in_box, scale_mixture_walk(0.02, 0.5), jumps)
+
+    def to_box(self, distance: Tensor, age: Tensor) -> Tensor:
+        """kpc and Gyr, (...) each -> y in [-1, 1]², (..., 2)."""
+        return 2 * (torch.stack([distance.log10(), age], -1) - self.low) / (self.high - self.low) - 1
+
+    def from_box(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """y -> distance in kpc and age in Gyr."""
+        log_distance, age = (self.low + (y + 1) / 2 * (self.high - self.low)).unbind(-1)
+        return 10**log_distance, age
+
+    def fit_statistics(self, tensors: Batch) -> None:
+        """Mean and standard deviation of the training maps' log flux, and the range of those of single maps.
+
+        Raises:
+            InputError: a training cluster lies outside the prior's box, or a map has a pixel that is not finite.
+        """
+        if not inside(self.to_box(tensors["distance"], tensors["age"])).all():
+            raise InputError("ebm.model: distance_kpc and age_gyr do not contain every training cluster; widen them")
+        parts = [torch.std_mean(x.flatten(1).double(), 1, correction=0) for x in tensors["flux"].split(256)]
+        std, mean = (torch.cat(column) for column in zip(*parts, strict=True))
+        if not (std.isfinite() & mean.isfinite()).all():
+            raise InputError("the training maps hold NaN or infinite pixels; run preprocess_maps again")
+        self.net.mean.copy_(mean.mean())
+        self.net.std.copy_(((std**2 + mean**2).mean() - mean.mean() ** 2).sqrt())
+        self.flux_range.copy_(torch.stack([torch.stack(x.aminmax()) for x in (mean, std)]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        quarter_turns, mirror = divmod(int(torch.randint(8, ())), 2)  # neither distance nor age knows up or left
+        flux = torch.rot90(batch["flux"], quarter_turns, (-2, -1))
+        return super().training_step({**batch, "flux": flux.flip(-1) if mirror else flux}, batch_idx)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        y, context = self.to_box(batch["distance"], batch["age"]), self.net.context(batch["flux"])
+        with torch.no_grad():
+            exact = self.nll(context, y).mean()
+        if not self.training:
+            return {"loss": exact}
+        chains = self.negatives(context.detach(), y)
+        data = self.net.free_energy(context, y[:, None], self.hparams["beta"])
+        samples = self.net.free_energy(context, chains.states[-1], self.hparams["beta"])
+        gap = contrastive_loss(data, samples, self.hparams["beta"])
+        return {"loss": exact + gap - gap.detach(), "energy_gap": gap, "acceptance": chains.acceptance.mean()}
+
+    def nll(self, context: Tensor, y: Tensor) -> Tensor:
+        """Exact -log P(y|x) of the y in the unit box, in nats, (B,)."""
+        beta, nodes = self.hparams["beta"], self.hparams["nodes"]
+        data = self.net.free_energy(context, y[:, None], beta)[:, 0]
+        return nll(data, self.net.free_energy(context, unit_grid(nodes).to(y), beta), beta, cell_volume(nodes))
+
+    def log_posterior(self, context: Tensor, nodes: int) -> Tensor:
+        """Log P(y|x) at the nodes of ``unit_grid``, (B, nodes, nodes), distance along the first of the two."""
+        energies = self.net.free_energy(context, unit_grid(nodes).to(context), self.hparams["beta"])
+        return log_gibbs(energies, self.hparams["beta"], cell_volume(nodes)).unflatten(-1, (nodes, nodes))
+
+    def negatives(self, context: Tensor, start: Tensor) -> Chains:
+        """Several chains of P(y|x), at the present weights, from each start (B, 2): states (steps, B, chains, 2)."""
+        start = start[:, None].expand(-1, self.hparams["chains"], -1)
+        energy, beta = self.energy_in_box(context), self.hparams["beta"]
+        return metropolis_hastings(energy, start, self.propose, self.hparams["steps"], beta=beta)
+
+    def energy_in_box(self, context: Tensor) -> Energy:
+        """F_beta(x, y) as a function of y, (B, n, 2) -> (B, n); infinite outside the prior's box."""
+
+        def energy(y: Tensor) -> Tensor:
+            return self.net.free_energy(context, y, self.hparams["beta"]).masked_fill(~inside(y), torch.inf)
+
+        return energy

@@ -1,0 +1,105 @@
+"""E(x, y, z) of a flux map x, a point y of a box, and an angle z."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lit_modules.networks.energy.free_energy import free_energy
+
+
+class Waves(nn.Module):
+    """y -> y, sin(k π y / 2), cos(k π y / 2), k = 1..waves; (..., 2) -> (..., 2 + 4 waves)."""
+
+    frequencies: Tensor
+
+    def __init__(self, waves: int) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.arange(1, waves + 1) * (math.pi / 2), persistent=False)
+
+    def forward(self, y: Tensor) -> Tensor:
+        phase = (y[..., None] * self.frequencies).flatten(-2)
+        return torch.cat([y, phase.sin(), phase.cos()], -1)
+
+
+class MapEnergy(nn.Module):
+    """Energy of a joint embedding, E(x, y, z) = |s(x, z) - g(y)|² / 2 (LeCun 2022, sec. 4.4).
+
+    A convolutional encoder turns the map into features, once; s(x, z) embeds them together with
+    the latent angle z, and g(y) embeds the unknowns, together with their first sines and cosines,
+    without which a smooth network is slow to learn narrow structure (Tancik et al. 2020). Compatible means near, and no energy is
+    below zero, so that training cannot run away to minus infinity. All activations are smooth:
+    E is differentiable in y and z, and the equal-weight sum over z is exact to rounding.
+
+    Args:
+        size: pixels of a side of the flux map.
+        pooling: the map is average-pooled by this factor first.
+        channels: of the encoder's stages, each of which halves the map; multiples of 4.
+        features: length of the encoder's output.
+        hidden: width of the two embedding networks.
+        embedding: dimension in which x and y meet.
+        waves: sines and cosines of each coordinate of y, see ``Waves``.
+        latent_nodes: nodes of the angle z on the circle.
+        dropout: on the encoder's output.
+
+    ``mean`` and ``std``, buffers, are those of the log flux of the training maps.
+    """
+
+    mean: Tensor
+    std: Tensor
+    latent: Tensor
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        pooling: int,
+        channels: list[int],
+        features: int,
+        hidden: int,
+        embedding: int,
+        waves: int,
+        latent_nodes: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        side, stages = size // pooling, [nn.AvgPool2d(pooling)]
+        for c_in, c_out in zip([1, *channels[:-1]], channels, strict=True):
+            stages += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), nn.GroupNorm(4, c_out), nn.SiLU()]
+            side = (side + 1) // 2
+        self.encoder = nn.Sequential(
+            *stages, nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels[-1] * side**2, features), nn.SiLU()
+        )
+        self.embed_features = nn.Linear(features, hidden)
+        self.embed_latent = nn.Linear(2, hidden, bias=False)
+        self.meet = nn.Sequential(nn.SiLU(), nn.Linear(hidden, embedding))
+        self.embed_y = nn.Sequential(
+            Waves(waves), nn.Linear(2 + 4 * waves, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, embedding)
+        )
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("std", torch.ones(()))
+        self.register_buffer("latent", torch.arange(latent_nodes) * (2 * math.pi / latent_nodes), persistent=False)
+
+    def encode(self, flux: Tensor) -> Tensor:
+        """Features of log flux maps, (B, 1, size, size) -> (B, features)."""
+        return self.encoder((flux - self.mean) / self.std)
+
+    def embed(self, features: Tensor, z: Tensor) -> Tensor:
+        """s(x, z) at angles (nodes,) or (B, nodes) -> (B, nodes, embedding)."""
+        on_circle = torch.stack([z.cos(), z.sin()], -1)
+        return self.meet(self.embed_features(features)[:, None] + self.embed_latent(on_circle))
+
+    def forward(self, features: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """E(x, y, z), with one z for each y: (B, features), (B, n, 2), (B, n) -> (B, n)."""
+        return (self.embed(features, z) - self.embed_y(y)).square().sum(-1) / 2
+
+    def context(self, flux: Tensor) -> Tensor:
+        """s(x, z) at the nodes of z: all of the map that its energies need, (B, latent_nodes, embedding)."""
+        return self.embed(self.encode(flux), self.latent)
+
+    def free_energy(self, context: Tensor, y: Tensor, beta: float) -> Tensor:
+        """F_beta(x, y) of n points for each map, (B, n, 2), or of the same for all, (n, 2) -> (B, n)."""
+        s, g = context, self.embed_y(y)
+        cross = g @ s.transpose(-1, -2)
+        energies = (s.square().sum(-1)[:, None] + g.square().sum(-1, keepdim=True)) / 2 - cross
+        return free_energy(energies, beta)
