@@ -1,0 +1,191 @@
+"""The general Boltzmann machine: recall of half a picture, energies, couplings."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from datamodules.images import ImagesDataModule
+from lit_modules.boltzmann import LitBoltzmann
+from lit_modules.networks.boltzmann.general import cooling
+from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
+from pipeline.evaluation.panels import WIDTH, bare, mosaic, picture_rows
+from pipeline.evaluation.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
+from pipeline.params import Boltzmann
+from pipeline.pictures import grey_square, read_picture
+
+
+@torch.no_grad()
+def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> Result:
+    """Recall beside three ways to guess the other half; energies of pictures, samples and noise."""
+    train, held_out = data.images("train"), data.images("test")
+    grey, known, n = stretch(held_out), model.left_half, params.evaluate.n_pictures
+    answers = recall_by_all(model, grey, train)
+    errors = {way: rms(answer, grey, ~known) for way, answer in answers.items()}
+    samples = draw_samples(model, params.evaluate.chains, params.evaluate.sweeps)
+    energies = state_energies(model, {"training": stretch(train), "held-out": grey}, samples)
+    metrics: dict[str, Any] = {
+        "recall RMS error": errors,
+        "recall RMS error, training pictures": rms(model.recall(stretch(train), known), stretch(train), ~known),
+        "mean energy (nats)": {name: float(values.mean()) for name, values in energies.items()},
+    }
+    with style():
+        pictures = [
+            Picture(
+                "recall",
+                "The machine as an associative memory: it sees the left half of pictures it was never trained on and "
+                "recalls the right half, averaged over isophotes. The mean picture is what one fills in without it.",
+                recall_figure(model, grey[:n], {way: answer[:n] for way, answer in answers.items()}, errors),
+            ),
+            Picture(
+                "energies",
+                "Energies of states: pictures of clusters lie as low as the machine's own samples, and pixels lit "
+                "independently with the same mean lie higher: the machine has learned that they belong together.",
+                energy_figure(energies),
+            ),
+            Picture(
+                "samples",
+                "What the machine dreams of: states cooled from random ones. Each is what would be brighter than some "
+                "level in the picture of a cluster.",
+                sample_figure(model, samples),
+            ),
+            Picture(
+                "couplings",
+                "Left: how strongly the pixel marked grey is coupled to every other pixel. Red ones are lit together; "
+                "they lie in a ring about the centre: the machine found out by itself that clusters are round. "
+                "Right: how each hidden unit is coupled to the pixels.",
+                coupling_figure(model),
+            ),
+        ]
+    return Result(metrics, pictures)
+
+
+def recall_by_all(model: LitBoltzmann, grey: Tensor, train: Tensor) -> dict[str, Tensor]:
+    """The right half by the machine, and by three guesses that need no machine."""
+    known, size = model.left_half, model.hparams["size"]
+    memory = stretch(symmetries(train).flatten(0, 1))
+    nearest = memory[torch.cdist(grey[:, known], memory[:, known]).argmin(1)]
+    mirrored = grey.view(-1, size, size).flip(-1).flatten(1)
+    return {
+        "model": model.recall(grey, known),
+        "mean picture": memory.mean(0).expand_as(grey),
+        "nearest training picture": nearest,
+        "mirrored half": mirrored,
+    }
+
+
+def rms(answer: Tensor, truth: Tensor, where: Tensor) -> float:
+    """Root of the mean squared error of intensities in [0, 1] over some pixels."""
+    return float((answer - truth)[:, where].square().mean().sqrt())
+
+
+def draw_samples(model: LitBoltzmann, chains: int, sweeps: int) -> Tensor:
+    """States of all units, cooled from random ones, (chains, units)."""
+    start = torch.full((chains, len(model.net.offset)), 0.5).bernoulli()
+    temperatures = cooling(model.hparams["hot"], sweeps) + [1.0] * sweeps
+    return model.net.anneal(start, temperatures, range(start.shape[1]))
+
+
+def state_energies(model: LitBoltzmann, grey: dict[str, Tensor], samples: Tensor) -> dict[str, Tensor]:
+    """Energies of isophotes with sampled hidden units, of free samples, and of independent pixels."""
+
+    def energy(visible: Tensor) -> Tensor:
+        return model.net.energy(model.net.complete(visible, model.temperatures))
+
+    n = model.hparams["levels"]
+    levels = ((torch.arange(n) + 0.5) / n)[:, None]
+    shapes = {name: isophotes(pictures[:, None], levels).flatten(0, 1) for name, pictures in grey.items()}
+    mean = model.net.offset[: model.net.n_visible]
+    return {
+        "training": energy(shapes["training"]),
+        "held-out": energy(shapes["held-out"]),
+        "samples": model.net.energy(samples),
+        "independent pixels": energy(mean.expand(len(samples), -1).bernoulli()),
+    }
+
+
+def tiles(model: LitBoltzmann, pixels: Tensor) -> Tensor:
+    """(pictures, units) -> (pictures, size, size): the visible units as pictures."""
+    size = model.hparams["size"]
+    return pixels[:, : size * size].view(-1, size, size)
+
+
+def recall_figure(model: LitBoltzmann, grey: Tensor, answers: dict[str, Tensor], errors: dict[str, float]) -> Figure:
+    """Originals, the halves given, and both halves as completed by the machine and its rivals."""
+    known = model.left_half
+    rows = {"original": grey, "given": torch.where(known, grey, torch.nan)}
+    names = {"model": "recalled"}
+    for way, answer in answers.items():
+        rows[f"{names.get(way, way)}\n(error {errors[way]:.3f})"] = torch.where(known, grey, answer)
+    rows = {label: tiles(model, pixels) for label, pixels in rows.items()}
+    return picture_rows(rows, "The right half recalled from the left (RMS error over all held-out pictures)")
+
+
+def energy_figure(energies: dict[str, Tensor]) -> Figure:
+    """Histograms of the energy of four kinds of states."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
+    values = torch.cat(list(energies.values()))
+    bins = np.linspace(float(values.min()), float(values.max()), 60).tolist()
+    for (name, group), colour in zip(energies.items(), (BLUE, GREEN, ORANGE, GREY), strict=True):
+        axis.hist(group.numpy(), bins=bins, density=True, histtype="step", lw=2, color=colour, label=name)
+    axis.set(xlabel="energy E(v, h) in nats", ylabel="fraction per nat", title="How well a state fits the machine")
+    axis.legend()
+    return figure
+
+
+def sample_figure(model: LitBoltzmann, samples: Tensor) -> Figure:
+    """Free samples, from few lit pixels to many."""
+    pictures = tiles(model, samples)
+    order = pictures.sum((1, 2)).argsort()[torch.linspace(0, len(pictures) - 1, 20).long()]
+    figure, axis = plt.subplots(figsize=(WIDTH, WIDTH / 5 + 0.4))
+    axis.imshow(mosaic(np.pad(pictures[order], ((0, 0), (1, 1), (1, 1))), 10, fill=0.5), vmin=0, vmax=1)
+    axis.set_title("Free samples of the machine, from few lit pixels to many")
+    bare(axis)
+    return figure
+
+
+def coupling_figure(model: LitBoltzmann) -> Figure:
+    """Couplings of some pixels to all others, and of the hidden units to the pixels."""
+    size, weight = model.hparams["size"], model.net.weight.clone()
+    weight.fill_diagonal_(torch.nan)
+    places = [(row * size // 6, column * size // 6) for row in (1, 3, 5) for column in (1, 3, 5)]
+    pixels = tiles(model, weight[[row * size + column for row, column in places]])
+    hidden = tiles(model, weight[size * size :])
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 4.3), width_ratios=(1, 1.25))
+    limit = float(weight.nan_to_num().abs().quantile(0.999))
+    colours = plt.get_cmap("RdBu_r").with_extremes(bad="0.55")
+    columns = max(1, round(len(hidden) ** 0.5 * 1.1))
+    for axis, maps, width, title in (
+        (axes[0], pixels, 3, "of nine pixels"),
+        (axes[1], hidden, columns, f"of the {len(hidden)} hidden units"),
+    ):
+        image = axis.imshow(mosaic(maps, width, fill=np.nan), cmap=colours, vmin=-limit, vmax=limit)
+        axis.set_title(f"Couplings {title}")
+        bare(axis)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="coupling w (nats)")
+    return figure
+
+
+@torch.no_grad()
+def predict(models: list[LitBoltzmann], path: Path) -> Result:
+    """Recall the right half of one picture from its left.
+
+    Raises:
+        InputError: the file is no picture that can be read.
+    """
+    [model] = models
+    size = model.hparams["size"]
+    picture = grey_square(read_picture(path.read_bytes(), str(path)), size)
+    torch.manual_seed(0)  # the same picture gets the same answer
+    grey = stretch(picture[None] / 255)
+    known = model.left_half
+    recalled = torch.where(known, grey, model.recall(grey, known))
+    row = torch.cat([grey, torch.where(known, grey, torch.nan), recalled])
+    with style():
+        figure = picture_rows({"": tiles(model, row)}, path.name, ["original", "given", "recalled"])
+    metrics = {"recall RMS error": rms(recalled, grey, ~known), "recalled": tiles(model, recalled)[0].tolist()}
+    return Result(metrics, [Picture("recall", "The right half recalled from the left.", figure)])

@@ -1,0 +1,208 @@
+"""The restricted Boltzmann machine: its likelihood, what it recognises, what it invents."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn import functional as F
+
+from datamodules.images import ImagesDataModule
+from lit_modules.boltzmann import LitRBM
+from lit_modules.networks.boltzmann.annealed_importance import annealed_log_partition
+from lit_modules.networks.boltzmann.pixels import stretch, symmetries
+from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, RestrictedBoltzmannMachine
+from pipeline.evaluation.panels import WIDTH, bare, mosaic, picture_rows
+from pipeline.evaluation.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
+from pipeline.params import Rbm
+from pipeline.pictures import grey_square, read_picture
+
+N_PARENTS = 3
+SWEEPS = (1, 10, 100)  # of predict
+
+
+@torch.no_grad()
+def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
+    """Log-likelihood beside independent pixels, free energies, and artificial pictures beside real ones."""
+    net, settings = model.net, params.evaluate
+    train, held_out = stretch(data.images("train")), stretch(data.images("test"))
+    log_z, error = log_partition(net, settings)
+    states = {
+        "training": train.expand(settings.draws, -1, -1).flatten(0, 1).bernoulli(),
+        "held-out": held_out.expand(settings.draws, -1, -1).flatten(0, 1).bernoulli(),
+        "artificial": net.grow(train.repeat(settings.draws, 1)[None], settings.sweeps[-1]).bernoulli(),
+        "independent pixels": net.offset.expand(len(train) * settings.draws, -1).bernoulli(),
+    }
+    free_energies = {name: net.free_energy(visible) for name, visible in states.items()}
+    memory = stretch(symmetries(data.images("train")).flatten(0, 1))
+    metrics: dict[str, Any] = {
+        f"log-likelihood, {name} pictures (nats)": {
+            "model": -float(free_energies[name].double().mean()) - log_z,
+            "independent pixels": independent_log_likelihood(net.offset, grey),
+        }
+        for name, grey in (("held-out", held_out), ("training", train))
+    }
+    metrics |= {
+        "log Z (nats)": log_z,
+        "log Z standard error (nats)": error,
+        "mean free energy (nats)": {name: float(values.mean()) for name, values in free_energies.items()},
+        "reconstruction RMS error, held-out pictures": {
+            "model": rms(model.reconstruct(held_out), held_out),
+            "mean picture": rms(net.offset, held_out),
+        },
+        "nearest training picture better than the model (nats)": {
+            name: float((explained_by(states[kind], memory).amax(1) + free_energies[kind]).mean()) + log_z
+            for name, kind in (("artificial", "artificial"), ("held-out", "held-out"), ("copies", "training"))
+        },
+    }
+    n = settings.n_pictures
+    with style():
+        pictures = [
+            Picture(
+                "grown_from_one",
+                "Artificial clusters, each grown from the original above it: the longer the Gibbs chain, the less is "
+                "left of the original. Grey is the chance that a pixel is lit; the last row is a draw, star by star.",
+                grown_from_one(model, train[:n], settings.sweeps),
+            ),
+            Picture(
+                "grown_from_several",
+                f"Artificial clusters with {N_PARENTS} parents: each hidden unit inherits its state from one of them. "
+                "The last row is the training picture most like the child: no child is a copy.",
+                grown_from_several(model, train, memory, n),
+            ),
+            Picture(
+                "reconstruction",
+                "Recognition: pictures the machine was never trained on, squeezed through "
+                f"{model.hparams['hidden']} hidden units and back.",
+                reconstruction_figure(model, held_out[:n]),
+            ),
+            Picture(
+                "free_energies",
+                "Surprise -log p(v) = F(v) + log Z of binary pictures. Were held-out pictures far above the training "
+                "pictures, the machine would have learned by heart; artificial ones lie among both.",
+                surprise_figure({name: values + log_z for name, values in free_energies.items()}),
+            ),
+            Picture(
+                "filters",
+                "What each hidden unit looks at: light in red places switches it on, light in blue ones off.",
+                filter_figure(model),
+            ),
+        ]
+    return Result(metrics, pictures)
+
+
+def log_partition(net: RestrictedBoltzmannMachine, settings: Rbm.Evaluate) -> tuple[float, float]:
+    """Log Z and its standard error: exact for few hidden units, by annealed importance sampling for more."""
+    if len(net.hidden_bias) <= MAX_EXACT_HIDDEN:
+        return net.log_partition(), 0.0
+    return annealed_log_partition(net, settings.ais_chains, settings.ais_steps)
+
+
+def independent_log_likelihood(mean: Tensor, grey: Tensor) -> float:
+    """Log-likelihood, in nats a picture, of pixels lit independently with probability ``mean``."""
+    return -float(F.binary_cross_entropy(mean.expand_as(grey), grey, reduction="none").double().sum(1).mean())
+
+
+def rms(answer: Tensor, truth: Tensor) -> float:
+    """Root of the mean squared error of intensities in [0, 1]."""
+    return float((answer - truth).square().mean().sqrt())
+
+
+def explained_by(visible: Tensor, memory: Tensor) -> Tensor:
+    """Log-likelihood of binary pictures, (n, pixels), as draws from each remembered grey one, (m, pixels): (n, m)."""
+    memory = memory.clamp(0.01, 0.99)
+    return visible @ torch.logit(memory).T + (1 - memory).log().sum(1)
+
+
+def tiles(model: LitRBM, pixels: Tensor) -> Tensor:
+    """(pictures, pixels) -> (pictures, size, size)."""
+    return pixels.view(len(pixels), model.hparams["size"], -1)
+
+
+def grown_from_one(model: LitRBM, originals: Tensor, sweeps: list[int]) -> Figure:
+    """Originals, and what chains that start at them show after some sweeps."""
+    rows = {"original": originals}
+    for n in sweeps:
+        rows[f"{n} sweep{'s' if n > 1 else ''}"] = model.net.grow(originals[None], n)
+    rows["as stars"] = list(rows.values())[-1].bernoulli()
+    rows = {label: tiles(model, pixels) for label, pixels in rows.items()}
+    return picture_rows(rows, "Artificial globular clusters, each grown from one original")
+
+
+def grown_from_several(model: LitRBM, train: Tensor, memory: Tensor, n: int) -> Figure:
+    """Parents drawn at random, a child, the child drawn star by star, and the training picture nearest to it."""
+    parents = torch.stack([train[torch.randperm(len(train))[:n]] for _ in range(N_PARENTS)])
+    child = model.net.grow(parents, 1)
+    stars = child.bernoulli()
+    rows = {f"parent {k + 1}": parent for k, parent in enumerate(parents)}
+    rows |= {"child": child, "as stars": stars, "nearest\noriginal": memory[explained_by(stars, memory).argmax(1)]}
+    rows = {label: tiles(model, pixels) for label, pixels in rows.items()}
+    return picture_rows(rows, "Artificial globular clusters with several parents")
+
+
+def reconstruction_figure(model: LitRBM, originals: Tensor) -> Figure:
+    """Originals above their reconstructions."""
+    rows = {"original": tiles(model, originals), "reconstructed": tiles(model, model.reconstruct(originals))}
+    return picture_rows(rows, "Held-out pictures through the hidden layer and back")
+
+
+def surprise_figure(surprise: dict[str, Tensor]) -> Figure:
+    """Histograms of -log p(v) of four kinds of pictures."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
+    values = torch.cat(list(surprise.values()))
+    bins = np.linspace(float(values.min()), float(values.max()), 60).tolist()
+    for (name, group), colour in zip(surprise.items(), (BLUE, GREEN, ORANGE, GREY), strict=True):
+        axis.hist(group.numpy(), bins=bins, density=True, histtype="step", lw=2, color=colour, label=name)
+        axis.axvline(float(group.mean()), color=colour, lw=1, ls=":")
+    axis.set(
+        xlabel="surprise -log p(v) in nats (dotted: mean)",
+        ylabel="fraction per nat",
+        title="How surprising a picture is",
+    )
+    axis.legend()
+    return figure
+
+
+def filter_figure(model: LitRBM) -> Figure:
+    """The weights of each hidden unit, those with the largest ones first."""
+    weight = model.net.weight.T
+    filters = tiles(model, weight[weight.norm(dim=1).argsort(descending=True)].contiguous())
+    columns = int(np.ceil(1.25 * len(filters) ** 0.5))
+    picture = mosaic(filters, columns, gap=2, fill=np.nan)
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.85 * WIDTH * len(picture) / picture.shape[1] + 0.5))
+    limit = float(weight.abs().flatten()[::7].quantile(0.995))
+    image = axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="antialiased")
+    axis.set_title(f"What the {len(filters)} hidden units look at")
+    bare(axis)
+    figure.colorbar(image, ax=axis, shrink=0.8, label="weight w (nats)")
+    return figure
+
+
+@torch.no_grad()
+def predict(models: list[LitRBM], path: Path) -> Result:
+    """Free energy and reconstruction of one picture, and artificial pictures grown from it.
+
+    Raises:
+        InputError: the file is no picture that can be read.
+    """
+    [model] = models
+    picture = grey_square(read_picture(path.read_bytes(), str(path)), model.hparams["size"])
+    torch.manual_seed(0)  # the same picture gets the same answer
+    grey = stretch(picture[None] / 255)
+    reconstructed = model.reconstruct(grey)
+    metrics = {
+        "free energy (nats)": float(model.net.free_energy(grey.expand(100, -1).bernoulli()).mean()),
+        "reconstruction RMS error": rms(reconstructed, grey),
+    }
+    grown = [model.net.grow(grey[None], sweeps) for sweeps in SWEEPS]
+    row = torch.cat([grey, reconstructed, *grown, grown[-1].bernoulli()])
+    headings = ["original", "reconstructed", *(f"{sweeps} sweeps" for sweeps in SWEEPS), "as stars"]
+    with style():
+        figure = picture_rows({"": tiles(model, row)}, f"{path.name} and pictures grown from it", headings)
+    caption = (
+        "The picture as the machine sees it, its reconstruction, and artificial ones grown from it by Gibbs sweeps."
+    )
+    return Result(metrics, [Picture("grown", caption, figure)])
