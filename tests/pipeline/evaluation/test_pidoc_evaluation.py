@@ -17,6 +17,7 @@ from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import InputError
 from pipeline.evaluation import pidoc
+from pipeline.evaluation import pidoc_measures as measures
 from pipeline.evaluation.result import write_json, write_pictures
 
 PARAMS = SimpleNamespace(evaluate=SimpleNamespace(distances=[15.0, 30.0, 60.0, 80.0]))
@@ -32,13 +33,15 @@ def test_binned_error_is_the_authors_definition() -> None:
         inside = (predicted >= low) & (predicted < high)
         mass, centre = 10 ** true[inside], 10 ** ((low + high) / 2)
         errors.append(np.mean(100 * np.abs(mass - centre) / mass))
-    assert pidoc.binned_error(true, predicted, edges, pidoc.percent) == pytest.approx(np.nanmean(errors), rel=1e-12)
-    assert math.isnan(pidoc.binned_error(true, predicted + 9, edges, pidoc.percent))
+    assert measures.binned_error(true, predicted, edges, measures.percent) == pytest.approx(
+        np.nanmean(errors), rel=1e-12
+    )
+    assert math.isnan(measures.binned_error(true, predicted + 9, edges, measures.percent))
 
 
 def test_bias_curves_of_a_shifted_prediction() -> None:
-    centres = 0.5 * (pidoc.AGE_BINS[1:] + pidoc.AGE_BINS[:-1])
-    mean, spread = pidoc.bias_curve(np.repeat(centres + 0.25, 3), np.repeat(centres, 3), pidoc.AGE_BINS)
+    centres = 0.5 * (measures.AGE_BINS[1:] + measures.AGE_BINS[:-1])
+    mean, spread = measures.bias_curve(np.repeat(centres + 0.25, 3), np.repeat(centres, 3), measures.AGE_BINS)
     np.testing.assert_allclose(mean, 0.25)
     np.testing.assert_allclose(spread, 0, atol=1e-12)
 
@@ -46,24 +49,24 @@ def test_bias_curves_of_a_shifted_prediction() -> None:
 def test_distance_error_is_the_mean_over_distances() -> None:
     distance = np.array([15.0, 15, 15, 80])
     errors = np.array([1.0, 2, 3, 10])
-    assert pidoc.by_distance(errors, distance, np.array([15.0, 30, 60, 80])) == pytest.approx((2 + 10) / 2)
+    assert measures.by_distance(errors, distance, np.array([15.0, 30, 60, 80])) == pytest.approx((2 + 10) / 2)
 
 
 def test_honest_errors_are_covered_as_stated() -> None:
     z = np.random.default_rng(1).normal(size=200_000)
-    np.testing.assert_allclose(pidoc.coverage(z), pidoc.LEVELS, atol=5e-3)
-    assert pidoc.coverage(2 * z)[-1] < 0.7
+    np.testing.assert_allclose(measures.coverage(z), measures.LEVELS, atol=5e-3)
+    assert measures.coverage(2 * z)[-1] < 0.7
 
 
 def test_rings_of_a_shifted_profile() -> None:
     """The mean in rings of a surface that falls with the radius is that radius, wherever its centre is."""
     y, x = 0.25 * np.indices((160, 160))
     maps = np.stack([-np.hypot(y - cy, x - cx) for cy, cx in ((20.0, 20.0), (17.0, 22.0))])
-    rings = pidoc.ring_numbers(maps)[1]
-    edges = pidoc.RINGS
+    rings = measures.ring_numbers(maps)[1]
+    edges = measures.RINGS
     expected = 2 / 3 * (edges[1:] ** 3 - edges[:-1] ** 3) / (edges[1:] ** 2 - edges[:-1] ** 2)
-    np.testing.assert_allclose(-pidoc.ring_means(maps, rings)[0], expected, rtol=0.03)
-    np.testing.assert_allclose(-pidoc.ring_means(maps, rings)[1][:6], expected[:6], rtol=0.05)
+    np.testing.assert_allclose(-measures.ring_means(maps, rings)[0], expected, rtol=0.03)
+    np.testing.assert_allclose(-measures.ring_means(maps, rings)[1][:6], expected[:6], rtol=0.05)
 
 
 def test_ridge_equals_scikit_learn() -> None:
@@ -72,7 +75,7 @@ def test_ridge_equals_scikit_learn() -> None:
     x, new, y = rng.normal(size=(50, 6)), rng.normal(size=(9, 6)), rng.normal(size=(50, 2))
     scaled, scaled_new = ((a - x.mean(0)) / x.std(0) for a in (x, new))
     expected = linear_model.Ridge(alpha=1.0).fit(scaled, y).predict(scaled_new)
-    np.testing.assert_allclose(pidoc.ridge(x, y)(new), expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(measures.ridge(x, y)(new), expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.fixture(scope="module")
