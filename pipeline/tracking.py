@@ -44,7 +44,7 @@ def make_logger(model: str, job_type: str, config: dict[str, Any], run_id: str |
     os.environ.setdefault("WANDB_SILENT", "true")
     from pytorch_lightning.loggers import WandbLogger
 
-    return WandbLogger(
+    logger = WandbLogger(
         name=model,
         project=os.environ.get("WANDB_PROJECT", PROJECT),
         group=run_group(),
@@ -57,6 +57,8 @@ def make_logger(model: str, job_type: str, config: dict[str, Any], run_id: str |
         save_dir=str(folder),
         log_model=False,
     )
+    logger._wandb_init.pop("anonymous", None)  # wandb 0.31 warns of it at every start, even where it is None
+    return logger
 
 
 def _mode() -> str:

@@ -129,7 +129,6 @@ def test_wiring_of_dvc_is_that_of_the_code() -> None:
             deps = stages()[f"{stage}@{name}"][1]
             assert model.data in deps
             assert file_of(model.module.split(":")[0]) in deps
-        assert file_of(model.evaluation) in stages()[f"evaluate@{name}"][1]
 
 
 @pytest.mark.parametrize("stage", STAGES)
