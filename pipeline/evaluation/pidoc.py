@@ -178,15 +178,16 @@ def finite(metrics: dict[str, Any]) -> dict[str, Any]:
 # --- your own cluster ----------------------------------------------------------------------------
 
 
-def predict(models: list[LitPidocMass | LitPidocAgeDistance], path: Path) -> Result:
+def predict(models: list[LitPidocMass | LitPidocAgeDistance], path: Path, band: str | None = None) -> Result:
     """Read a cluster's flux map and state its mass map, mass, distance, age and M/L with 68 % intervals.
 
-    Each network given adds its part; the mass-to-light ratio needs both.
+    Each network given adds its part; the mass-to-light ratio needs both. ``band`` names the filter
+    of a picture in counts or magnitudes whose header does not.
 
     Raises:
         InputError: the file is no usable map, see ``pipeline.observation``.
     """
-    seen = read_observation(path)
+    seen = read_observation(path, band)
     flux = torch.from_numpy(seen.log_flux).float()[None, None]
     found: dict[str, Any] = {}
     remarks = list(seen.warnings)

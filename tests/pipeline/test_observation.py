@@ -24,12 +24,17 @@ def header(shape: tuple[int, int], pixel: float = 0.25, angle: float = 0.0, cd: 
     return wcs.to_header()
 
 
-def write(path: Path, data: np.ndarray, unit: str | None = "log10(Lsun/kpc2)", **geometry) -> Path:
-    cards = header(data.shape, **geometry)
-    if unit:
-        cards["BUNIT"] = unit
-    fits.writeto(path, data, cards)
+def write(path: Path, data: np.ndarray, unit: str | None = "log10(Lsun/kpc2)", geometry: dict = {}, **cards) -> Path:  # noqa: B006
+    fits.writeto(path, data, labelled(data, unit, geometry, cards))
     return path
+
+
+def labelled(data: np.ndarray, unit: str | None, geometry: dict, cards: dict) -> fits.Header:
+    full = header(data.shape, **geometry)
+    full.update(cards)
+    if unit:
+        full["BUNIT"] = unit
+    return full
 
 
 def log_map(side: int = SIDE) -> np.ndarray:
@@ -50,7 +55,7 @@ def test_npy_and_fits_in_both_units_agree(tmp_path: Path) -> None:
 
 def test_larger_image_is_cut_and_keeps_the_sky(tmp_path: Path) -> None:
     big = log_map(300)
-    path = write(tmp_path / "big.fits", big, angle=0.3)
+    path = write(tmp_path / "big.fits", big, geometry={"angle": 0.3})
     observation = read_observation(path)
     np.testing.assert_allclose(observation.log_flux, big[70:230, 70:230], atol=1e-5)
     sky = WCS(fits.getheader(path)).pixel_to_world(80, 90)
@@ -66,7 +71,7 @@ def test_other_pixels_are_resampled_with_flux_conserved(tmp_path: Path, pixel: f
     y, x = np.indices((side, side))
     star = (side / 2 + 10 / pixel, side / 2 - 8 / pixel)
     flux = 1e-3 * np.exp(-((x - star[0]) ** 2 + (y - star[1]) ** 2) / (2 * (1.0 / pixel) ** 2)) + 1e-12
-    path = write(tmp_path / "star.fits", flux, unit="Lsun/kpc2", pixel=pixel, angle=0.5, cd=cd)
+    path = write(tmp_path / "star.fits", flux, unit="Lsun/kpc2", geometry={"pixel": pixel, "angle": 0.5, "cd": cd})
     observation = read_observation(path)
     resampled = 10**observation.log_flux - 10**LOG_FLOOR
     assert resampled.sum() == pytest.approx(flux.sum(), rel=2e-3)
@@ -118,6 +123,14 @@ def test_mistakes_are_named_in_one_line(tmp_path: Path) -> None:
     cases = {
         "no unit": (write(tmp_path / "1.fits", log_flux, unit=None), "BUNIT"),
         "other unit": (write(tmp_path / "2.fits", log_flux, unit="Jy"), "BUNIT is 'Jy'"),
+        "no filter": (write(tmp_path / "13.fits", log_flux, unit="mag"), "filter ''"),
+        "wrong filter": (write(tmp_path / "14.fits", log_flux, unit="mag", FILTER="i"), "filter 'i'"),
+        "g alone": (write(tmp_path / "15.fits", log_flux, unit="mag", FILTER="g"), "has g"),
+        "no zero point": (write(tmp_path / "16.fits", log_flux, unit="adu", FILTER="V"), "MAGZPT"),
+        "bad zero point": (
+            write(tmp_path / "17.fits", log_flux, unit="adu", FILTER="V", MAGZPT="25 mag"),
+            "card MAGZPT",
+        ),
         "small": (write(tmp_path / "3.fits", log_flux[:150]), "covers 40.0 x 37.5 arcsec"),
         "empty": (write(tmp_path / "4.fits", np.zeros((SIDE, SIDE)), unit="Lsun/kpc2"), "all pixels are equal"),
         "masked": (write(tmp_path / "5.fits", half_empty), "6.2 % of the pixels"),
@@ -142,3 +155,80 @@ def test_mistakes_are_named_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=words) as mistake:
             read_observation(path)
         assert str(path) in str(mistake.value), name
+
+
+# --- photometry ---------------------------------------------------------------------------------
+
+
+def middle_pixel(path: Path, **options) -> float:
+    return float(np.median(read_observation(path, **options).log_flux))
+
+
+def flat(value: float, side: int = 220) -> np.ndarray:
+    """Nearly flat, for a map without any structure is refused."""
+    return value + 1e-6 * np.random.default_rng(1).normal(size=(side, side))
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "expected"),
+    [(22.0, "mag", -3.98), (21.9, "mag / arcsec**2", -5.14), (10 ** (-0.4 * (22 - 27)), "adu", -3.98)],
+)
+def test_magnitudes_become_known_fluxes(tmp_path: Path, value: float, unit: str, expected: float) -> None:
+    """A pixel of V = 22, and a dark sky of 21.9 in a square arcsec, as worked out in the notes on the method."""
+    path = write(tmp_path / "v.fits", flat(value), unit=unit, FILTER="V", A_V=0.0, PSFFWHM=2.355, MAGZPT=27.0)
+    assert middle_pixel(path) == pytest.approx(expected, abs=6e-3)
+    assert read_observation(path).warnings == []
+
+
+def test_what_a_header_leaves_open_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "v.fits", flat(22.0), unit="mag")
+    assert [w.split(":")[0] for w in read_observation(path, "V").warnings] == [
+        "no extinction was corrected",
+        "the stars were taken to be as wide as in training",
+    ]
+
+
+def test_extinction_brightens(tmp_path: Path) -> None:
+    cards = {"FILTER": "V", "PSFFWHM": 2.355}
+    clear = middle_pixel(write(tmp_path / "0.fits", flat(22.0), unit="mag", A_V=0.0, **cards))
+    direct = middle_pixel(write(tmp_path / "1.fits", flat(22.0), unit="mag", A_V=0.5, **cards))
+    reddened = middle_pixel(write(tmp_path / "2.fits", flat(22.0), unit="mag", EBV=0.5 / 3.1, **cards))
+    assert direct - clear == pytest.approx(0.4 * 0.5, abs=1e-5)
+    assert reddened == pytest.approx(direct, abs=1e-5)
+
+
+def test_g_and_r_of_two_images_become_v(tmp_path: Path) -> None:
+    """g = 22, r = 21.5: V = 21.5 + 0.005 + 0.462 x 0.5 + 0.013 x 0.25 = 21.73925 by Tonry et al. (2012)."""
+    images = [fits.PrimaryHDU()]
+    for name, magnitude in (("g", 22.0), ("r", 21.5)):
+        data = flat(magnitude)
+        cards = {"FILTER": f"{name}.00000", "A_V": 0.0, "PSFFWHM": 2.355}
+        images.append(fits.ImageHDU(data, labelled(data, "mag", {}, cards)))
+    fits.HDUList(images).writeto(tmp_path / "gr.fits")
+    v = write(tmp_path / "v.fits", flat(21.73925), unit="mag", FILTER="V", A_V=0.0, PSFFWHM=2.355)
+    assert middle_pixel(tmp_path / "gr.fits") == pytest.approx(middle_pixel(v), abs=1e-5)
+
+
+def test_pan_starrs_stack_is_known_by_its_cards(tmp_path: Path) -> None:
+    """asinh-scaled counts with the zero point 25 + 2.5 log10(exposure time)."""
+    exposure, softening, offset = 600.0, 2.2, 3.6
+    counts = exposure * 10 ** (-0.4 * (flat(22.0) - 25))
+    stored = 2.5 / np.log(10) * np.arcsinh((counts - offset) / (2 * softening))
+    cards = {"BSOFTEN": softening, "BOFFSET": offset, "HIERARCH FPA.ZP": 25.0, "EXPTIME": exposure}
+    path = write(tmp_path / "ps1.fits", stored, unit=None, **cards, A_V=0.0, PSFFWHM=2.355)
+    assert middle_pixel(path, band="V") == pytest.approx(-3.975, abs=1e-3)
+
+
+def test_sharper_stars_are_widened_to_the_training_width(tmp_path: Path) -> None:
+    """A star of FWHM 1.2 arcsec comes out with sigma 1 arcsec, with its flux."""
+    side = 240
+    y, x = 0.25 * (np.indices((side, side)) - side / 2)
+    sigma = 1.2 / 2.3548
+    star = np.exp(-(x**2 + y**2) / (2 * sigma**2)) * 1e-3 + 1e-14
+    observation = read_observation(write(tmp_path / "star.fits", star, unit="Lsun/kpc2", PSFFWHM=1.2))
+    flux = 10**observation.log_flux - 10**LOG_FLOOR
+    v, u = 0.25 * (np.indices(flux.shape) - SIDE / 2)
+    assert flux.sum() == pytest.approx(star.sum(), rel=1e-3)
+    assert np.sqrt((flux * (u**2 + v**2)).sum() / flux.sum() / 2) == pytest.approx(1.0, rel=0.01)
+    wide = read_observation(write(tmp_path / "wide.fits", star, unit="Lsun/kpc2", PSFFWHM=3.0))
+    assert "wider" in wide.warnings[0]
