@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 
 LANE_STARS = 64  # up to so many stars, systems are integrated side by side in SIMD lanes
 TILE = 64  # stars in a tile of a larger system: whole vectors, which stay in the first-level cache
+SERIAL_STARS = 512  # up to so many, waking the other cores takes longer than the sum
 TASKS = 16  # parts of a force sum: fixed, so that the bytes do not depend on the number of cores
 TORCH_PAIRS = 1 << 24  # pairs held in memory at once by the torch backend
 
@@ -196,7 +197,9 @@ def pack(x: Array, v: Array, gm: Array) -> Packed:
 
 
 def packed_accelerations(x: Array, gm: Array, softening2: float) -> Array:
-    """Accelerations ``(3, padded)`` of a packed system, each pair computed once, on all cores."""
+    """Accelerations ``(3, padded)`` of a packed system, each pair computed once; a large one on all cores."""
+    if x.shape[1] <= SERIAL_STARS:
+        return _few_tiles(x, gm, softening2)
     with _one_parallel_kernel:
         return _sum_parts(_tiled_accelerations(x, gm, softening2))
 
@@ -238,6 +241,14 @@ def _tile_accelerations(x: Array, gm: Array, softening2: float, first: int, a: A
         a0[i] += ax
         a1[i] += ay
         a2[i] += az
+
+
+@njit(fastmath=FASTMATH, cache=True, error_model="numpy", nogil=True)
+def _few_tiles(x: Array, gm: Array, softening2: float) -> Array:
+    a = np.zeros_like(x)
+    for first in range(0, x.shape[1], TILE):
+        _tile_accelerations(x, gm, softening2, first, a)
+    return a
 
 
 @njit(parallel=True, fastmath=FASTMATH, cache=True, error_model="numpy")

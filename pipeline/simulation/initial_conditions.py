@@ -189,18 +189,19 @@ def _king_speed(w: Array, fraction: Array) -> Array:
 def fractal(rng: np.random.Generator, stars: int, dimension: float) -> Sample:
     """Fractal of Goodwin & Whitworth (2004) in the unit sphere.
 
-    A cube is cut into eight again and again; each eighth survives with the probability
-    ``2^(dimension - 3)``. A child is displaced at random, and inherits its parent's velocity plus a
-    random part that shrinks with the size of the cube.
+    A cube is cut into eighths again and again; each eighth survives with the probability
+    ``2^(dimension - 3)``. It inherits the velocity of its parent plus a random part in proportion to its
+    size. A star lies anywhere in its last cube.
     """
     while True:
-        x, v, size = np.zeros((1, 3)), np.zeros((1, 3)), 1.0
-        while 0 < len(x) < 8 * stars:  # then the sphere holds more than enough, and children are close
-            size /= 2
-            children = (x[:, None] + size * _OCTANTS).reshape(-1, 3)
-            keep = rng.random(len(children)) < 2 ** (dimension - 3)
-            x = children[keep] + size * rng.uniform(-0.5, 0.5, (keep.sum(), 3))
-            v = np.repeat(v, 8, axis=0)[keep] + size * rng.standard_normal((keep.sum(), 3))
+        x, v, half = np.zeros((1, 3)), np.zeros((1, 3)), 1.0
+        while 0 < len(x) < 8 * stars:  # then even a lopsided sphere holds enough
+            half /= 2
+            x = (x[:, None] + half * _OCTANTS).reshape(-1, 3)
+            alive = rng.random(len(x)) < 2 ** (dimension - 3)
+            x, v = x[alive], np.repeat(v, 8, axis=0)[alive]
+            v = v + half * rng.standard_normal(v.shape)
+        x = x + half * rng.uniform(-1, 1, x.shape)
         inside = np.flatnonzero((x**2).sum(-1) < 1)
         if len(inside) >= stars:
             chosen = rng.choice(inside, stars, replace=False)

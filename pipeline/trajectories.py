@@ -1,0 +1,144 @@
+"""From the section nbody of params.yaml to trajectories: one simulation, a block of them, a film."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import InputError
+from pipeline.outputs import atomic_file
+from pipeline.params import NBody
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.simulation.animation import StarFilm
+    from pipeline.simulation.integrators import Trajectories
+
+BLOCK_ROWS = 200_000  # rows computed at once: bounds the memory
+
+
+def simulate(nbody: NBody, simulations: range) -> "tuple[Trajectories, NDArray[np.float64]]":
+    """Trajectories and masses of the given simulations."""
+    from pipeline.simulation.initial_conditions import draw
+    from pipeline.simulation.integrators import integrate_to_tolerance
+
+    x, v, mass = draw(
+        nbody.seed,
+        simulations,
+        stars=nbody.n_stars,
+        profile=nbody.initial_conditions,
+        king_w0=nbody.king_w0,
+        fractal_dimension=nbody.fractal_dimension,
+        mass_function=nbody.mass_function,
+        mass_segregation=nbody.mass_segregation,
+        virial_ratio=nbody.virial_ratio,
+        softening=nbody.softening,
+        G=nbody.G,
+    )
+    trajectories = integrate_to_tolerance(
+        x,
+        v,
+        mass,
+        tolerance=nbody.tolerance,
+        dt=nbody.dt,
+        steps=nbody.steps,
+        substeps=nbody.substeps,
+        softening=nbody.softening,
+        G=nbody.G,
+        integrator=nbody.integrator,
+    )
+    return trajectories, mass
+
+
+def simulate_block(nbody: NBody, block: range, part: Path) -> None:
+    """Simulate the systems numbered ``block``; leave their rows in ``part`` and their errors beside it.
+
+    Raises:
+        InputError: a close encounter made the numbers run away.
+    """
+    import numpy as np
+
+    from pipeline.trajectory_csv import csv_rows
+
+    _announce_compilation()
+    try:
+        paths, mass = simulate(nbody, block)
+        with atomic_file(part.with_suffix(".npz")) as temporary:
+            np.savez(temporary, allow_pickle=False, **errors(paths))
+        time = np.round(np.arange(nbody.steps + 1) * nbody.dt, 12)
+        outputs = max(1, BLOCK_ROWS // nbody.n_stars)  # of one large system at a time
+        with atomic_file(part) as temporary, temporary.open("wb") as rows:
+            for now in (slice(first, first + outputs) for first in range(0, len(time), outputs)):
+                mass_column = None if nbody.mass_function == "equal" else mass
+                rows.write(csv_rows(block.start, time[now], paths.x[:, now], paths.v[:, now], mass_column).data)
+    except ArithmeticError as error:
+        which = f"simulations {block.start} to {block.stop - 1}"
+        raise InputError(f"nbody: {which}: {error}; raise nbody.softening or nbody.substeps") from error
+
+
+def errors(paths: "Trajectories") -> "dict[str, NDArray[Any]]":
+    """Of each simulation: the largest errors at any output, the closest pair there, and its substeps."""
+    import numpy as np
+
+    def drift(conserved: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        return np.linalg.norm(conserved - conserved[:, :1], axis=-1).max(1)
+
+    return {
+        "energy": paths.energy_error,
+        "momentum": drift(paths.invariants.momentum),
+        "angular_momentum": drift(paths.invariants.angular_momentum),
+        "closest": paths.invariants.closest.min(1),
+        "substeps": paths.substeps,
+    }
+
+
+def summary(nbody: NBody, parts: list[Path]) -> dict[str, Any]:
+    """What the run conserved and how close stars came, over all simulations at the output times."""
+    import numpy as np
+
+    loaded = [np.load(part.with_suffix(".npz")) for part in parts]
+    of = {key: np.concatenate([errors[key] for errors in loaded]) for key in loaded[0]}
+    names = {
+        "energy": "relative energy error",
+        "momentum": "momentum error",
+        "angular_momentum": "angular momentum error",
+    }
+    quantiles = {"median": 0.5, "p99": 0.99, "max": 1.0}
+    report: dict[str, Any] = {
+        name: {label: float(f"{np.quantile(of[key], q):.6g}") for label, q in quantiles.items()}
+        for key, name in names.items()
+    }
+    report["simulations"] = len(of["energy"])
+    report["closest approach"] = float(f"{of['closest'].min():.6g}")
+    report["redone with finer steps"] = int((of["substeps"] > nbody.substeps).sum())
+    if nbody.tolerance is not None:
+        missed = np.flatnonzero(of["energy"] > nbody.tolerance).tolist()
+        report["tolerance missed"] = len(missed)
+        report["simulations that missed it"] = missed
+    return report
+
+
+def film(nbody: NBody, k: int, figure: Any = None) -> "StarFilm":
+    """Film of simulation ``k`` through all its internal steps, on a new or the given figure."""
+    from pipeline.simulation.animation import StarFilm
+
+    substeps = int(simulate(nbody, range(k, k + 1))[0].substeps[0])
+    fine = nbody.model_copy(update={"dt": nbody.dt / substeps, "substeps": 1, "tolerance": None})
+    paths, mass = simulate(fine, range(k, k + 1))
+    return StarFilm(paths.x[0], paths.v[0], mass[0], nbody.t_end, f"Simulation {k}: {nbody.n_stars} stars", figure)
+
+
+def _announce_compilation() -> None:
+    """Say so when numba compiles a kernel instead of loading it from its cache."""
+    from numba.core import event
+
+    class Announcement(event.Listener):
+        def on_start(self, _: Any) -> None:
+            event.unregister("numba:compile", self)
+            print("compiling the N-body kernels for this machine; they are cached", file=sys.stderr)
+
+        def on_end(self, _: Any) -> None:
+            pass
+
+    event.register("numba:compile", Announcement())

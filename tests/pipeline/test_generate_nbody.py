@@ -1,0 +1,244 @@
+"""The stage: its file, its resume, the same bytes whoever computes them, its films."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import ROOT, edit_params, run_stage
+from PIL import Image
+
+from pipeline import generate_nbody, trajectories
+from pipeline.errors import InputError
+from pipeline.params import load_params
+from pipeline.simulation import animation, integrators
+
+CSV = Path("data/nbody/trajectories.csv")
+REPORT = Path("reports/nbody.json")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with parameters of 60 simulations, in blocks of 20."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    edit_params(tmp_path, {"nbody.n_simulations": 60, "runtime.workers": 1})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(generate_nbody, "BLOCK_ROWS", 20 * 55)
+    return tmp_path
+
+
+def generate(values: dict[str, object] | None = None) -> bytes:
+    edit_params(Path(), values or {})
+    run_stage("generate_nbody")
+    return CSV.read_bytes()
+
+
+def test_file_keeps_the_contract() -> None:
+    content = generate()
+    assert content.startswith(b"N_sim,N_star,time_step,x,y,z,vx,vy,vz\n0,0,0.0,")
+    assert b"\n7,2,0.3," in content
+    table = pl.read_csv(CSV)
+    assert table.shape == (60 * 11 * 5, 9)
+    assert table.equals(table.sort("N_sim", "time_step", "N_star"))
+    assert table["time_step"].unique().sort().to_list() == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    paths, _ = trajectories.simulate(load_params("params.yaml").nbody, range(60))
+    for c, name in enumerate("xyz"):
+        np.testing.assert_allclose(table[name].to_numpy(), paths.x[..., c].ravel(), rtol=0, atol=6e-13)
+        np.testing.assert_allclose(table[f"v{name}"].to_numpy(), paths.v[..., c].ravel(), rtol=0, atol=6e-13)
+    assert not any(Path("runs/generate_nbody").iterdir())
+
+
+def test_report_tells_what_is_conserved() -> None:
+    generate()
+    report = json.loads(REPORT.read_text())
+    assert report["simulations"] == 60
+    for name in ("relative energy error", "momentum error", "angular momentum error"):
+        assert 0 <= report[name]["median"] <= report[name]["p99"] <= report[name]["max"]
+    assert report["relative energy error"]["median"] < 1e-4
+    assert report["momentum error"]["max"] < 1e-12
+    assert report["closest approach"] > 0
+    generate({"nbody.integrator": "leapfrog", "nbody.substeps": 1})  # the course's own run
+    assert json.loads(REPORT.read_text())["relative energy error"]["median"] > 0.3
+
+
+def test_tolerance_is_met_or_reported(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    generate({"nbody.tolerance": 1e-6})
+    report = json.loads(REPORT.read_text())
+    assert report["relative energy error"]["max"] <= 1e-6
+    assert report["redone with finer steps"] > 0
+    assert report["tolerance missed"] == 0
+    monkeypatch.setattr(integrators, "MOST_SUBSTEPS", 20)
+    generate()
+    report = json.loads(REPORT.read_text())
+    assert report["tolerance missed"] == len(report["simulations that missed it"]) > 0
+    assert f"{report['tolerance missed']} simulations miss nbody.tolerance" in capsys.readouterr().err
+
+
+def test_simulation_k_is_the_same_in_a_longer_run() -> None:
+    short = generate()
+    assert generate({"nbody.n_simulations": 75}).startswith(short)
+    assert not generate({"nbody.seed": 2}).startswith(short)
+
+
+def test_masses_get_a_column_where_they_differ() -> None:
+    generate({"nbody.initial_conditions": "plummer", "nbody.mass_function": "kroupa", "nbody.mass_segregation": 0.5})
+    table = pl.read_csv(CSV)
+    assert table.columns[-1] == "mass"
+    masses = (
+        table.filter(pl.col("time_step") == 0.5)
+        .group_by("N_sim")
+        .agg(pl.col("mass").sum(), n=pl.col("mass").n_unique())
+    )
+    np.testing.assert_allclose(masses["mass"], 1, rtol=1e-11)
+    assert (masses["n"] == 5).all()
+
+
+def test_parquet_beside_it() -> None:
+    generate({"nbody.parquet": True})
+    assert pl.read_parquet(CSV.with_suffix(".parquet")).equals(pl.read_csv(CSV))
+
+
+def test_one_large_system_is_written_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    values: dict[str, object] = {"nbody.n_simulations": 2, "nbody.n_stars": 100, "nbody.initial_conditions": "king"}
+    whole = generate(values)
+    monkeypatch.setattr(trajectories, "BLOCK_ROWS", 300)
+    assert generate() == whole
+
+
+# --- resume, backends ----------------------------------------------------------------------------------
+
+
+def test_what_is_done_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, report = generate(), REPORT.read_bytes()
+    CSV.unlink()
+    done: list[int] = []
+    simulate_block = generate_nbody.simulate_block
+
+    def failing(nbody: object, block: range, part: Path) -> None:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(block.start)
+        simulate_block(nbody, block, part)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(generate_nbody, "simulate_block", failing)
+    with pytest.raises(KeyboardInterrupt):
+        generate()
+    assert not CSV.exists()
+    done.clear()
+    assert generate() == whole
+    assert done == [40]
+    assert REPORT.read_bytes() == report
+
+
+def start_run(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline.generate_nbody"], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+
+
+@pytest.mark.slow
+def test_killed_run_resumes_to_the_same_bytes(folder: Path) -> None:
+    """As a user sees it: real processes, kill -9, the same command again."""
+    edit_params(folder, {"nbody.n_simulations": 30_000, "runtime.workers": 2})
+    killed = start_run(folder)
+    while not list(Path("runs").rglob("*.csv")):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not CSV.exists()
+    assert list(Path("runs").rglob("*.csv"))
+    assert start_run(folder).wait() == 0
+    resumed = CSV.read_bytes()
+    CSV.unlink()
+    assert start_run(folder).wait() == 0
+    assert CSV.read_bytes() == resumed
+
+
+def test_two_processes_write_the_same_bytes() -> None:
+    alone = generate(), REPORT.read_bytes()
+    assert (generate({"runtime.workers": 2}), REPORT.read_bytes()) == alone
+
+
+@pytest.mark.slow
+def test_dask_cluster_of_two_workers_writes_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two worker processes on loopback, found by DASK_SCHEDULER_ADDRESS as on a real cluster."""
+    distributed = pytest.importorskip("distributed")
+    import dask
+
+    alone = generate(), REPORT.read_bytes()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        with dask.config.set({"scheduler-address": cluster.scheduler_address}):
+            assert (generate({"runtime.parallel_backend": "dask"}), REPORT.read_bytes()) == alone
+    assert (generate(), REPORT.read_bytes()) == alone  # without an address: its own workers
+
+
+# --- mistakes, films -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"nbody.dt": 0.3}, "nbody.dt: t_end = 1.0"),
+        ({"nbody.dt": 2.0}, "nbody.dt: t_end = 1.0"),
+        ({"nbody.tolerance": 0.0}, "nbody.tolerance"),
+        ({"nbody.fractal_dimension": 3.5}, "nbody.fractal_dimension"),
+        ({"nbody.mass_segregation": 2.0}, "nbody.mass_segregation"),
+        ({"nbody.integrator": "euler"}, "nbody.integrator"),
+        ({"runtime.parallel_backend": "carrier-pigeon"}, "loky or dask"),
+    ],
+)
+def test_mistakes_are_named(values: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        generate(values)
+    assert not CSV.exists()
+
+
+def test_runaway_numbers_are_named() -> None:
+    with pytest.raises(InputError, match=r"raise nbody\.softening"):
+        generate({"nbody.softening": 0.0, "nbody.G": 1e12, "nbody.substeps": 1})
+
+
+def test_animation_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(animation, "FRAMES", 20)
+    run_stage("generate_nbody", "--animate", "3", "film.gif")
+    with Image.open("film.gif") as film:
+        assert film.n_frames == 20
+        pictures = []
+        for frame in (0, film.n_frames // 2, film.n_frames - 1):
+            film.seek(frame)
+            pictures.append(np.asarray(film.convert("L"), dtype=float))
+    assert pictures[0].shape[1] <= 900
+    sky = pictures[0][100:-100, 120:-200]
+    assert np.median(sky) < 30 and sky.max() > 100  # stars on a dark sky
+    assert all(np.abs(now - then).max() > 100 for then, now in pairwise(pictures))
+    assert not CSV.exists()
+
+
+@pytest.mark.parametrize("arguments", [("60", "film.gif"), ("x", "film.gif"), ("1", "film.avi")])
+def test_animation_mistakes(arguments: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match="--animate"):
+        run_stage("generate_nbody", "--animate", *arguments)
+
+
+def test_mp4_without_ffmpeg_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="ffmpeg"):
+        run_stage("generate_nbody", "--animate", "1", "film.mp4")
+
+
+@pytest.mark.parametrize("by_params", [False, True])
+def test_live_view_without_display_goes_on(by_params: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    edit_params(Path(), {"runtime.plot_real_time": by_params})
+    run_stage("generate_nbody", *([] if by_params else ["--live"]))
+    assert "no display" in capsys.readouterr().err
+    assert CSV.exists()
