@@ -121,10 +121,13 @@ def _backend(runtime: Runtime, jobs: int) -> Iterator[None]:
             yield
         return
     try:
+        import dask
         from distributed import Client
     except ImportError as error:
         raise InputError("runtime.parallel_backend: no dask here; pip install 'dask[distributed]'") from error
-    with Client(n_workers=runtime.workers, threads_per_worker=1), joblib.parallel_config("dask"):
+    remote = dask.config.get("scheduler-address", None)
+    client = Client(remote) if remote else Client(n_workers=runtime.workers, threads_per_worker=1)
+    with client, joblib.parallel_config("dask"):
         yield
 
 
