@@ -34,7 +34,7 @@ class MapEnergy(nn.Module):
     Args:
         size: pixels of a side of the flux map.
         pooling: the map is average-pooled by this factor first.
-        channels: of the encoder's stages, each of which halves the map; multiples of 4.
+        channels: of the encoder's stages, each of which halves the map.
         features: length of the encoder's output.
         hidden: width of the two embedding networks.
         embedding: dimension in which x and y meet.
@@ -65,7 +65,7 @@ class MapEnergy(nn.Module):
         super().__init__()
         side, stages = size // pooling, [nn.AvgPool2d(pooling)]
         for c_in, c_out in zip([1, *channels[:-1]], channels, strict=True):
-            stages += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), nn.GroupNorm(4, c_out), nn.SiLU()]
+            stages += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), nn.BatchNorm2d(c_out), nn.SiLU()]
             side = (side + 1) // 2
         self.encoder = nn.Sequential(
             *stages, nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels[-1] * side**2, features), nn.SiLU()

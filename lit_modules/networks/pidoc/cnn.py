@@ -24,9 +24,8 @@ class AgeDistanceCNN(nn.Module):
 
     The graph of Chardin & Bianchini (2021, MNRAS 504, 5656): four unpadded convolutions, each with
     ReLU, batch normalisation, dropout of whole channels, ReLU and pooling, then three dense layers
-    and two linear outputs. The published graph has no uncertainty; a second pair of linear outputs,
-    the natural logarithms of the variances, adds it. Without it the buffer ``log_variance`` stands
-    for both.
+    and two linear outputs. The published graph has no uncertainty; two more outputs, the natural
+    logarithms of the variances, add it. Without them the buffer ``log_variance`` stands for both.
 
     Args:
         width: multiplies the filters of every convolution (published: 1).
@@ -56,12 +55,9 @@ class AgeDistanceCNN(nn.Module):
             layers += [nn.Linear(n, units), nn.ReLU(), nn.BatchNorm1d(units, eps=1e-3, momentum=MOMENTUM), nn.ReLU()]
             n = units
         self.dense = nn.Sequential(*layers)
-        self.out = nn.Linear(n, 2)
+        self.out = nn.Linear(n, 4 if uncertainty else 2)
         self.apply(glorot)
-        self.variance = nn.Linear(n, 2) if uncertainty else None
-        if self.variance is not None:
-            for parameter in self.variance.parameters():
-                nn.init.zeros_(parameter)  # a fresh network states the spread of its targets
+        nn.init.zeros_(self.out.weight[2:])  # a fresh network states the spread of its targets
         self.register_buffer("flux_mean", torch.tensor(0.0))
         self.register_buffer("flux_std", torch.tensor(1.0))
         self.register_buffer("target_mean", torch.zeros(2))
@@ -72,8 +68,9 @@ class AgeDistanceCNN(nn.Module):
         """Map log10 F/(Lsun kpc⁻²), (B, 1, 160, 160), to Gaussians of the scaled targets."""
         x = self.features((flux - self.flux_mean) / self.flux_std)
         x = self.dense(x.permute(0, 2, 3, 1).flatten(1))  # channels last, as in the published weights
-        log_variance = self.log_variance.expand(len(x), 2) if self.variance is None else self.variance(x).float()
-        return Estimate(self.out(x).float(), torch.exp(0.5 * log_variance.clamp(-12.0, 6.0)))
+        out = self.out(x).float()
+        log_variance = out[:, 2:] if out.shape[1] == 4 else self.log_variance.expand_as(out)
+        return Estimate(out[:, :2], torch.exp(0.5 * log_variance.clamp(-12.0, 6.0)))
 
     def scale(self, distance: Tensor, age: Tensor) -> Tensor:
         """Targets as the network sees them, (B, 2), from kpc and Gyr."""

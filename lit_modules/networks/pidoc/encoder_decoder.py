@@ -42,20 +42,6 @@ class ConvUnit(nn.Sequential):
         )
 
 
-class Variances(nn.Module):
-    """Natural logarithms of the variances, of each pixel and of the sum; at first 0 everywhere."""
-
-    def __init__(self, c_pixel: int, c_field: int) -> None:
-        super().__init__()
-        self.pixel = nn.Conv2d(c_pixel, 1, 3, padding=1)
-        self.field = nn.Linear(c_field, 1)
-        for parameter in self.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, features: Tensor, bottleneck: Tensor) -> tuple[Tensor, Tensor]:
-        return self.pixel(features).float(), self.field(bottleneck.mean((2, 3))).float()[:, 0]
-
-
 class EncoderDecoder(nn.Module):
     """Mass map of a log10 flux map whose sides are multiples of 16.
 
@@ -64,13 +50,13 @@ class EncoderDecoder(nn.Module):
     nearest-neighbour enlargement is joined first with a of its level, then with the input of that
     level. 16 convolutions, 2 179 681 trainable weights at width 1 without uncertainty.
 
-    The published graph has no uncertainty. Two small heads add it: a 3x3 convolution beside the
-    last one for the pixels, a linear map of the averaged bottleneck for the sum. Without them the
-    buffer ``log_variance`` (natural, of standardised log10 mass) stands for both.
+    The published graph has no uncertainty. Natural logarithms of variances add it: of the pixels
+    as a second channel of the last convolution, of the sum by a linear map of the averaged
+    bottleneck. Without them the buffer ``log_variance`` stands for both.
 
     Args:
         width: multiplies the channels of every layer.
-        uncertainty: add the two heads.
+        uncertainty: add the variances.
     """
 
     flux_mean: Tensor
@@ -93,9 +79,12 @@ class EncoderDecoder(nn.Module):
             c = channels[level - 1]
             self.up.extend([ConvUnit(below + channels[level], c), ConvUnit(c + pooled[level], c)])
             below = c
-        self.out = nn.Conv2d(below + channels[0], 1, 3, padding=1)
+        self.out = nn.Conv2d(below + channels[0], 2 if uncertainty else 1, 3, padding=1)
+        self.field_variance = nn.Linear(channels[-1], 1) if uncertainty else None
         self.apply(glorot)
-        self.variances = Variances(below + channels[0], channels[-1]) if uncertainty else None
+        if self.field_variance is not None:  # a fresh network states the spread of its targets
+            nn.init.zeros_(self.out.weight[1:])
+            nn.init.zeros_(self.field_variance.weight)
         for name, value in (("flux_mean", 0.0), ("flux_std", 1.0), ("mass_mean", 0.0), ("mass_std", 1.0)):
             self.register_buffer(name, torch.tensor(value))
         self.register_buffer("log_variance", torch.zeros(2))  # of a pixel, of the sum
@@ -107,18 +96,19 @@ class EncoderDecoder(nn.Module):
         for first, second in zip(self.down[::2], self.down[1::2], strict=True):
             a = first(x)
             skips.append((a, x))
-            x = F.max_pool2d(torch.cat([second(a), a], 1), 2)
+            x = torch.cat([F.max_pool2d(second(a), 2), F.max_pool2d(a, 2)], 1)  # the pooled [b, a]
         x = bottleneck = self.bottleneck(x)
         for first, second in zip(self.up[::2], self.up[1::2], strict=True):
             a, entered = skips.pop()
             x = first(torch.cat([F.interpolate(x, scale_factor=2.0), a], 1))
             x = second(torch.cat([x, entered], 1))
         x = torch.cat([F.interpolate(x, scale_factor=2.0), skips.pop()[0]], 1)
-        mean = self.out(x).float()
-        if self.variances is None:
+        out = self.out(x).float()
+        mean = out[:, :1]
+        if self.field_variance is None:
             pixel, field = self.log_variance[0].expand_as(mean), self.log_variance[1].expand(len(mean))
         else:
-            pixel, field = self.variances(x, bottleneck)
+            pixel, field = out[:, 1:], self.field_variance(bottleneck.mean((2, 3))).float()[:, 0]
         return MassMap(self.mass_mean + self.mass_std * mean, self._dex(pixel), self._dex(field))
 
     def _dex(self, log_variance: Tensor) -> Tensor:
