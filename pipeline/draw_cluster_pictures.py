@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OUT = Path("data/synthetic/globular_clusters")
 BANDS = (640.0, 551.0, 445.0)  # nm: R, V and B stand for red, green and blue
+EDGE = 40  # pixels beyond the picture whose stars still glow into it
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -46,68 +47,63 @@ def draw(wanted: ClusterPictures, folder: Path, k: int) -> None:
 
 
 def picture(rng: "np.random.Generator", wanted: ClusterPictures) -> "np.ndarray":
-    """An RGB picture (size, size, 3) of a new cluster, with its own camera, exposure and sky."""
+    """An RGB picture (size, size, 3) of a new cluster with its own distance, sky, camera and exposure."""
     import numpy as np
     from scipy.signal import fftconvolve
 
-    from pipeline.simulation.star_cluster import ClusterParameters, draw_cluster
+    from pipeline.simulation.star_cluster import ClusterPriors, draw_cluster
     from pipeline.simulation.telescope import (
-        ARCSEC, bin_stars, flux, flux_of_magnitude, lupton, moffat_psf, random_view, sky_position,
-    )  # fmt: skip
+        bin_stars,
+        flux,
+        flux_of_magnitude,
+        lupton,
+        moffat_psf,
+        random_view,
+        sky_position,
+    )
 
     def uniform(interval: Range) -> float:
-        return float(rng.uniform(interval.low, interval.high))
+        return rng.uniform(interval.low, interval.high)
 
-    def log_uniform(interval: Range) -> float:
-        return float(np.exp(rng.uniform(np.log(interval.low), np.log(interval.high))))
-
-    cluster = draw_cluster(
-        rng,
-        ClusterParameters(
-            stars=round(log_uniform(wanted.stars)), age=uniform(wanted.age_gyr), metallicity=log_uniform(wanted.metallicity),
-            orbit=wanted.orbit_kpc, half_mass_radius=log_uniform(wanted.half_mass_radius_pc), w0=uniform(wanted.w0),
-            truncation=uniform(wanted.truncation), neutron_stars=0.0, black_holes=0.0,
-        ),
-    )  # fmt: skip
-    distance = log_uniform(wanted.distance_kpc)
-    edge = 40  # pixels beyond the picture whose stars still glow into it
-    pixels = wanted.size + 2 * edge
-    half_mass_radius = float(np.median(np.hypot(*cluster.position[:2]))) / (1e3 * distance) * ARCSEC
-    pixel = 2 * log_uniform(wanted.half_width) * half_mass_radius / wanted.size
+    cluster = draw_cluster(rng, ClusterPriors(**wanted.cluster.intervals()).draw(rng))
+    distance = uniform(wanted.distance_kpc)
     offset = sky_position(cluster.position, random_view(rng), distance, np.zeros(2))
-    light = flux(bands(rng, cluster, uniform(wanted.blue_branch)), distance)
-    image = bin_stars(offset, light, pixels, pixel) + field_stars(rng, log_uniform(wanted.field_stars), pixels, pixel)
-    psf = moffat_psf(log_uniform(wanted.seeing_pixels), 3.0, edge)
+    pixel = 2 * uniform(wanted.half_width) * float(np.median(np.hypot(*offset))) / wanted.size
+    pixels = wanted.size + 2 * EDGE
+    image = bin_stars(offset, flux(light(rng, cluster, uniform(wanted.blue_branch)), distance), pixels, pixel)
+    image += field_stars(rng, uniform(wanted.field_stars), pixels, pixel)
+    psf = moffat_psf(uniform(wanted.seeing_pixels), 3.0, EDGE)
     image = np.stack([fftconvolve(band, psf, mode="valid") for band in image])
+
     unit = flux_of_magnitude(uniform(wanted.one_electron))
     sky = flux_of_magnitude(uniform(wanted.sky)) * pixel**2
-    noisy = rng.poisson(np.maximum(image + sky, 0) / unit) * unit - sky
-    noise = np.sqrt(sky * unit)
-    white = np.quantile(image.mean(0), uniform(wanted.white))
-    tint = 1 + uniform(wanted.tint) * rng.standard_normal((3, 1, 1))
-    return lupton(tint * noisy + 0.5 * noise, log_uniform(wanted.soft) * noise, white)
+    noise = float(np.sqrt(sky * unit))
+    exposed = rng.poisson(np.maximum(image + sky, 0) / unit) * unit - sky
+    white = float(np.quantile(image.mean(0), uniform(wanted.white)))
+    balance = 1 + uniform(wanted.tint) * rng.standard_normal((3, 1, 1))
+    return lupton(balance * exposed + 0.5 * noise, soft=uniform(wanted.soft) * noise, white=white)
 
 
-def bands(rng: "np.random.Generator", cluster: "StarCluster", blue_branch: float) -> "np.ndarray":
-    """Light of each star in the three bands, (3, stars), in V-band suns.
+def light(rng: "np.random.Generator", cluster: "StarCluster", blue_branch: float) -> "np.ndarray":
+    """Luminosity of each star in the three bands, (3, stars), in suns.
 
-    The table's stars on the horizontal branch are all of one temperature; real ones spread to the blue as they have
-    lost more or less of their envelope, here by up to ``blue_branch`` dex.
+    On the horizontal branch the table's stars have one temperature; real ones spread to the blue by how much of their
+    envelope they have lost, here by up to ``blue_branch`` dex.
     """
     import numpy as np
 
     from pipeline.simulation.stars import HELIUM_CORE, band_ratio, v_luminosity
 
     stars = cluster.isochrone
-    temperature = 10 ** np.interp(cluster.initial_mass, stars.initial_mass, np.log10(stars.temperature))
-    luminosity = 10 ** np.interp(cluster.initial_mass, stars.initial_mass, np.log10(stars.luminosity))
+    temperature = np.interp(cluster.initial_mass, stars.initial_mass, stars.temperature)
+    luminosity = np.interp(cluster.initial_mass, stars.initial_mass, stars.luminosity)
     branch = stars.kind_of(cluster.initial_mass) == HELIUM_CORE
     temperature[branch] *= 10 ** rng.uniform(0, blue_branch, branch.sum())
     return v_luminosity(luminosity, temperature) * np.stack([band_ratio(temperature, band) for band in BANDS])
 
 
 def field_stars(rng: "np.random.Generator", density: float, pixels: int, pixel: float) -> "np.ndarray":
-    """Stars of the Milky Way, (3, pixels, pixels), ``density`` of them in a square arcmin down to V = 18."""
+    """Flux of stars of the Milky Way, (3, pixels, pixels), ``density`` of them in a square arcmin down to V = 18."""
     import numpy as np
 
     from pipeline.simulation.stars import band_ratio
@@ -117,8 +113,8 @@ def field_stars(rng: "np.random.Generator", density: float, pixels: int, pixel: 
     n = rng.poisson(density * (side / 60) ** 2)
     magnitude = np.maximum(18 + np.log10(rng.random(n)) / 0.3, 8)
     temperature = 10 ** rng.normal(3.72, 0.07, n)
-    light = flux_of_magnitude(magnitude) * np.stack([band_ratio(temperature, band) for band in BANDS])
-    return bin_stars(rng.uniform(-side / 2, side / 2, (2, n)), light, pixels, pixel)
+    flux = flux_of_magnitude(magnitude) * np.stack([band_ratio(temperature, band) for band in BANDS])
+    return bin_stars(rng.uniform(-side / 2, side / 2, (2, n)), flux, pixels, pixel)
 
 
 if __name__ == "__main__":

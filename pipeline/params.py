@@ -81,16 +81,24 @@ def _within(lowest: float, highest: float) -> AfterValidator:
 
 
 class ClusterPriors(Section):
-    stars: Annotated[Range, _within(1e3, 1e7)]
+    initial_stars: Annotated[Range, _within(1e3, 1e7)]
     age_gyr: Annotated[Range, _within(0.1, 14.0)]
     metallicity: Annotated[Range, _within(1e-4, 1e-2)]
     orbit_kpc: Annotated[Range, _within(0.1, 1e3)]
-    most_lost: Annotated[float, Field(gt=0, lt=1)]
+    most_lost: Annotated[float, Field(gt=0, le=0.95)]
     half_mass_radius_pc: Annotated[Range, _within(0.1, 100.0)]
     w0: Annotated[Range, _within(1.5, 8.0)]
     truncation: Annotated[Range, _within(1.0, 2.0)]
     neutron_stars: Annotated[Range, _within(0.0, 1.0)]
     black_holes: Annotated[Range, _within(0.0, 1.0)]
+
+    def intervals(self) -> dict[str, Any]:
+        """Arguments of ``pipeline.simulation.star_cluster.ClusterPriors``."""
+        values = {name: getattr(self, name) for name in ClusterPriors.model_fields}
+        return {name: (v.low, v.high) if isinstance(v, Range) else v for name, v in values.items()}
+
+
+class MapPriors(ClusterPriors):
     distance_kpc: Annotated[Range, _within(0.1, 1e4)]
     shift_arcsec: NonNegativeFloat
 
@@ -103,13 +111,13 @@ class Clusters(Section):
     test_distances: Annotated[list[PositiveFloat], Field(min_length=1)]
     pixels: PositiveInt
     priors: Literal["broad", "authors"]
-    broad: ClusterPriors
-    authors: ClusterPriors
+    broad: MapPriors
+    authors: MapPriors
     seed: Seed
 
     @property
-    def prior(self) -> ClusterPriors:
-        """The chosen set of priors."""
+    def chosen(self) -> MapPriors:
+        """The set of priors that ``priors`` names."""
         return self.broad if self.priors == "broad" else self.authors
 
     @property
@@ -146,20 +154,14 @@ class Maps(Section):
 class ClusterPictures(Section):
     n_pictures: PositiveInt
     size: PositiveInt
-    stars: Annotated[Range, _within(1e3, 1e7)]
-    age_gyr: Annotated[Range, _within(0.1, 14.0)]
-    metallicity: Annotated[Range, _within(1e-4, 1e-2)]
-    orbit_kpc: PositiveFloat
-    half_mass_radius_pc: Annotated[Range, _within(0.1, 100.0)]
-    w0: Annotated[Range, _within(1.5, 8.0)]
-    truncation: Annotated[Range, _within(1.0, 2.0)]
+    cluster: ClusterPriors
     distance_kpc: Annotated[Range, _within(0.1, 1e4)]
     half_width: Annotated[Range, _within(0.1, 100.0)]
     blue_branch: Annotated[Range, _within(0.0, 1.0)]
-    field_stars: Annotated[Range, _within(1e-6, 1e3)]
+    field_stars: Annotated[Range, _within(0.0, 1e3)]
     seeing_pixels: Annotated[Range, _within(0.1, 20.0)]
-    sky: Range
-    one_electron: Range
+    sky: Annotated[Range, _within(10.0, 30.0)]
+    one_electron: Annotated[Range, _within(10.0, 40.0)]
     white: Annotated[Range, _within(0.5, 1.0)]
     soft: Annotated[Range, _within(1e-3, 1e6)]
     tint: Annotated[Range, _within(0.0, 1.0)]

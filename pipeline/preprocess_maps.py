@@ -33,26 +33,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     import polars as pl
     from joblib import Parallel, delayed, parallel_config
 
+    maps = params.maps
     try:
         distance = pl.read_csv(RAW / "catalogue.csv")["distance_kpc"].to_numpy()
         raw = np.load(RAW / "light.npy", mmap_mode="r")
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{RAW}: no raw maps to read ({error}); run generate_clusters") from error
-    room = params.maps.pixels + 2 * int(np.ceil(4 * params.maps.psf_sigma))
-    if raw.shape[1] < room:
-        raise InputError(f"clusters.pixels is {raw.shape[1]}; maps.pixels and maps.psf_sigma need {room}")
-    shape = (len(distance), params.maps.pixels, params.maps.pixels)
+    needed = maps.pixels + 2 * int(np.ceil(4 * maps.psf_sigma))
+    if raw.shape[1] < needed:
+        raise InputError(
+            f"clusters.pixels is {raw.shape[1]}, but maps.pixels and maps.psf_sigma need {needed}; raise it"
+        )
+    shape = (len(distance), maps.pixels, maps.pixels)
+    blocks = [range(first, min(first + BLOCK, len(distance))) for first in range(0, len(distance), BLOCK)]
     with atomic_folder(OUT) as folder:
         shutil.copyfile(RAW / "catalogue.csv", folder / "catalogue.csv")
         for name in ("flux.npy", "mass.npy"):
             np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.float16, shape=shape)
-        blocks = [range(first, min(first + BLOCK, len(distance))) for first in range(0, len(distance), BLOCK)]
         with parallel_config(backend=params.runtime.parallel_backend, n_jobs=params.runtime.workers):
-            Parallel()(delayed(observe_block)(params.maps, folder, block, distance) for block in blocks)
+            Parallel()(delayed(observe_block)(maps, folder, block, distance) for block in blocks)
 
 
 def observe_block(maps: Maps, folder: Path, block: range, distance: "np.ndarray") -> None:
-    """Write the maps numbered ``block``; the noise of each depends on the seed and its number."""
+    """Write the maps numbered ``block``; the noise of each depends on the seed and its number alone."""
     import numpy as np
 
     from pipeline.simulation.telescope import Detector, blur, gaussian_psf, log_map

@@ -2,7 +2,7 @@
 
 Evolves single stars with COSMIC (Breivik et al. 2020), whose tracks are those of SSE (Hurley, Pols & Tout 2000), and
 interpolates them at equal stages of evolution, so that the table is as fine as the giants need. Run it as
-``python -m pipeline.simulation.build_star_table`` after ``pip install -e .[tables]``; it takes about a minute.
+``python -m pipeline.simulation.build_star_table`` after ``pip install -e .[tables]``; it takes a minute of one core.
 """
 
 import json
@@ -16,14 +16,25 @@ from cosmic.evolve import Evolve
 from cosmic.sample.initialbinarytable import InitialBinaryTable
 from numpy.typing import NDArray
 
+from pipeline.simulation.stars import (
+    BLACK_HOLE,
+    EARLY_AGB,
+    GAP,
+    HELIUM_CORE,
+    MAIN_SEQUENCE,
+    NEUTRON_STAR,
+    PULSING_AGB,
+    RED_GIANT,
+    WHITE_DWARF,
+)
+
 Array = NDArray[np.float64]
 
 METALLICITIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 AGES = np.geomspace(0.1, 14.0, 40)  # Gyr
-MAIN_SEQUENCE, GAP, RED_GIANTS, HELIUM_CORE, EARLY_AGB, PULSING_AGB, WHITE_DWARF, NEUTRON_STAR, BLACK_HOLE = range(1, 10)
 STAGES = {  # nodes of each stage after the main sequence, closer to its end where stars run fastest
     GAP: np.linspace(0, 1, 8),
-    RED_GIANTS: 1 - (1 - np.linspace(0, 1, 30)) ** 3,
+    RED_GIANT: 1 - (1 - np.linspace(0, 1, 30)) ** 3,
     HELIUM_CORE: np.linspace(0, 1, 12),
     EARLY_AGB: 1 - (1 - np.linspace(0, 1, 12)) ** 2,
     PULSING_AGB: np.linspace(0, 1, 8),
@@ -45,6 +56,7 @@ class Track:
     state: Array  # (times, 3): mass (Msun), log10 luminosity (Lsun), log10 effective temperature (K)
 
     def begin(self, stage: int) -> float:
+        """Time at which a stage begins."""
         return float(self.time[np.searchsorted(self.stage, stage)])
 
     def at(self, stage: int, fraction: Array | float) -> Array:
@@ -72,13 +84,12 @@ def settings() -> dict[str, Any]:
     for setting in next(category for category in categories if category["category"] == "bse")["settings"]:
         options = setting["options"]
         value = next((option for option in options if option.get("default")), options[0])["name"]
-        if isinstance(value, str):
-            value = [float(np.divide(*map(float, item.split("/")))) if "/" in item else float(item)
-                     for item in value.strip("[]").replace("[", "").replace("]", "").split(",")]
-            if setting["name"] == "natal_kick_array":
-                value = [value[:5], value[5:]]
-            elif setting["name"] == "lambdaf":
-                value = value[0]
+        if isinstance(value, str):  # such as "[1.0, 1.0]" or "2.0/21.0,2.0/21.0"
+            parts = [part.split("/") for part in value.strip("[]").replace("], [", ",").split(",")]
+            numbers = [float(part[0]) / float(part[-1] if len(part) > 1 else 1) for part in parts]
+            value = numbers if len(numbers) > 1 else numbers[0]
+        if setting["name"] == "natal_kick_array":
+            value = [value[:5], value[5:]]
         flags[setting["name"]] = value
     # The other choice, white dwarfs after Han et al. (1995), has 0.46 Msun for all that were born below 1.15 Msun.
     return flags | {"ifflag": 0}
@@ -88,8 +99,14 @@ def evolve(masses: Array, metallicity: float, end: Array | float, step: float = 
     """Evolve single stars until ``end`` (Myr), reported every ``step`` or, for 0, at each internal step."""
     n = len(masses)
     stars = InitialBinaryTable.InitialBinaries(
-        m1=masses, m2=np.zeros(n), porb=np.full(n, -1.0), ecc=np.full(n, -1.0), tphysf=np.broadcast_to(end, n).copy(),
-        kstar1=np.where(masses < 0.7, 0, 1), kstar2=np.full(n, 15), metallicity=np.full(n, metallicity),
+        m1=masses,
+        m2=np.zeros(n),
+        porb=np.full(n, -1.0),
+        ecc=np.full(n, -1.0),
+        tphysf=np.broadcast_to(end, n).copy(),
+        kstar1=np.where(masses < 0.7, 0, 1),
+        kstar2=np.full(n, 15),
+        metallicity=np.full(n, metallicity),
     )
     _, table, _, _ = Evolve.evolve(
         initialbinarytable=stars, BSEDict=settings(), SSEDict={"stellar_engine": "sse"}, dtp=step, nproc=1, randomseed=1
@@ -109,7 +126,9 @@ def between(x: float, nodes: Array, values: Array) -> Array:
     return (1 - weight) * values[k] + weight * values[k + 1]
 
 
-def isochrone(age: float, low: Array, light: Array, heavy: Array, tracks: dict[str, list[Track]]) -> tuple[Array, Array]:
+def isochrone(
+    age: float, low: Array, light: Array, heavy: Array, tracks: dict[str, list[Track]]
+) -> tuple[NDArray[np.int64], Array]:
     """Kinds and [initial mass, mass, log L, log T] of the stars of one age (Myr), by increasing initial mass."""
     nodes: list[tuple[int, list[float]]] = []
     giants = [track for track, mass in zip(tracks["light"], light, strict=True) if mass < 6.0]
@@ -154,10 +173,11 @@ def main() -> None:
     """Write the table."""
     low = np.geomspace(LOWEST, 0.62, 40)
     heavy = np.geomspace(5.0, LARGEST, 240)
-    kinds, table = np.empty(0), []
+    kinds, table = np.empty(0, dtype=int), []
     for metallicity in METALLICITIES:
         remnants = evolve(heavy, metallicity, 2e4, step=2e4)
-        light = np.geomspace(0.6, heavy[np.argmax([track.stage[-1] == NEUTRON_STAR for track in remnants])] * 0.999, 420)
+        heaviest = 0.999 * heavy[np.argmax([track.stage[-1] == NEUTRON_STAR for track in remnants])]  # white dwarf
+        light = np.geomspace(0.6, heaviest, 420)
         tracks = {
             "low": evolve(low, metallicity, 2e4),
             "light": evolve(light, metallicity, np.where(light < 0.95, 2e5, 2e4)),

@@ -6,7 +6,6 @@ These are King-model mocks, not N-body runs: no core collapse, no tidal tails, n
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 import numba
 import numpy as np
@@ -50,20 +49,24 @@ def relaxation_time(stars: float, mean_mass: float, half_mass_radius: float) -> 
     return float(time / KM_S_MYR / 1e3)
 
 
-def bound_fraction(mass: Array, stripping: float) -> Array:
-    """Fraction of stars of a mass (Msun) that have not yet escaped.
+def bound_fraction(stars: Isochrone, lost: float) -> Array:
+    """Fraction of the stars at each node of ``stars`` that stay when a fraction ``lost`` of all their mass escapes.
 
     Relaxation drives out light stars first, dN/dt ~ -N (1 - (m/m_d)^½) below m_d = 1.2 Msun (Lamers, Baumgardt & Gieles
-    2013; Balbinot & Gieles 2018), so that exp(-stripping (1 - (m/m_d)^½)) of them stay.
+    2013; Balbinot & Gieles 2018), or below the heaviest star that shines where that is more.
     """
-    return np.exp(-stripping * np.clip(1 - np.sqrt(mass / HEAVIEST_ESCAPER), 0, None))
+    shining = stars.kind < NEUTRON_STAR
+    slowness = np.sqrt(stars.mass / max(HEAVIEST_ESCAPER, stars.mass[shining].max()))
+    weight = (stars.fraction * (stars.mass[1:] + stars.mass[:-1]))[shining[1:]]
 
+    def stay(time: float) -> Array:
+        return np.exp(-time * np.clip(1 - slowness, 0, None))
 
-def stripping(stars: Isochrone, lost: float) -> float:
-    """The ``stripping`` of :func:`bound_fraction` that has taken away a fraction ``lost`` of the mass."""
-    mass = (stars.mass[1:] + stars.mass[:-1]) / 2
-    total = stars.fraction * mass * (stars.kind[:-1] < NEUTRON_STAR)
-    return cast(float, brentq(lambda x: total @ bound_fraction(mass, x) / total.sum() - (1 - lost), 0.0, 1e3))
+    def excess(time: float) -> float:
+        bound = stay(time)
+        return float(np.average((bound[1:] + bound[:-1])[shining[1:]] / 2, weights=weight)) - (1 - lost)
+
+    return stay(brentq(excess, 0.0, 1e4))
 
 
 # --- where the stars are ------------------------------------------------------------------------
@@ -75,8 +78,8 @@ class Profile:
 
     Attributes:
         log_mass: natural log of mass over mean mass, by equal steps, (columns,).
-        radius: radii that enclose fractions u of the stars of a mass, (columns, steps + 1), at equal steps of w = 0 to 1
-            with u = (w (2 - w))³: fine in the core, where u grows as r³, and in the halo.
+        radius: radii that enclose fractions u of the stars of a mass, (columns, steps + 1). Steps are equal in w from 0
+            to 1 where u = (w (2 - w))³: fine in the core, in which u grows as r³, and in the halo.
     """
 
     log_mass: Array
@@ -84,7 +87,10 @@ class Profile:
 
     def scaled(self, log_mass: Array, weight: Array) -> "Profile":
         """The same model in half-mass radii of a population: stars of ``log_mass`` that weigh ``weight``."""
-        share = np.bincount(np.rint(self._column(log_mass)).astype(int), weight, len(self.log_mass))
+        column = self._column(log_mass)
+        lower, part = column.astype(int), column % 1
+        share = np.bincount(lower, weight * (1 - part), len(self.log_mass))
+        share += np.bincount(lower + 1, weight * part, len(self.log_mass))
         w = np.linspace(0, 1, self.radius.shape[1])
         shells = np.outer(share, np.diff((w * (2 - w)) ** 3)).ravel()
         radius = ((self.radius[:, 1:] + self.radius[:, :-1]) / 2).ravel()
@@ -151,44 +157,89 @@ class ClusterParameters:
     """What a mock cluster is made from.
 
     Attributes:
-        stars: N at birth.
-        age: Gyr.
-        metallicity: mass fraction of metals.
-        orbit: R_G (1 - e) in kpc, which sets how much has been lost.
-        half_mass_radius: now, pc.
-        w0: central potential.
+        initial_stars: N at birth.
+        age_gyr: age.
+        metallicity: mass fraction of metals, Z.
+        orbit_kpc: R_G (1 - e), which sets how much has been lost.
+        half_mass_radius_pc: now.
+        w0: depth of the central potential.
         truncation: g of the model.
         neutron_stars: fraction of neutron stars that stayed when they were born.
         black_holes: likewise.
     """
 
-    stars: int
-    age: float
+    initial_stars: int
+    age_gyr: float
     metallicity: float
-    orbit: float
-    half_mass_radius: float
+    orbit_kpc: float
+    half_mass_radius_pc: float
     w0: float
     truncation: float
     neutron_stars: float
     black_holes: float
 
     @property
-    def lost(self) -> float:
+    def mass_lost(self) -> float:
         """Fraction of the mass that has escaped: M ~ 1 - t/T (Baumgardt & Makino 2003)."""
-        return self.age / dissolution_time(self.stars, self.orbit)
+        return self.age_gyr / dissolution_time(self.initial_stars, self.orbit_kpc)
+
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ClusterPriors:
+    """Intervals that parameters are drawn from: log-uniformly for stars, metallicity, orbit and radius, else uniformly.
+
+    Attributes:
+        most_lost: fraction of the mass; the orbit is wide enough that no cluster has lost more.
+    """
+
+    initial_stars: Interval
+    age_gyr: Interval
+    metallicity: Interval
+    orbit_kpc: Interval
+    most_lost: float
+    half_mass_radius_pc: Interval
+    w0: Interval
+    truncation: Interval
+    neutron_stars: Interval
+    black_holes: Interval
+
+    def draw(self, rng: np.random.Generator) -> ClusterParameters:
+        """Parameters of one cluster that is still bound."""
+        age, stars = rng.uniform(*self.age_gyr), round(_log_uniform(rng, self.initial_stars))
+        narrowest = age / (self.most_lost * dissolution_time(stars, 1.0))
+        low, high = (max(orbit, narrowest) for orbit in self.orbit_kpc)
+        return ClusterParameters(
+            initial_stars=stars,
+            age_gyr=age,
+            metallicity=_log_uniform(rng, self.metallicity),
+            orbit_kpc=_log_uniform(rng, (low, high)),
+            half_mass_radius_pc=_log_uniform(rng, self.half_mass_radius_pc),
+            w0=rng.uniform(*self.w0),
+            truncation=rng.uniform(*self.truncation),
+            neutron_stars=rng.uniform(*self.neutron_stars),
+            black_holes=rng.uniform(*self.black_holes),
+        )
+
+
+def _log_uniform(rng: np.random.Generator, interval: Interval) -> float:
+    low, high = interval
+    return float(low * (high / low) ** rng.random())
 
 
 @dataclass(frozen=True)
 class StarCluster:
-    """The stars still bound: arrays over stars, by increasing initial mass.
+    """The stars still bound, by increasing initial mass.
 
     Attributes:
         isochrone: of its age and metallicity.
         segregation: delta of its King model.
-        initial_mass: Msun.
-        mass: Msun.
-        luminosity_v: Lsun,V.
-        position: pc, (3, stars), centred.
+        initial_mass: Msun, (stars,).
+        mass: Msun, (stars,).
+        luminosity_v: Lsun,V, (stars,).
+        position: pc from its centre, (3, stars).
     """
 
     isochrone: Isochrone
@@ -202,26 +253,31 @@ class StarCluster:
 def draw_cluster(rng: np.random.Generator, parameters: ClusterParameters) -> StarCluster:
     """Draw the stars of a mock cluster: born after Kroupa, evolved, thinned out, and placed in a King model.
 
-    Segregation follows the dynamical age, delta = ½ (1 - exp(-t/t_rh)).
+    Segregation follows the dynamical age, delta = ½ (1 - exp(-t/t_rh)): an ansatz that ends at equipartition.
 
     Raises:
         ValueError: the cluster would have dissolved before this age.
     """
-    if not parameters.lost < 1:
-        raise ValueError(f"a cluster of {parameters.stars} stars at {parameters.orbit} kpc does not live that long")
-    stars = isochrone(parameters.age, parameters.metallicity)
-    initial_mass = draw_initial_masses(rng, parameters.stars)
+    if not parameters.mass_lost < 1:
+        raise ValueError(f"{parameters} has dissolved; widen its orbit")
+    stars = isochrone(parameters.age_gyr, parameters.metallicity)
+    initial_mass = draw_initial_masses(rng, parameters.initial_stars)
     mass = np.interp(initial_mass, stars.initial_mass, stars.mass)
-    stay = bound_fraction(mass, stripping(stars, parameters.lost))
+    stay = np.interp(initial_mass, stars.initial_mass, bound_fraction(stars, parameters.mass_lost))
     kind = stars.kind_of(initial_mass)
     stay[kind == NEUTRON_STAR] = parameters.neutron_stars
     stay[kind == BLACK_HOLE] = parameters.black_holes
-    bound = rng.random(parameters.stars) < stay
+    bound = rng.random(len(mass)) < stay
     initial_mass, mass = initial_mass[bound], mass[bound]
-    relaxation = relaxation_time(len(mass), mass.mean(), parameters.half_mass_radius)
-    segregation = 0.5 * (1 - np.exp(-parameters.age / relaxation))
+    relaxation = relaxation_time(len(mass), mass.mean(), parameters.half_mass_radius_pc)
+    segregation = 0.5 * (1 - np.exp(-parameters.age_gyr / relaxation))
     log_mass = np.log(mass / mass.mean())
     profile = king_profile(mass.mean(), parameters.w0, parameters.truncation, segregation).scaled(log_mass, mass)
-    position = parameters.half_mass_radius * profile.positions(rng, log_mass)
-    luminosity_v = np.interp(initial_mass, stars.initial_mass, stars.luminosity_v)
-    return StarCluster(stars, segregation, initial_mass, mass, luminosity_v, position)
+    return StarCluster(
+        isochrone=stars,
+        segregation=segregation,
+        initial_mass=initial_mass,
+        mass=mass,
+        luminosity_v=np.interp(initial_mass, stars.initial_mass, stars.luminosity_v),
+        position=parameters.half_mass_radius_pc * profile.positions(rng, log_mass),
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.simulation.stars import SUN_V
 
@@ -22,6 +22,12 @@ def random_view(rng: np.random.Generator) -> Array:
     """Two perpendicular unit vectors (2, 3) that span the sky as seen from a random direction."""
     q, r = np.linalg.qr(rng.standard_normal((3, 3)))
     return (q * np.sign(np.diag(r)))[:, :2].T
+
+
+def random_shift(rng: np.random.Generator, largest: float) -> Array:
+    """Offset (2,) of a cluster from the middle of its picture, uniform in a disc of radius ``largest``."""
+    radius, angle = largest * np.sqrt(rng.random()), 2 * np.pi * rng.random()
+    return radius * np.array([np.cos(angle), np.sin(angle)])
 
 
 def sky_position(position: Array, view: Array, distance: float, shift: Array) -> Array:
@@ -85,14 +91,14 @@ def blur(image: Image, kernel: Image, pixels: int) -> Image:
     return np.ascontiguousarray(_blur_rows(np.ascontiguousarray(rows.T), kernel).T)
 
 
-def flux(luminosity_v: Array | Image | float, distance: float) -> Array | Image | float:
-    """F = L/(4 pi D²) in Lsun kpc⁻², of Lsun at kpc."""
-    return luminosity_v / (4 * np.pi * distance**2)
+def flux(luminosity_v: ArrayLike, distance: float) -> Array:
+    """F = L/(4 pi D²) in Lsun kpc⁻², of V luminosities in Lsun at a distance in kpc."""
+    return np.asarray(luminosity_v) / (4 * np.pi * distance**2)
 
 
-def flux_of_magnitude(magnitude: float | Array) -> float | Array:
-    """V-band flux (Lsun kpc⁻²) of an apparent magnitude: M_V,sun shines at 10 pc."""
-    return 10 ** (-0.4 * (magnitude - SUN_V - 10)) / (4 * np.pi)
+def flux_of_magnitude(magnitude: ArrayLike) -> Array:
+    """V-band flux (Lsun kpc⁻²) of an apparent magnitude: 0.4 (M_V,sun + 10 - V) is log10 of 4 pi F."""
+    return 10 ** (0.4 * (SUN_V + 10 - np.asarray(magnitude))) / (4 * np.pi)
 
 
 @dataclass(frozen=True)
@@ -118,11 +124,11 @@ class Detector:
         raw = flux(luminosity_v, distance)
         if self.foreground:
             raw = raw + self._foreground_stars(rng, len(raw))
-        image = blur(np.asarray(raw, dtype=np.float32), gaussian_psf(self.psf_sigma), pixels)
+        image = blur(raw.astype(np.float32), gaussian_psf(self.psf_sigma), pixels)
         if self.one_electron is None:
             return image
-        sky = 0.0 if self.sky is None else flux_of_magnitude(self.sky) * PIXEL**2
         unit = flux_of_magnitude(self.one_electron)
+        sky = 0.0 if self.sky is None else flux_of_magnitude(self.sky) * PIXEL**2
         electrons = rng.poisson((image + sky) / unit) + self.read_noise * rng.standard_normal(image.shape)
         return (electrons * unit - sky).astype(np.float32)
 
@@ -131,7 +137,7 @@ class Detector:
         field = pixels * PIXEL
         n = rng.poisson(self.foreground * (field / 60) ** 2)
         magnitude = 24 + np.log10(rng.uniform(1e-3, 1, n)) / 0.3
-        return bin_stars(rng.uniform(-field / 2, field / 2, (2, n)), flux_of_magnitude(magnitude)[None], pixels)[0]
+        return bin_stars(rng.uniform(-field / 2, field / 2, (2, n)), flux_of_magnitude(magnitude)[None, :], pixels)[0]
 
 
 def log_map(image: Image, floor: float) -> NDArray[np.float16]:
