@@ -1,6 +1,8 @@
 """From the section nbody of params.yaml to trajectories: one simulation, a block of them, a film."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +63,9 @@ def simulate_block(nbody: NBody, block: range, part: Path) -> None:
 
     from pipeline.trajectory_csv import csv_rows
 
-    _announce_compilation()
     try:
-        paths, mass = simulate(nbody, block)
+        with _announcing_compilation():
+            paths, mass = simulate(nbody, block)
         with atomic_file(part.with_suffix(".npz")) as temporary:
             np.savez(temporary, allow_pickle=False, **errors(paths))
         time = np.round(np.arange(nbody.steps + 1) * nbody.dt, 12)
@@ -129,16 +131,21 @@ def film(nbody: NBody, k: int, figure: Any = None) -> "StarFilm":
     return StarFilm(paths.x[0], paths.v[0], mass[0], nbody.t_end, f"Simulation {k}: {nbody.n_stars} stars", figure)
 
 
-def _announce_compilation() -> None:
+@contextmanager
+def _announcing_compilation() -> Iterator[None]:
     """Say so when numba compiles a kernel instead of loading it from its cache."""
     from numba.core import event
 
     class Announcement(event.Listener):
+        said = False
+
         def on_start(self, _: Any) -> None:
-            event.unregister("numba:compile", self)
-            print("compiling the N-body kernels for this machine; they are cached", file=sys.stderr)
+            if not self.said:
+                print("compiling the N-body kernels for this machine; they are cached", file=sys.stderr)
+            self.said = True
 
         def on_end(self, _: Any) -> None:
             pass
 
-    event.register("numba:compile", Announcement())
+    with event.install_listener("numba:compile", Announcement()):
+        yield
