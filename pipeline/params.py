@@ -199,14 +199,36 @@ class Trainer(Section):
 
 class Gnn(Section):
     class Model(Section):
+        layers: PositiveInt
+        hidden: PositiveInt
+        filter: Literal["linear", "polynomial", "spline"]
+        coefficients: Annotated[int, Field(ge=4)]
+        attribute: Literal["none", "mass", "charge"]
+        velocities: bool
+        symmetric: bool
+        shared: bool
+        velocity_weight: NonNegativeFloat
         lr: PositiveFloat
         weight_decay: NonNegativeFloat
 
+        @field_validator("symmetric")
+        @classmethod
+        def _spline_needs_symmetry(cls, symmetric: bool, info: ValidationInfo) -> bool:
+            if not symmetric and info.data.get("filter") == "spline":
+                raise ValueError("a spline filter needs real eigenvalues; make it true or take filter: polynomial")
+            return symmetric
+
     class Data(Section):
         batch_size: PositiveInt
+        horizon: PositiveInt
+        val_fraction: Fraction
+        test_fraction: Fraction
 
     class Evaluate(Section):
         rollout_steps: PositiveInt
+        G: PositiveFloat
+        softening: NonNegativeFloat
+        total_mass: PositiveFloat
 
     seed: Seed
     model: Model

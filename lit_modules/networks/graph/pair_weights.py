@@ -1,0 +1,42 @@
+"""φ: what two stars are to each other, the weight of their edge."""
+
+import torch
+from torch import Tensor, nn
+
+SCALES = (1e-4, 1e-3, 1e-2, 1e-1)  # squared, in units of the system's size: where a weight may level off
+STEEPEST = 8.0  # weights stay below e^8, so that no first guess throws the stars out of range
+
+
+class PairWeights(nn.Module):
+    """Edge weights of a wide range and either sign, a_ij = tanh(s) exp(m), with s and m from an MLP.
+
+    What it sees does not change under rotation, reflection, translation or a common velocity: the
+    distance, with ``velocities`` the radial velocity and the relative speed, and the pair's attributes.
+
+    Args:
+        hidden: width of its two layers.
+        velocities: whether a weight may depend on velocities.
+        attributes: number of attribute features of a pair.
+        kinds: weights of a pair: for positions, and for velocities if those are filtered too.
+    """
+
+    def __init__(self, hidden: int, velocities: bool, attributes: int, kinds: int) -> None:
+        super().__init__()
+        self.velocities = velocities
+        inputs = len(SCALES) + 3 * velocities + attributes
+        last = nn.Linear(hidden, 2 * kinds)
+        self.mlp = nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last)
+        with torch.no_grad():  # all pairs alike and weak at first
+            last.weight.mul_(0.1)
+            last.bias.copy_(torch.tensor([1.0, -3.0]).repeat_interleave(kinds))
+
+    def forward(self, x: Tensor, v: Tensor, attributes: list[Tensor]) -> Tensor:
+        """Weights (kinds, pairs, batch) of differences x and v (pairs, 3, batch) and attributes (pairs, batch)."""
+        r2 = x.square().sum(1)
+        features = [(r2 + scale).log() / 3 for scale in SCALES]
+        if self.velocities:
+            radial = (x * v).sum(1) * (r2 + SCALES[0]).rsqrt()
+            rate = radial * (r2 + SCALES[1]).rsqrt()
+            features += [radial.asinh(), rate.asinh(), (v.square().sum(1) + 1e-2).log() / 3]
+        sign, magnitude = self.mlp(torch.stack(features + attributes, dim=-1)).movedim(-1, 0).chunk(2)
+        return sign.tanh() * (STEEPEST * (magnitude / STEEPEST).tanh()).exp()
