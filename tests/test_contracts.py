@@ -75,7 +75,7 @@ def files(folder: str) -> list[str]:
         ("lit_modules", ("lit_modules", "pipeline/errors.py")),
         ("datamodules", ("datamodules", "pipeline/errors.py")),
         ("pipeline/evaluation", ("pipeline/evaluation", "pipeline/simulation", "pipeline/errors.py", "pipeline/params.py",
-                                 "pipeline/observation.py", "datamodules", "lit_modules")),
+                                 "pipeline/observation.py", "pipeline/photometry.py", "pipeline/pictures.py", "datamodules", "lit_modules")),
     ],
 )  # fmt: skip
 def test_arrows_go_one_way(room: str, allowed: tuple[str, ...]) -> None:

@@ -70,7 +70,7 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
             Picture(
                 "grown_from_several",
                 f"Artificial clusters with {N_PARENTS} parents: each hidden unit inherits its state from one of them. "
-                "The last row is the training picture most like the child: no child is a copy.",
+                "The last row is the training picture that explains the child best.",
                 grown_from_several(model, train, memory, n),
             ),
             Picture(
@@ -134,7 +134,7 @@ def grown_from_one(model: LitRBM, originals: Tensor, sweeps: list[int]) -> Figur
 
 def grown_from_several(model: LitRBM, train: Tensor, memory: Tensor, n: int) -> Figure:
     """Parents drawn at random, a child, the child drawn star by star, and the training picture nearest to it."""
-    parents = torch.stack([train[torch.randperm(len(train))[:n]] for _ in range(N_PARENTS)])
+    parents = train[torch.rand(n, len(train)).argsort(1)[:, :N_PARENTS].T]  # different ones for each child
     child = model.net.grow(parents, 1)
     stars = child.bernoulli()
     rows = {f"parent {k + 1}": parent for k, parent in enumerate(parents)}
