@@ -24,7 +24,6 @@ from benchmarks.results import Row, write_results
 from pipeline import generate_nbody
 from pipeline.params import NBody, load_params
 from pipeline.simulation.gravity import invariants
-from pipeline.simulation.initial_conditions import streams
 from pipeline.simulation.integrators import integrate
 from pipeline.trajectories import simulate
 from pipeline.trajectory_csv import csv_rows
@@ -92,10 +91,9 @@ def compared(work: str, times: Times, goals: dict[str, float | None], unit: str,
     return rows
 
 
-def course_start(systems: int, stars: int) -> tuple[np.ndarray, np.ndarray]:
+def normal_start(systems: int, stars: int) -> tuple[np.ndarray, np.ndarray]:
     """Normal positions and velocities."""
-    rng = next(streams(1, [0]))
-    x, v = rng.standard_normal((2, systems, stars, 3))
+    x, v = np.random.default_rng(1).standard_normal((2, systems, stars, 3))
     return x, v
 
 
@@ -107,7 +105,7 @@ def small_systems(rounds: int, quick: bool) -> list[Row]:
     import torch
 
     many, few = (200, 20) if quick else (10_000, 300)
-    x, v = course_start(many, 5)
+    x, v = normal_start(many, 5)
     tx, tv = torch.tensor(x), torch.tensor(v)
     force = rivals.torch_force(COURSE_MASS, SOFTENING)
     compiled = torch.compile(force)
@@ -135,7 +133,7 @@ def with_csv(rounds: int, quick: bool) -> list[Row]:
     """N = 5 to the CSV: the cost of one more simulation, start-up not counted."""
     few, many = (100, 300) if quick else (20_000, 120_000)
     by_script = 30 if quick else 1000
-    x, v = course_start(by_script, 5)
+    x, v = normal_start(by_script, 5)
     course: dict[str, Any] = {"integrator": "leapfrog", "substeps": 1}
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -172,7 +170,7 @@ def large_system(stars: int, rounds: int, quick: bool) -> list[Row]:
     """One system, leapfrog: time of a force evaluation with its drift and kick."""
     import torch
 
-    x, v = course_start(1, stars)
+    x, v = normal_start(1, stars)
     mass, dt = 1 / stars, 1e-3
     tx, tv = torch.tensor(x[0]), torch.tensor(v[0])
     eager = rivals.torch_gram_force(mass, SOFTENING)
@@ -219,7 +217,7 @@ def share_of_peak(rounds: int, quick: bool) -> list[Row]:
 
     threads = int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     stars, steps, repeats = (100, 3, 10_000) if quick else (3000, 200, 2_000_000)
-    x, v = course_start(1, stars)
+    x, v = normal_start(1, stars)
 
     def peak() -> None:
         with ThreadPoolExecutor(threads) as pool:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.errors import InputError, run
 from pipeline.outputs import atomic_file
@@ -19,6 +20,7 @@ from pipeline.trajectories import BLOCK_ROWS, film, simulate_block, summary
 
 TRAJECTORIES = Path("data/nbody/trajectories.csv")
 SUMMARY = Path("reports/nbody.json")
+ROWS, JOURNAL = "rows.csv", "rows.json"  # in runs/: the growing file, and [blocks, bytes] of it that are whole
 CODE = (  # what the rows depend on
     "trajectories.py",
     "trajectory_csv.py",
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def generate(nbody: NBody, runtime: Runtime) -> None:
-    """Simulate the blocks that no earlier run has left behind, then put all blocks together."""
+    """Simulate block after block and append their rows, from where an earlier run was stopped."""
     import joblib
     from rich.console import Console
     from rich.progress import track
@@ -59,19 +61,24 @@ def generate(nbody: NBody, runtime: Runtime) -> None:
     size = max(1, BLOCK_ROWS // (nbody.n_stars * (nbody.steps + 1)))
     blocks = [range(first, min(first + size, nbody.n_simulations)) for first in range(0, nbody.n_simulations, size)]
     parts = [scratch / f"{block.start:09d}.csv" for block in blocks]
-    todo = [(block, part) for block, part in zip(blocks, parts, strict=True) if not part.exists()]
-    with _backend(runtime, len(todo)):
-        done = joblib.Parallel(return_as="generator_unordered")(
-            joblib.delayed(simulate_block)(nbody, block, part) for block, part in todo
-        )
-        for _ in track(done, "simulating", len(todo), console=Console(stderr=True), disable=len(todo) < 2):
-            pass
-
-    with atomic_file(TRAJECTORIES) as temporary, temporary.open("wb") as out:
-        out.write(_header(nbody).encode())
-        for part in parts:
-            with part.open("rb") as rows:
-                shutil.copyfileobj(rows, out, 1 << 20)
+    with open_rows(scratch, nbody) as (rows, appended):
+        todo = [
+            (block, part) for block, part in zip(blocks[appended:], parts[appended:], strict=True) if not part.exists()
+        ]
+        with _backend(runtime, len(todo)):
+            done = joblib.Parallel(return_as="generator")(
+                joblib.delayed(simulate_block)(nbody, block, part) for block, part in todo
+            )
+            waiting = iter(track(done, "simulating", len(todo), console=Console(stderr=True), disable=len(todo) < 2))
+            for k in range(appended, len(parts)):
+                while not parts[k].exists():
+                    if next(waiting, None) is None:
+                        raise InputError(f"{scratch}: the workers do not write here; they must share this folder")
+                append(parts[k], rows, k + 1)
+            for _ in waiting:  # ends the progress bar
+                pass
+    with atomic_file(TRAJECTORIES) as temporary:
+        shutil.move(scratch / ROWS, temporary)
     if nbody.parquet:
         import polars as pl
 
@@ -83,6 +90,34 @@ def generate(nbody: NBody, runtime: Runtime) -> None:
     if report.get("tolerance missed"):
         print(f"warning: {report['tolerance missed']} simulations miss nbody.tolerance; {SUMMARY}", file=sys.stderr)
     shutil.rmtree(scratch)
+
+
+@contextmanager
+def open_rows(scratch: Path, nbody: NBody) -> Iterator[tuple[BinaryIO, int]]:
+    """The growing CSV, cut to what its journal vouches for, and the number of blocks in it."""
+    journal, path = scratch / JOURNAL, scratch / ROWS
+    appended, length = json.loads(journal.read_text()) if journal.exists() else (0, 0)
+    if not path.exists() or path.stat().st_size < length:  # it has been moved to its place, or lost
+        appended, length = 0, 0
+    with path.open("r+b" if path.exists() else "w+b") as rows:
+        rows.truncate(length)
+        rows.seek(length)
+        if not length:
+            columns = "N_sim,N_star,time_step,x,y,z,vx,vy,vz"
+            rows.write((columns + ("\n" if nbody.mass_function == "equal" else ",mass\n")).encode())
+        yield rows, appended
+
+
+def append(part: Path, rows: BinaryIO, appended: int) -> None:
+    """Move a block's rows to the end of the growing CSV; note that it then holds ``appended`` blocks."""
+    buffer = memoryview(bytearray(1 << 20))
+    with part.open("rb", buffering=0) as source:
+        while length := source.readinto(buffer):
+            rows.write(buffer[:length])
+    rows.flush()
+    with atomic_file(part.parent / JOURNAL) as temporary:
+        temporary.write_text(json.dumps([appended, rows.tell()]))
+    part.unlink()
 
 
 def animate(nbody: NBody, number: str, file: str) -> None:
@@ -129,11 +164,6 @@ def _backend(runtime: Runtime, jobs: int) -> Iterator[None]:
     client = Client(remote) if remote else Client(n_workers=runtime.workers, threads_per_worker=1)
     with client, joblib.parallel_config("dask"):
         yield
-
-
-def _header(nbody: NBody) -> str:
-    columns = "N_sim,N_star,time_step,x,y,z,vx,vy,vz"
-    return columns + ("\n" if nbody.mass_function == "equal" else ",mass\n")
 
 
 def _fingerprint(nbody: NBody) -> str:

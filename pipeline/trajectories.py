@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.simulation.integrators import Trajectories
 
 BLOCK_ROWS = 200_000  # rows computed at once: bounds the memory
+PIECE_ROWS = 10_000  # rows formatted at once: their memory is used again and stays in the cache
 
 
 def simulate(nbody: NBody, simulations: range) -> "tuple[Trajectories, NDArray[np.float64]]":
@@ -53,7 +54,7 @@ def simulate(nbody: NBody, simulations: range) -> "tuple[Trajectories, NDArray[n
     return trajectories, mass
 
 
-def simulate_block(nbody: NBody, block: range, part: Path) -> None:
+def simulate_block(nbody: NBody, block: range, part: Path) -> Path:
     """Simulate the systems numbered ``block``; leave their rows in ``part`` and their errors beside it.
 
     Raises:
@@ -69,14 +70,25 @@ def simulate_block(nbody: NBody, block: range, part: Path) -> None:
         with atomic_file(part.with_suffix(".npz")) as temporary:
             np.savez(temporary, allow_pickle=False, **errors(paths))
         time = np.round(np.arange(nbody.steps + 1) * nbody.dt, 12)
-        outputs = max(1, BLOCK_ROWS // nbody.n_stars)  # of one large system at a time
+        masses = None if nbody.mass_function == "equal" else mass
         with atomic_file(part) as temporary, temporary.open("wb") as rows:
-            for now in (slice(first, first + outputs) for first in range(0, len(time), outputs)):
-                mass_column = None if nbody.mass_function == "equal" else mass
-                rows.write(csv_rows(block.start, time[now], paths.x[:, now], paths.v[:, now], mass_column).data)
+            for some, now in _pieces(paths.x.shape):
+                own = None if masses is None else masses[some]
+                rows.write(csv_rows(block[some.start], time[now], paths.x[some, now], paths.v[some, now], own).data)
     except ArithmeticError as error:
         which = f"simulations {block.start} to {block.stop - 1}"
         raise InputError(f"nbody: {which}: {error}; raise nbody.softening or nbody.substeps") from error
+    return part
+
+
+def _pieces(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Simulations and outputs to format at once: whole simulations, or parts of one that is large."""
+    simulations, outputs, stars, _ = shape
+    some = max(1, PIECE_ROWS // (outputs * stars))
+    now = outputs if outputs * stars <= PIECE_ROWS else max(1, PIECE_ROWS // stars)
+    for first in range(0, simulations, some):
+        for start in range(0, outputs, now):
+            yield slice(first, first + some), slice(start, start + now)
 
 
 def errors(paths: "Trajectories") -> "dict[str, NDArray[Any]]":
@@ -84,7 +96,8 @@ def errors(paths: "Trajectories") -> "dict[str, NDArray[Any]]":
     import numpy as np
 
     def drift(conserved: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        return np.linalg.norm(conserved - conserved[:, :1], axis=-1).max(1)
+        change = conserved - conserved[:, :1]
+        return np.sqrt(np.einsum("stc,stc->st", change, change).max(1))
 
     return {
         "energy": paths.energy_error,

@@ -91,10 +91,14 @@ def _put_decimal(rows: Bytes, at: Any, value: float) -> Any:
 def _write(rows: Bytes, first: int, stamps: Bytes, lengths: Any, x: Array, v: Array, mass: Array) -> Any:
     """Write all rows; return their length, or 0 if a number does not fit."""
     at = uint64(0)
+    number = np.empty(20, dtype=np.uint8)
     for s in range(x.shape[0]):
+        digits = _put_integer(number, uint64(0), uint64(first + s))
         for t in range(x.shape[1]):
             for i in range(x.shape[2]):
-                at = _put_integer(rows, at, uint64(first + s))
+                for k in range(digits):
+                    rows[at + uint64(k)] = number[k]
+                at += digits
                 rows[at] = _COMMA
                 at = _put_integer(rows, at + _ONE, uint64(i))
                 rows[at] = _COMMA

@@ -1,11 +1,12 @@
 """Starts of N-body systems: the course's random stars, Plummer and King models, fractals.
 
-Simulation k of a run has its own stream of random numbers: it is the same whatever the batch. All
-profiles but the course's are in N-body units (Heggie & Mathieu 1986): total mass 1, virial radius 1,
-so that the potential energy without softening is -G/2.
+Simulation k of a run is the same whatever the batch: small systems are drawn in groups of fixed
+membership, each from its own seed, larger ones one by one. All profiles but the course's are in N-body
+units (Heggie & Mathieu 1986): total mass 1, virial radius 1, so that the potential energy without
+softening is -G/2.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -18,6 +19,9 @@ Array = NDArray[np.float64]
 Profile = Literal["course", "plummer", "king", "fractal"]
 MassFunction = Literal["equal", "kroupa", "salpeter"]
 Sample = tuple[Array, Array]
+Shape = tuple[int, int]  # systems, stars
+
+GROUP, GROUPED_STARS = 64, 64  # systems drawn together, if they have no more than so many stars
 
 EQUILIBRIUM = 0.5  # virial ratio T/|U|
 # Power laws m^-slope: (lower limit, slope) of each piece and the upper limit, in solar masses.
@@ -32,7 +36,7 @@ def total_mass(profile: Profile) -> float:
 
 def draw(
     seed: int,
-    simulations: Sequence[int],
+    simulations: range,
     *,
     stars: int,
     profile: Profile,
@@ -48,7 +52,7 @@ def draw(
 
     Args:
         seed: of the run.
-        simulations: their numbers.
+        simulations: their numbers, one after another.
         stars: per simulation.
         profile: of positions and velocities.
         king_w0: central potential of a King model, in squares of its velocity scale.
@@ -62,22 +66,25 @@ def draw(
     Returns:
         Positions and velocities ``(simulations, stars, 3)`` and masses ``(simulations, stars)``.
     """
-    profiles: dict[Profile, Callable[[np.random.Generator], Sample]] = {
-        "course": lambda rng: course(rng, stars),
-        "plummer": lambda rng: plummer(rng, stars),
-        "king": lambda rng: king(rng, stars, king_w0),
-        "fractal": lambda rng: fractal(rng, stars, fractal_dimension),
+    profiles: dict[Profile, Callable[[np.random.Generator, Shape], Sample]] = {
+        "course": course,
+        "plummer": plummer,
+        "king": lambda rng, shape: king(rng, shape, king_w0),
+        "fractal": lambda rng, shape: fractal(rng, shape, fractal_dimension),
     }
-    sample = profiles[profile]
-    x, v = np.empty((2, len(simulations), stars, 3))
-    mass = np.ones((len(simulations), stars))
-    for row, rng in enumerate(streams(seed, simulations)):
-        x[row], v[row] = sample(rng)
-        if mass_function != "equal":
-            mass[row] = masses(rng, stars, mass_function)
-            if mass_segregation > 0:
-                mass[row] = segregate(rng, x[row], v[row], mass[row], mass_segregation)
-    mass *= total_mass(profile) / mass.sum(-1, keepdims=True)
+    size = GROUP if stars <= GROUPED_STARS else 1
+    groups = range(simulations[0] // size, simulations[-1] // size + 1)
+    parts = []
+    for group in groups:
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(group,)))
+        x, v = profiles[profile](rng, (size, stars))
+        mass = np.ones((size, stars)) if mass_function == "equal" else masses(rng, (size, stars), mass_function)
+        if mass_segregation > 0:
+            mass = np.stack([segregate(rng, *system, mass_segregation) for system in zip(x, v, mass, strict=True)])
+        parts.append((x, v, mass))
+    wanted = slice(simulations[0] - groups[0] * size, simulations[-1] + 1 - groups[0] * size)
+    x, v, mass = (np.concatenate(part)[wanted] for part in zip(*parts, strict=True))
+    mass = mass * (total_mass(profile) / mass.sum(-1, keepdims=True))
     x, v = centred(x, mass), centred(v, mass)
     if profile != "course":
         x = scaled_to_nbody_units(x, mass, G)
@@ -87,48 +94,34 @@ def draw(
     return x, v, mass
 
 
-def streams(seed: int, simulations: Iterable[int]) -> Iterator[np.random.Generator]:
-    """The random numbers of each simulation: stream k of a counter-based generator keyed by the seed.
-
-    Philox (Salmon et al. 2011) is set to the counter ``k 2^192``, which costs a fifth of a new generator. A
-    generator must be used up before the next is asked for.
-    """
-    philox = np.random.Philox(np.random.SeedSequence(seed))
-    start, rng = philox.state, np.random.Generator(philox)
-    for k in simulations:
-        start["state"]["counter"][3] = k
-        philox.state = start
-        yield rng
+# --- profiles: positions and velocities (systems, stars, 3) -------------------------------------------------
 
 
-# --- profiles: positions and velocities (stars, 3) --------------------------------------------------------
-
-
-def course(rng: np.random.Generator, stars: int) -> Sample:
+def course(rng: np.random.Generator, shape: Shape) -> Sample:
     """The course's start: standard normal positions and velocities."""
-    x, v = rng.standard_normal((2, stars, 3))
+    x, v = rng.standard_normal((2, *shape, 3))
     return x, v
 
 
-def plummer(rng: np.random.Generator, stars: int) -> Sample:
+def plummer(rng: np.random.Generator, shape: Shape) -> Sample:
     """Plummer (1911) model with G = mass = scale length = 1 (Aarseth, Hénon & Wielen 1974, appendix).
 
     The squared speed in units of the squared escape speed follows a beta distribution: with
     ``f(E) ~ |E|^(7/2)``, ``q^2 (1 - q^2)^(7/2) dq`` is ``Beta(3/2, 9/2)`` in ``q^2``.
     """
-    radius = (rng.random(stars) ** (-2 / 3) - 1) ** -0.5
+    radius = (rng.random(shape) ** (-2 / 3) - 1) ** -0.5
     escape = np.sqrt(2) * (1 + radius**2) ** -0.25
-    speed = escape * np.sqrt(rng.beta(3 / 2, 9 / 2, stars))
-    return radius[:, None] * directions(rng, stars), speed[:, None] * directions(rng, stars)
+    speed = escape * np.sqrt(rng.beta(3 / 2, 9 / 2, shape))
+    return radius[..., None] * directions(rng, shape), speed[..., None] * directions(rng, shape)
 
 
-def king(rng: np.random.Generator, stars: int, w0: float) -> Sample:
+def king(rng: np.random.Generator, shape: Shape, w0: float) -> Sample:
     """King (1966) model, ``f ~ exp(-E) - 1``, in units of its core radius and velocity scale."""
     radii, potential, mass = king_profile(w0)
-    radius = np.interp(rng.random(stars), mass, radii)
+    radius = np.interp(rng.random(shape), mass, radii)
     w = np.interp(radius, radii, potential)
-    speed = _king_speed(w, rng.random(stars))
-    return radius[:, None] * directions(rng, stars), speed[:, None] * directions(rng, stars)
+    speed = _king_speed(w, rng.random(shape))
+    return radius[..., None] * directions(rng, shape), speed[..., None] * directions(rng, shape)
 
 
 @lru_cache
@@ -186,13 +179,19 @@ def _king_speed(w: Array, fraction: Array) -> Array:
     return 0.5 * (low + high)
 
 
-def fractal(rng: np.random.Generator, stars: int, dimension: float) -> Sample:
-    """Fractal of Goodwin & Whitworth (2004) in the unit sphere.
+def fractal(rng: np.random.Generator, shape: Shape, dimension: float) -> Sample:
+    """Fractals of Goodwin & Whitworth (2004) in the unit sphere.
 
     A cube is cut into eighths again and again; each eighth survives with the probability
     ``2^(dimension - 3)``. It inherits the velocity of its parent plus a random part in proportion to its
     size. A star lies anywhere in its last cube.
     """
+    systems, stars = shape
+    x, v = zip(*(_one_fractal(rng, stars, dimension) for _ in range(systems)), strict=True)
+    return np.stack(x), np.stack(v)
+
+
+def _one_fractal(rng: np.random.Generator, stars: int, dimension: float) -> Sample:
     while True:
         x, v, half = np.zeros((1, 3)), np.zeros((1, 3)), 1.0
         while 0 < len(x) < 8 * stars:  # then even a lopsided sphere holds enough
@@ -211,16 +210,16 @@ def fractal(rng: np.random.Generator, stars: int, dimension: float) -> Sample:
 _OCTANTS = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)], dtype=float)
 
 
-def directions(rng: np.random.Generator, stars: int) -> Array:
-    """Isotropic unit vectors."""
-    n = rng.standard_normal((stars, 3))
+def directions(rng: np.random.Generator, shape: Shape) -> Array:
+    """Isotropic unit vectors, shape ``(systems, stars, 3)``."""
+    n = rng.standard_normal((*shape, 3))
     return n / np.linalg.norm(n, axis=-1, keepdims=True)
 
 
 # --- masses -------------------------------------------------------------------------------------------------
 
 
-def masses(rng: np.random.Generator, stars: int, mass_function: MassFunction) -> Array:
+def masses(rng: np.random.Generator, shape: Shape, mass_function: MassFunction) -> Array:
     """Masses in solar masses from a broken power law, by inversion of its distribution."""
     pieces, upper = KROUPA if mass_function == "kroupa" else SALPETER
     edges = np.array([lower for lower, _ in pieces] + [upper])
@@ -228,7 +227,7 @@ def masses(rng: np.random.Generator, stars: int, mass_function: MassFunction) ->
     height = np.cumprod([1.0, *(edges[1:-1] ** (power[:-1] - power[1:]))])  # continuous at the breaks
     weight = height * (edges[1:] ** power - edges[:-1] ** power) / power
     share = np.concatenate([[0.0], np.cumsum(weight) / weight.sum()])
-    u = rng.random(stars)
+    u = rng.random(shape)
     k = np.searchsorted(share, u, side="right") - 1
     within = (u - share[k]) / (share[k + 1] - share[k])
     low, high = edges[k] ** power[k], edges[k + 1] ** power[k]
@@ -236,7 +235,7 @@ def masses(rng: np.random.Generator, stars: int, mass_function: MassFunction) ->
 
 
 def segregate(rng: np.random.Generator, x: Array, v: Array, mass: Array, degree: float) -> Array:
-    """Deal the masses out again, the heavier to the more tightly bound stars (Küpper et al. 2011, McLuster).
+    """Deal the masses of a system out again, the heavier to the more tightly bound stars (Küpper et al. 2011).
 
     Stars are ordered by the energy they have with equal masses in virial equilibrium. From the heaviest on,
     each mass goes to the place ``floor(n (1 - u^(1 - degree)))`` among the n free ones, with u uniform: at

@@ -9,6 +9,7 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ from PIL import Image
 
 from pipeline import generate_nbody, trajectories
 from pipeline.errors import InputError
-from pipeline.params import load_params
+from pipeline.params import NBody, load_params
 from pipeline.simulation import animation, integrators
 
 CSV = Path("data/nbody/trajectories.csv")
@@ -109,33 +110,52 @@ def test_parquet_beside_it() -> None:
 def test_one_large_system_is_written_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     values: dict[str, object] = {"nbody.n_simulations": 2, "nbody.n_stars": 100, "nbody.initial_conditions": "king"}
     whole = generate(values)
-    monkeypatch.setattr(trajectories, "BLOCK_ROWS", 300)
+    monkeypatch.setattr(trajectories, "PIECE_ROWS", 300)
     assert generate() == whole
 
 
 # --- resume, backends ----------------------------------------------------------------------------------
 
 
-def test_what_is_done_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("moment", ["between blocks", "while appending", "after moving the rows"])
+def test_what_is_done_is_not_done_again(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, report = generate(), REPORT.read_bytes()
     CSV.unlink()
+    REPORT.unlink()
     done: list[int] = []
-    simulate_block = generate_nbody.simulate_block
+    simulate_block, append, summary = generate_nbody.simulate_block, generate_nbody.append, generate_nbody.summary
 
-    def failing(nbody: object, block: range, part: Path) -> None:
-        if len(done) == 2:
+    def simulating(nbody: NBody, block: range, part: Path) -> Path:
+        if moment == "between blocks" and len(done) == 2:
             raise KeyboardInterrupt
         done.append(block.start)
-        simulate_block(nbody, block, part)  # type: ignore[arg-type]
+        return simulate_block(nbody, block, part)
 
-    monkeypatch.setattr(generate_nbody, "simulate_block", failing)
-    with pytest.raises(KeyboardInterrupt):
-        generate()
-    assert not CSV.exists()
-    done.clear()
+    def appending(part: Path, rows: BinaryIO, appended: int) -> None:
+        if moment == "while appending" and appended == 2:
+            rows.write(part.read_bytes()[:1000])
+            raise KeyboardInterrupt
+        append(part, rows, appended)
+
+    def summarising(nbody: NBody, parts: list[Path]) -> dict[str, object]:
+        if moment == "after moving the rows":
+            raise KeyboardInterrupt
+        return summary(nbody, parts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generate_nbody, "simulate_block", simulating)
+        patch.setattr(generate_nbody, "append", appending)
+        patch.setattr(generate_nbody, "summary", summarising)
+        with pytest.raises(KeyboardInterrupt):
+            generate()
+    assert not REPORT.exists()
+    first = len(done)
+    monkeypatch.setattr(generate_nbody, "simulate_block", simulating)
+    moment = "over"
     assert generate() == whole
-    assert done == [40]
     assert REPORT.read_bytes() == report
+    if first < 3:
+        assert sorted(done) == [0, 20, 40]
 
 
 def start_run(folder: Path) -> subprocess.Popen[bytes]:

@@ -38,12 +38,12 @@ def assert_isotropic(vectors: np.ndarray) -> None:
 
 
 def test_course_start_is_standard_normal(rng: np.random.Generator) -> None:
-    for values in start.course(rng, STARS):
+    for values in start.course(rng, (40, STARS // 40)):
         assert kstest(values.ravel(), "norm").pvalue > 0.01
 
 
 def test_plummer_mass_profile_and_speeds(rng: np.random.Generator) -> None:
-    x, v = start.plummer(rng, STARS)
+    x, v = (a[0] for a in start.plummer(rng, (1, STARS)))
     radius = norm(x)
     assert kstest(radius, lambda r: r**3 * (1 + r**2) ** -1.5).pvalue > 0.01
     q = np.linspace(0, 1, 20_001)  # speed over escape speed: q^2 (1 - q^2)^(7/2) by quadrature
@@ -74,7 +74,7 @@ def king_density(w: float) -> float:
 @pytest.mark.parametrize("w0", [3.0, 7.0])
 def test_king_mass_profile_and_speeds(w0: float, rng: np.random.Generator) -> None:
     radii, potential, _ = start.king_profile(w0)
-    x, v = start.king(rng, STARS, w0)
+    x, v = (a[0] for a in start.king(rng, (1, STARS), w0))
     radius = norm(x)
     grid = radii[::20]
     density = np.array([king_density(w) if w > 0 else 0.0 for w in potential[::20]])
@@ -95,7 +95,7 @@ def test_king_model_is_in_virial_equilibrium(w0: float, rng: np.random.Generator
     """Speeds from the distribution function, potential energy from the mass profile: 2 T = |U|."""
     radii, potential, share = start.king_profile(w0)
     gm = -(radii[-2] ** 2) * (potential[-1] - potential[-2]) / (radii[-1] - radii[-2])
-    _, v = start.king(rng, 10 * STARS, w0)
+    _, v = start.king(rng, (10, STARS), w0)
     binding = gm * np.trapezoid(share[1:] / radii[1:], share[1:])
     assert (v**2).sum(-1).mean() == pytest.approx(binding, rel=0.01)
 
@@ -103,14 +103,14 @@ def test_king_model_is_in_virial_equilibrium(w0: float, rng: np.random.Generator
 @pytest.mark.parametrize("dimension", [1.6, 2.0, 2.6])
 def test_fractal_dimension(dimension: float, rng: np.random.Generator) -> None:
     """The number of pairs closer than r grows as r^D above the size of the smallest cells."""
-    distances = np.concatenate([pdist(start.fractal(rng, 1000, dimension)[0]) for _ in range(30)])
+    distances = np.concatenate([pdist(x) for x in start.fractal(rng, (30, 1000), dimension)[0]])
     cell = 2 ** -np.ceil(np.log2(8000) / dimension)
     slope = np.log2((distances < 12 * cell).sum() / (distances < 3 * cell).sum()) / 2
     assert slope == pytest.approx(dimension, abs=0.25)
 
 
 def test_fractal_of_dimension_three_is_a_uniform_sphere(rng: np.random.Generator) -> None:
-    radius = np.concatenate([norm(start.fractal(rng, 1000, 3.0)[0]) for _ in range(5)])
+    radius = norm(start.fractal(rng, (5, 1000), 3.0)[0]).ravel()
     assert kstest(radius, lambda r: r**3).pvalue > 0.01
 
 
@@ -125,15 +125,15 @@ def test_fractal_of_dimension_three_is_a_uniform_sphere(rng: np.random.Generator
     ],
 )
 def test_mass_function(mass_function: str, density: object, lower: float, rng: np.random.Generator) -> None:
-    mass = start.masses(rng, STARS, mass_function)
+    mass = start.masses(rng, (40, STARS // 40), mass_function).ravel()
     grid = np.geomspace(lower, 100, 4001)
     share = cumulative_trapezoid(np.vectorize(density)(grid), grid, initial=0)
     assert kstest(mass, lambda m: np.interp(m, grid, share / share[-1])).pvalue > 0.01
 
 
 def test_mass_segregation(rng: np.random.Generator) -> None:
-    x, v = start.plummer(rng, 1000)
-    mass = start.masses(rng, 1000, "kroupa")
+    x, v = (a[0] for a in start.plummer(rng, (1, 1000)))
+    mass = start.masses(rng, (1, 1000), "kroupa")[0]
     correlations = []
     for degree in (0.01, 0.5, 1.0):
         dealt = start.segregate(rng, x, v, mass, degree)
@@ -167,11 +167,14 @@ def test_units_are_exact(profile: str, mass_function: str, virial_ratio: float |
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_simulation_k_is_the_same_whatever_the_batch(profile: str) -> None:
+@pytest.mark.parametrize("stars", [5, start.GROUPED_STARS + 1])
+def test_simulation_k_is_the_same_whatever_the_batch(profile: str, stars: int) -> None:
     settings = PLAIN | {"mass_function": "kroupa", "mass_segregation": 0.5}
-    many = draw(range(20), stars=5, profile=profile, **settings)
-    few = draw(range(7, 9), stars=5, profile=profile, **settings)
-    for whole, part in zip(many, few, strict=True):
-        np.testing.assert_array_equal(whole[7:9], part)
-    assert len(np.unique(many[0][:, 0, 0])) == 20
-    assert (start.draw(2, range(20), stars=5, profile=profile, **settings)[0] != many[0]).all()
+    count = 150 if stars == 5 else 9
+    many = draw(range(count), stars=stars, profile=profile, **settings)
+    assert len(np.unique(many[0][:, 0, 0])) == count
+    for batch in (range(3, 4), range(count - 2, count), range(1, count - 1)):
+        few = draw(batch, stars=stars, profile=profile, **settings)
+        for whole, part in zip(many, few, strict=True):
+            np.testing.assert_array_equal(whole[batch.start : batch.stop], part)
+    assert (start.draw(2, range(9), stars=stars, profile=profile, **settings)[0] != many[0][:9]).all()
