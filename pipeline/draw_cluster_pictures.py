@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     wanted = params.cluster_pictures
     with atomic_folder(OUT) as folder:
         with parallel_config(backend=params.runtime.parallel_backend, n_jobs=params.runtime.workers):
-            Parallel()(delayed(draw)(wanted, folder, k) for k in range(wanted.n_pictures))
+            Parallel()(delayed(draw)(wanted, folder.resolve(), k) for k in range(wanted.n_pictures))
 
 
 def draw(wanted: ClusterPictures, folder: Path, k: int) -> None:

@@ -46,7 +46,7 @@ def generate(clusters: Clusters, runtime: Runtime) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    scratch = Path("runs/generate_clusters") / _fingerprint(clusters)
+    scratch = Path("runs/generate_clusters").resolve() / _fingerprint(clusters)
     _make_maps(scratch, clusters)
     blocks = [range(first, min(first + BLOCK, clusters.n)) for first in range(0, clusters.n, BLOCK)]
     files = [scratch / f"{block.start:09d}.csv" for block in blocks]

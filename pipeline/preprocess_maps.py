@@ -51,18 +51,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name in ("flux.npy", "mass.npy"):
             np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.float16, shape=shape)
         with parallel_config(backend=params.runtime.parallel_backend, n_jobs=params.runtime.workers):
-            Parallel()(delayed(observe_block)(maps, folder, block, distance) for block in blocks)
+            Parallel()(
+                delayed(observe_block)(maps, RAW.resolve(), folder.resolve(), block, distance) for block in blocks
+            )
 
 
-def observe_block(maps: Maps, folder: Path, block: range, distance: "np.ndarray") -> None:
-    """Write the maps numbered ``block``; the noise of each depends on the seed and its number alone."""
+def observe_block(maps: Maps, raw: Path, out: Path, block: range, distance: "np.ndarray") -> None:
+    """Write the maps numbered ``block`` to ``out``; the noise of each depends on the seed and its number alone."""
     import numpy as np
 
     from pipeline.simulation.telescope import Detector, blur, gaussian_psf, log_map
 
     detector = Detector(maps.psf_sigma, maps.sky, maps.one_electron, maps.read_noise, maps.foreground)
-    light, raw_mass = (np.load(RAW / name, mmap_mode="r") for name in ("light.npy", "mass.npy"))
-    flux, mass = (np.load(folder / name, mmap_mode="r+") for name in ("flux.npy", "mass.npy"))
+    light, raw_mass = (np.load(raw / name, mmap_mode="r") for name in ("light.npy", "mass.npy"))
+    flux, mass = (np.load(out / name, mmap_mode="r+") for name in ("flux.npy", "mass.npy"))
     for k in block:
         rng = np.random.default_rng(np.random.SeedSequence(maps.seed, spawn_key=(k,)))
         flux[k] = log_map(detector.observe(rng, light[k], distance[k], maps.pixels), maps.flux_floor)
