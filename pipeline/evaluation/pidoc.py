@@ -94,7 +94,7 @@ def mass_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict[
     ratios, features, profiles = [], [], []
     mean_map, n = 0.0, 0
     for batch in data.train_dataloader():
-        flux, mass = (batch[name][:, 0].double().numpy() for name in ("flux", "mass"))
+        flux, mass = (batch[name][:, 0].numpy() for name in ("flux", "mass"))
         ratios.append(log_sum(mass) - log_sum(log_luminosity(flux, batch["distance"].numpy())))
         x, radius = radial_features(flux)
         features.append(x)
@@ -105,7 +105,7 @@ def mass_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict[
     painted = [np.interp(r, RING_MIDDLES, profile) for r, profile in zip(radius, regressed, strict=True)]
     light = log_luminosity(test["flux"], test["distance"])
     return {
-        "constant M/L": light + np.median(np.concatenate(ratios)),
+        "constant M/L, distance known": light + np.median(np.concatenate(ratios)),
         "radial ridge": np.stack(painted),
         "mean map": np.broadcast_to(mean_map / n, light.shape),
     }
@@ -145,7 +145,7 @@ def label_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict
     """Distance and age of the test clusters by two simple rules learned from the training clusters."""
     features, labels = [], []
     for batch in data.train_dataloader():
-        features.append(radial_features(batch["flux"][:, 0].double().numpy())[0])
+        features.append(radial_features(batch["flux"][:, 0].numpy())[0])
         labels.append(torch.stack([batch["distance"].log10(), batch["age"]], 1).double().numpy())
     x, y = np.concatenate(features), np.concatenate(labels)
     regressed = ridge(x, y)(radial_features(test["flux"])[0])
@@ -157,13 +157,13 @@ def label_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict
 
 
 def collected(model: LitPidocMass | LitPidocAgeDistance, data: ClusterMapsDataModule) -> dict[str, Array]:
-    """All test maps and labels with the model's answers, as float64 arrays."""
+    """All test maps (float32) and labels (float64) with the model's answers."""
     parts = []
     with torch.inference_mode():
         for batch in data.test_dataloader():
             parts.append({**batch, **answers(model, batch["flux"].to(model.device))})
-    whole = {name: torch.cat([part[name].cpu() for part in parts]).double() for name in parts[0]}
-    return {name: (tensor[:, 0] if tensor.ndim == 4 else tensor).numpy() for name, tensor in whole.items()}
+    whole = {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]}
+    return {name: (tensor[:, 0] if tensor.ndim == 4 else tensor.double()).numpy() for name, tensor in whole.items()}
 
 
 def finite(metrics: dict[str, Any]) -> dict[str, Any]:

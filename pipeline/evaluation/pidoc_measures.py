@@ -42,8 +42,13 @@ def bias_curve(values: Array, by: Array, edges: Array) -> tuple[Array, Array]:
     """Mean and standard deviation of ``values`` minus the centre of the bin that ``by`` falls into; NaN where empty."""
     centres = 0.5 * (edges[1:] + edges[:-1])
     bins = np.digitize(by, edges) - 1
-    offsets = [values[bins == k] - centre for k, centre in enumerate(centres)]
-    return tuple(np.array([f(x) if len(x) else np.nan for x in offsets]) for f in (np.mean, np.std))  # type: ignore[return-value]
+    inside = (bins >= 0) & (bins < len(centres))
+    bins = bins[inside]
+    offsets = values[inside] - centres[bins]
+    counts = np.bincount(bins, minlength=len(centres))
+    with np.errstate(invalid="ignore"):
+        mean, square = (np.bincount(bins, x, len(centres)) / counts for x in (offsets, offsets**2))
+    return mean, np.sqrt(np.maximum(square - mean**2, 0))
 
 
 def by_distance(errors: Array, distance: Array, distances: Array) -> float:
@@ -73,7 +78,7 @@ def ring_numbers(log_maps: Array) -> tuple[Array, Array]:
     The centre weighs pixels by the square root of their light or mass: a few giants hold most light.
     """
     weight = 10.0 ** (0.5 * log_maps)
-    y, x = PIXEL * np.indices(log_maps.shape[1:])
+    y, x = PIXEL * np.indices(log_maps.shape[1:], dtype=log_maps.dtype)
     total = weight.sum((1, 2))
     centre_y, centre_x = ((weight * axis).sum((1, 2)) / total for axis in (y, x))
     radius = np.hypot(y - centre_y[:, None, None], x - centre_x[:, None, None])

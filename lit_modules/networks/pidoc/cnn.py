@@ -78,6 +78,9 @@ class AgeDistanceCNN(nn.Module):
         return (torch.stack([first, age], 1) - self.target_mean) / self.target_std
 
     def unscale(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Distance in kpc and age in Gyr of scaled targets (..., 2): the inverse of ``scale``."""
+        """Distance in kpc and age in Gyr of scaled targets (..., 2): the inverse of ``scale``.
+
+        Logarithms of distance are kept between 10 pc and 10 Mpc, so that no answer overflows.
+        """
         first, age = (targets * self.target_std + self.target_mean).unbind(-1)
-        return (torch.pow(10.0, first) if self.log_distance else first), age
+        return (torch.pow(10.0, first.clamp(-2.0, 4.0)) if self.log_distance else first), age

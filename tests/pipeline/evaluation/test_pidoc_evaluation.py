@@ -124,8 +124,8 @@ def test_evaluation_is_finite_and_illustrated(
     write_pictures(result.pictures, tmp_path)
     assert len(result.pictures) == 4
     if which == 0:  # where mass is light the rule of a constant M/L is right to half precision
-        assert result.metrics["M/L of the field, mean error (%)"]["constant M/L"] < 0.5
-        assert result.metrics["pixel mass, mean error (%)"]["constant M/L"] < 1.0
+        assert result.metrics["M/L of the field, mean error (%)"]["constant M/L, distance known"] < 0.5
+        assert result.metrics["pixel mass, mean error (%)"]["constant M/L, distance known"] < 1.0
     else:  # and the size on the sky tells the distance
         assert result.metrics["distance, mean error (%)"]["radial ridge"] < 10
 
