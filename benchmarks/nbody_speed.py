@@ -114,17 +114,15 @@ def small_systems(rounds: int, quick: bool) -> list[Row]:
     def ours() -> None:
         integrate(x, v, COURSE_MASS, dt=DT, steps=STEPS, softening=SOFTENING, integrator="leapfrog")
 
-    times = race(
-        {
-            "ours": (ours, many),
-            "script": (lambda: discard(rivals.script(x[:few], v[:few], COURSE_MASS, *step, None)), few),
-            "REBOUND from Python": (lambda: discard(rivals.rebound_batch(x[:few], v[:few], COURSE_MASS, *step)), few),
-            "numpy": (lambda: rivals.numpy_batch(x, v, COURSE_MASS, *step), many),
-            "torch": (lambda: discard(rivals.leapfrog(force, tx, tv, DT, STEPS)), many),
-            "torch.compile": (lambda: discard(rivals.leapfrog(compiled, tx, tv, DT, STEPS)), many),
-        },
-        rounds,
-    )
+    engines: dict[str, tuple[Engine, float]] = {
+        "ours": (ours, many),
+        "script": (lambda: discard(rivals.script(x[:few], v[:few], COURSE_MASS, *step, None)), few),
+        "REBOUND from Python": (lambda: discard(rivals.rebound_batch(x[:few], v[:few], COURSE_MASS, *step)), few),
+        "numpy": (lambda: rivals.numpy_batch(x, v, COURSE_MASS, *step), many),
+        "torch": (lambda: discard(rivals.leapfrog(force, tx, tv, DT, STEPS)), many),
+        "torch.compile": (lambda: discard(rivals.leapfrog(compiled, tx, tv, DT, STEPS)), many),
+    }
+    times = race(engines, rounds)
     goals = {"script": 500.0, "REBOUND from Python": 300.0, "numpy": None, "torch": None, "torch.compile": None}
     return compared(f"N = 5, {many} simulations, leapfrog, no file", times, goals, "us/simulation", 1e6)
 
@@ -143,7 +141,7 @@ def with_csv(rounds: int, quick: bool) -> list[Row]:
             rivals.script(x, v, COURSE_MASS, DT, STEPS, SOFTENING, path)
 
         for work, changes, goal in (("same leapfrog step", course, 80.0), ("energy error <= 1e-5", {}, 35.0)):
-            engines = {
+            engines: dict[str, tuple[Engine, float]] = {
                 "few": (partial(generate, folder, changes | {"n_simulations": few}), 1),
                 "many": (partial(generate, folder, changes | {"n_simulations": many}), 1),
                 "script": (script, by_script),

@@ -21,6 +21,7 @@ from pipeline.trajectories import BLOCK_ROWS, film, simulate_block, summary
 TRAJECTORIES = Path("data/nbody/trajectories.csv")
 SUMMARY = Path("reports/nbody.json")
 ROWS, JOURNAL = "rows.csv", "rows.json"  # in runs/: the growing file, and [blocks, bytes] of it that are whole
+FEW_BLOCKS = 4  # fewer are done, on all cores, before another process has started
 CODE = (  # what the rows depend on
     "trajectories.py",
     "trajectory_csv.py",
@@ -151,8 +152,8 @@ def _backend(runtime: Runtime, jobs: int) -> Iterator[None]:
 
     if runtime.parallel_backend not in ("loky", "dask"):
         raise InputError(f"runtime.parallel_backend is {runtime.parallel_backend!r}; choose loky or dask")
-    if runtime.parallel_backend == "loky" or jobs < 2:
-        with joblib.parallel_config("loky", n_jobs=max(1, min(runtime.workers, jobs))):
+    if runtime.parallel_backend == "loky" or jobs < FEW_BLOCKS:
+        with joblib.parallel_config("loky", n_jobs=1 if jobs < FEW_BLOCKS else runtime.workers):
             yield
         return
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.simulation.animation import StarFilm
     from pipeline.simulation.integrators import Trajectories
 
-BLOCK_ROWS = 200_000  # rows computed at once: bounds the memory
+BLOCK_ROWS = 100_000  # rows computed at once: bounds the memory
 PIECE_ROWS = 10_000  # rows formatted at once: their memory is used again and stays in the cache
 
 

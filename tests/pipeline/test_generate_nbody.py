@@ -33,6 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     edit_params(tmp_path, {"nbody.n_simulations": 60, "runtime.workers": 1})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(generate_nbody, "BLOCK_ROWS", 20 * 55)
+    monkeypatch.setattr(generate_nbody, "FEW_BLOCKS", 2)
     return tmp_path
 
 
