@@ -6,9 +6,9 @@ The classes below mirror the file section by section. A model's section has five
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -242,6 +242,40 @@ class PictureData(Section):
     batch_size: PositiveInt
 
 
+class Autoencoder(Section):
+    class Model(Section):
+        side: PositiveInt
+        widths: Annotated[list[PositiveInt], Field(min_length=1)]
+        active_units: PositiveInt | None
+        snapshot_epoch: PositiveInt
+        rotation: NonNegativeFloat
+        scale: Fraction
+        shift: NonNegativeFloat
+        warp: NonNegativeFloat
+        contrast: NonNegativeFloat
+        augment_seed: Seed
+        lr: PositiveFloat
+        weight_decay: NonNegativeFloat
+
+        @model_validator(mode="after")
+        def active_within_code(self) -> Self:
+            """No more entries can be active than the code has."""
+            if self.active_units is not None and self.active_units > self.widths[-1]:
+                raise ValueError(f"active_units {self.active_units} is more than the code's {self.widths[-1]}")
+            return self
+
+    class Evaluate(Section):
+        pca_components: Annotated[list[PositiveInt], Field(min_length=1)]
+        copies: PositiveInt
+        n_pictures: PositiveInt
+
+    seed: Seed
+    model: Model
+    data: PictureData
+    trainer: Trainer
+    evaluate: Evaluate
+
+
 class Boltzmann(Section):
     class Model(Section):
         size: Annotated[int, Field(ge=2)]
@@ -286,6 +320,49 @@ class Rbm(Section):
     seed: Seed
     model: Model
     data: PictureData
+    trainer: Trainer
+    evaluate: Evaluate
+
+
+def _rising(pair: list[float]) -> list[float]:
+    if len(pair) != 2 or pair[0] >= pair[1]:
+        raise ValueError("give two numbers, the lower first")
+    return pair
+
+
+class Ebm(Section):
+    class Model(Section):
+        size: PositiveInt
+        pooling: PositiveInt
+        channels: Annotated[list[PositiveInt], Field(min_length=1)]
+        features: PositiveInt
+        hidden: PositiveInt
+        embedding: PositiveInt
+        waves: NonNegativeInt
+        latent_nodes: PositiveInt
+        dropout: Fraction
+        beta: PositiveFloat
+        distance_kpc: Annotated[list[PositiveFloat], AfterValidator(_rising)]
+        age_gyr: Annotated[list[NonNegativeFloat], AfterValidator(_rising)]
+        chains: PositiveInt
+        steps: PositiveInt
+        jumps: Annotated[float, Field(ge=0, le=1)]
+        nodes: Annotated[int, Field(ge=2)]
+        lr: PositiveFloat
+        weight_decay: NonNegativeFloat
+
+    class Data(Section):
+        batch_size: PositiveInt
+
+    class Evaluate(Section):
+        nodes: Annotated[int, Field(ge=2)]
+        chains: Annotated[int, Field(ge=2)]
+        burn_in: PositiveInt
+        steps: PositiveInt
+
+    seed: Seed
+    model: Model
+    data: Data
     trainer: Trainer
     evaluate: Evaluate
 
@@ -358,8 +435,11 @@ class Params(Section):
     radiographs: Radiographs
     images: Images
     gnn: Gnn
+    autoencoder_healthy: Autoencoder = Field(alias="autoencoder-healthy")
+    autoencoder_covid: Autoencoder = Field(alias="autoencoder-covid")
     boltzmann: Boltzmann
     rbm: Rbm
+    ebm: Ebm
     pidoc_mass: PidocMass = Field(alias="pidoc-mass")
     pidoc_age_distance: PidocAgeDistance = Field(alias="pidoc-age-distance")
     report: Report

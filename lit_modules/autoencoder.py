@@ -1,0 +1,82 @@
+"""Trains the autoencoder on randomly deformed pictures."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lit_modules.base import Batch, LitBase
+from lit_modules.networks.autoencoder.autoencoder import Autoencoder
+from lit_modules.networks.autoencoder.deformation import Deformation, deform
+from pipeline.errors import InputError
+
+N_EXAMPLES = 8
+
+
+class LitAutoencoder(LitBase):
+    """Least squares reconstruction; the weights of the last epoch are kept, as in the course.
+
+    The buffer ``snapshot`` (2, 8, 1, side, side) keeps eight validation pictures and their
+    reconstructions as they were after ``snapshot_epoch`` epochs.
+    """
+
+    monitor = None
+    snapshot: Tensor
+
+    def __init__(
+        self,
+        *,
+        side: int,
+        widths: Sequence[int],
+        active_units: int | None,
+        snapshot_epoch: int,
+        rotation: float,
+        scale: float,
+        shift: float,
+        warp: float,
+        contrast: float,
+        augment_seed: int,
+        lr: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = Autoencoder(side, widths, active_units)
+        self.deformation = Deformation(rotation, scale, shift, warp, contrast)
+        self.register_buffer("snapshot", torch.zeros(2, N_EXAMPLES, 1, side, side))
+
+    def fit_statistics(self, tensors: Batch) -> None:
+        size = tensors["image"].shape[-1]
+        if size != self.hparams["side"]:
+            raise InputError(
+                f"model.side is {self.hparams['side']} but the pictures have {size} pixels; make them equal"
+            )
+        self.net.fit(tensors["image"])
+
+    def deformed(self, images: Tensor, step: int, rank: int = 0, world_size: int = 1) -> Tensor:
+        """One rank's pictures, deformed at random: drawn for the global batch, so that ranks change nothing."""
+        generator = torch.Generator().manual_seed(self.hparams["augment_seed"] * 1_000_003 + step)
+        n = len(images)
+        drawn = self.deformation.draw(n * world_size, images.shape[-1], generator)
+        grids, tones = (part[rank * n : (rank + 1) * n].to(images.device) for part in drawn)
+        return deform(images, grids, tones)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        return {"loss": F.mse_loss(self.net(batch["image"]), batch["image"])}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images = self.deformed(batch["image"], self.global_step, self.global_rank, self.trainer.world_size)
+        return super().training_step({"image": images}, batch_idx)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        super().validation_step(batch, batch_idx)
+        fitting = self.trainer.state.fn == "fit"
+        if fitting and batch_idx == 0 and self.current_epoch < self.hparams["snapshot_epoch"]:
+            images = batch["image"][torch.arange(N_EXAMPLES) % len(batch["image"])]
+            self.snapshot.copy_(torch.stack([images, self.net(images)]))
+
+    def example_images(self, batch: Batch) -> dict[str, Tensor]:
+        images = batch["image"][:N_EXAMPLES]
+        rows = [torch.cat(list(part), dim=-1) for part in (images, self.net(images).detach().clamp(0, 1))]
+        return {"originals over reconstructions": torch.cat(rows, dim=-2)}
