@@ -19,7 +19,13 @@ SIZE = 6.6, 5.8  # inches of 100 pixels
 TRAIL = 40  # frames
 SEGMENTS = 5_000  # of all trails together: larger systems have shorter trails
 SHOWN = 10  # simulations in the live window, one after another
-BACKGROUND, FOREGROUND, FRAME = "#0b0e17", "#d7dbe6", "#3a4055"
+SKY: dict[Any, Any] = {
+    "figure.dpi": 100,
+    "figure.facecolor": "#0b0e17",
+    "axes.facecolor": "#0b0e17",
+    "axes.edgecolor": "#3a4055",
+}
+SKY |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), "#d7dbe6")
 COLOURS = ListedColormap(plt.get_cmap("plasma")(np.linspace(0.3, 1, 128)))  # nothing darker than the sky can hide
 
 
@@ -36,32 +42,33 @@ class StarFilm:
     """
 
     def __init__(self, x: Array, v: Array, mass: Array, t_end: float, title: str, figure: Any = None) -> None:
+        self.title, self.mass = title, mass
         self.time = np.linspace(0, t_end, FRAMES)
         places = interpolate(x, v, t_end)
         self.x = places[..., :2]
-        self.speed = speed = np.linalg.norm(np.gradient(places, self.time, axis=0), axis=-1)
+        self.speed = np.linalg.norm(np.gradient(places, self.time, axis=0), axis=-1)
         self.trail = max(1, min(TRAIL, SEGMENTS // len(mass)))
-        norm = Normalize(*np.quantile(speed, [0.02, 0.98]))
-        with plt.rc_context({"text.color": FOREGROUND, "axes.labelcolor": FOREGROUND, "axes.edgecolor": FRAME,
-                             "xtick.color": FOREGROUND, "ytick.color": FOREGROUND}):  # fmt: skip
-            self.figure = figure or plt.figure(figsize=SIZE, dpi=100)
-            self.figure.clear()
-            self.figure.set_facecolor(BACKGROUND)
-            axes = self.figure.add_axes((0.11, 0.09, 0.74, 0.84), facecolor=BACKGROUND)
-            half = 1.1 * np.quantile(np.abs(self.x), 0.995)
-            axes.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xlabel="x", ylabel="y", title=title)
-            crowd = min(1.0, 30 / len(mass))
-            look: dict[str, Any] = {"cmap": COLOURS, "norm": norm}
-            self.trails: Any = LineCollection([], linewidths=0.6 + 1.4 * crowd, capstyle="butt", **look)
-            axes.add_collection(self.trails)
-            size = 3 + 60 * crowd * (mass / mass.max()) ** (2 / 3)
-            x0, y0 = self.x[0].T
-            self.stars = axes.scatter(x0, y0, size, speed[0], edgecolors="white", linewidths=0.4 * crowd, **look)
-            self.clock = axes.text(0.02, 0.97, "", transform=axes.transAxes, va="top")
-            beside = self.figure.add_axes((0.87, 0.09, 0.025, 0.84))
-            bar = self.figure.colorbar(self.stars, cax=beside, label="speed (N-body units)")
-            bar.outline.set_visible(False)
+        with plt.rc_context(SKY):
+            self.figure = figure or plt.figure(figsize=SIZE)
+            self._set_up()
         self.draw(0)
+
+    def _set_up(self) -> None:
+        """Axes, and the artists that :meth:`draw` moves."""
+        self.figure.clear()
+        axes = self.figure.add_axes((0.11, 0.09, 0.74, 0.84))
+        half = 1.1 * np.quantile(np.abs(self.x), 0.995)
+        axes.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xlabel="x", ylabel="y")
+        crowd = min(1.0, 30 / len(self.mass))
+        look: dict[str, Any] = {"cmap": COLOURS, "norm": Normalize(*np.quantile(self.speed, [0.02, 0.98]))}
+        self.trails: Any = LineCollection([], linewidths=0.6 + 1.4 * crowd, capstyle="butt", **look)
+        axes.add_collection(self.trails)
+        size = 3 + 60 * crowd * (self.mass / self.mass.max()) ** (2 / 3)
+        x0, y0 = self.x[0].T
+        self.stars = axes.scatter(x0, y0, size, self.speed[0], edgecolors="white", linewidths=0.4 * crowd, **look)
+        self.heading = axes.set_title("")
+        beside = self.figure.add_axes((0.87, 0.09, 0.025, 0.84))
+        self.figure.colorbar(self.stars, cax=beside, label="speed (N-body units)").outline.set_visible(False)
 
     def draw(self, frame: int) -> None:
         """Move everything to the given frame."""
@@ -72,7 +79,7 @@ class StarFilm:
         self.trails.set_alpha(np.repeat(np.linspace(0, 1, self.trail) ** 1.2, self.x.shape[1]))
         self.stars.set_offsets(self.x[frame])
         self.stars.set_array(self.speed[frame])
-        self.clock.set_text(f"t = {self.time[frame]:.2f}")
+        self.heading.set_text(f"{self.title}, t = {self.time[frame]:.2f}")
 
 
 def interpolate(x: Array, v: Array, t_end: float) -> Array:
@@ -110,7 +117,8 @@ def show(film: Callable[[int, Any], StarFilm], count: int) -> None:
     if plt.get_backend().lower() == "agg":
         print("no display for the live view: going on without; --animate K FILE.gif writes a film", file=sys.stderr)
         return
-    figure = plt.figure(figsize=SIZE, dpi=100)
+    with plt.rc_context(SKY):
+        figure = plt.figure(figsize=SIZE)
     for k in range(min(count, SHOWN)):
         scene = film(k, figure)
         for frame in range(FRAMES):
