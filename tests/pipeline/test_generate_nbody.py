@@ -159,10 +159,22 @@ def test_what_is_done_is_not_done_again(moment: str, monkeypatch: pytest.MonkeyP
         assert sorted(done) == [0, 20, 40]
 
 
-def start_run(folder: Path) -> subprocess.Popen[bytes]:
+def start_run(folder: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.generate_nbody"], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        [sys.executable, "-m", "pipeline.generate_nbody"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        stderr=subprocess.PIPE,
+        text=True,
     )
+
+
+@pytest.mark.slow
+def test_first_compilation_says_so_and_is_cached(folder: Path) -> None:
+    for said in (True, False):
+        run = start_run(folder, NUMBA_CACHE_DIR=str(folder / "cache"))
+        assert ("compiling the N-body kernels" in run.communicate()[1]) is said
+        assert run.returncode == 0
 
 
 @pytest.mark.slow
