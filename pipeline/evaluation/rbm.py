@@ -81,8 +81,9 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
             ),
             Picture(
                 "free_energies",
-                "Surprise -log p(v) = F(v) + log Z of binary pictures. Were held-out pictures far above the training "
-                "pictures, the machine would have learned by heart; artificial ones lie among both.",
+                "Surprise -log p(v) = F(v) + log Z of binary pictures. Held-out pictures lie higher than training ones "
+                "if they are harder or if the machine learned by heart; the table of log-likelihoods tells which, for "
+                "independent pixels cannot learn by heart.",
                 surprise_figure({name: values + log_z for name, values in free_energies.items()}),
             ),
             Picture(
