@@ -127,7 +127,7 @@ def grown_from_one(model: LitRBM, originals: Tensor, sweeps: list[int]) -> Figur
     """Originals, and what chains that start at them show after some sweeps."""
     rows = {"original": originals}
     for n in sweeps:
-        rows[f"{n} sweep{'s' if n > 1 else ''}"] = model.net.grow(originals[None], n)
+        rows[f"sweep {n}"] = model.net.grow(originals[None], n)
     rows["as stars"] = list(rows.values())[-1].bernoulli()
     rows = {label: tiles(model, pixels) for label, pixels in rows.items()}
     return picture_rows(rows, "Artificial globular clusters, each grown from one original")
@@ -200,7 +200,7 @@ def predict(models: list[LitRBM], path: Path) -> Result:
     }
     grown = [model.net.grow(grey[None], sweeps) for sweeps in SWEEPS]
     row = torch.cat([grey, reconstructed, *grown, grown[-1].bernoulli()])
-    headings = ["original", "reconstructed", *(f"{sweeps} sweeps" for sweeps in SWEEPS), "as stars"]
+    headings = ["original", "reconstructed", *(f"sweep {sweeps}" for sweeps in SWEEPS), "as stars"]
     with style():
         figure = picture_rows({"": tiles(model, row)}, f"{path.name} and pictures grown from it", headings)
     caption = (
