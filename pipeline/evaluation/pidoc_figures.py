@@ -145,7 +145,7 @@ def label_against_label(test: dict[str, Array]) -> Picture:
         axis.plot(ends, ends, color=GREY, lw=1, ls="--")
         axis.set(xlabel=f"true {name} ({unit})", ylabel=f"predicted {name} ({unit})")
         if name == "distance":
-            plain_log(axis, "x", [5, 10, 20, 50, 100])
+            plain_log(axis, "x", [15, 30, 60, 80])
             plain_log(axis, "y", [5, 10, 20, 50, 100, 200])
     return Picture(
         "labels",
@@ -245,7 +245,7 @@ def show_map(axis: Axes, values: Array, **look: Any) -> Any:
 
 def interval(test: dict[str, Array], name: str, k: int, digits: int) -> str:
     """A quantity of a test map with its interval, as text."""
-    low, high = test[f"{name}_low"][k], test[f"{name}_high"][k]
+    low, high = max(test[f"{name}_low"][k], 0.0), test[f"{name}_high"][k]
     return f"{test[f'{name}_read'][k]:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 

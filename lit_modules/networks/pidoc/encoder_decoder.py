@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 CHANNELS = (32, 64, 128, 128)  # of the four levels, at width 1
 DROPOUT = 10**-2.5
-MOMENTUM = 0.03  # of batch statistics; the published 0.01 lags behind a training of some hundred steps
+MOMENTUM = 0.1  # of batch statistics; the published 0.01 lags behind a training of some hundred steps
 
 
 class MassMap(NamedTuple):
