@@ -1,0 +1,192 @@
+"""The autoencoder: held-out error beside principal components, and errors as a score of what is new."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
+
+from datamodules.images import ImagesDataModule
+from lit_modules.autoencoder import LitAutoencoder
+from pipeline.errors import InputError
+from pipeline.evaluation.panels import WIDTH, picture_rows
+from pipeline.evaluation.result import BLUE, GREY, ORANGE, Picture, Result, style
+from pipeline.params import Autoencoder
+from pipeline.pictures import grey_square, read_picture
+
+Reconstruct = Callable[[Tensor], Tensor]
+
+
+@torch.no_grad()
+def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder) -> Result:
+    """Errors of the network and of its rivals on pictures that none of them has seen."""
+    train, test = data.images("train"), data.images("test")
+    methods: dict[str, Reconstruct] = {"model": model.net, **principal_components(model, train, params)}
+    after = {
+        "snapshot": min(model.hparams["snapshot_epoch"], params.trainer.max_epochs),
+        "end": params.trainer.max_epochs,
+    }
+    examples, early = model.snapshot
+    late = model.net(examples)
+    metrics: dict[str, Any] = {
+        f"{name} error (MSE per pixel)": {method: float(errors(f, images).mean()) for method, f in methods.items()}
+        for name, images in (("held-out", test), ("training", train))
+    }
+    metrics["error of 8 validation pictures (MSE per pixel)"] = {
+        "model": float((late - examples).square().mean()),
+        f"model after {after['snapshot']} epochs": float((early - examples).square().mean()),
+    }
+    shown = test[: params.evaluate.n_pictures]
+    pictures = [reconstructions(model, shown, params, data), epochs(examples, early, late, after), bars(metrics)]
+    if data.other_labels:
+        novel = data.images(labels=data.other_labels)
+        scores = {method: (errors(f, test), errors(f, novel)) for method, f in methods.items()}
+        metrics["AUC of the error, unseen label against own (no diagnosis)"] = {
+            method: auc(*pair) for method, pair in scores.items()
+        }
+        own, other = ", ".join(data.labels or []), ", ".join(data.other_labels)
+        pictures.append(novelty(*scores["model"], own, other))
+    return Result(metrics, pictures)
+
+
+@torch.no_grad()
+def predict(models: list[LitAutoencoder], path: Path) -> Result:
+    """Reconstruct one picture, and say how large its error is.
+
+    Raises:
+        InputError: the file cannot be read as a picture.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a picture") from error
+    [model] = models
+    image = grey_square(read_picture(content, str(path)), model.hparams["side"])[None] / 255
+    seen = model.net(image)
+    rows = {"original": image[0], "reconstruction": seen[0].clamp(0, 1)}
+    with style():
+        figure = picture_rows(rows, path.name)
+    caption = "The picture as the network sees it, and what it makes of it. A large error is no diagnosis."
+    return Result(
+        {"error (MSE per pixel)": float(errors(model.net, image))}, [Picture("reconstruction", caption, figure)]
+    )
+
+
+def errors(reconstruct: Reconstruct, images: Tensor) -> Tensor:
+    """Mean square error of each picture, (n,)."""
+    return (reconstruct(images) - images).square().flatten(1).mean(dim=1)
+
+
+def principal_components(model: LitAutoencoder, train: Tensor, params: Autoencoder) -> dict[str, Reconstruct]:
+    """Baselines, fitted to the training pictures or to deformed copies of them like those the network saw."""
+    copies = torch.cat([model.deformed(train, step) for step in range(params.evaluate.copies)])
+    plain, deformed = linear_fits(train), linear_fits(copies)
+    ks, code = params.evaluate.pca_components, model.hparams["widths"][-1]
+    methods = {"mean picture": plain(0)}
+    methods |= {f"PCA {k}": plain(k) for k in ks}
+    methods["PCA full rank"] = plain(len(train) - 1)
+    methods |= {f"PCA {k} of deformed": deformed(k) for k in dict.fromkeys([max(ks), code])}
+    return methods
+
+
+def linear_fits(images: Tensor) -> Callable[[int], Reconstruct]:
+    """The projection on the mean and the k principal axes of ``images``, for any k, in double precision."""
+    pixels = images.flatten(1).double().numpy()
+    mean = pixels.mean(axis=0)
+    axes = np.linalg.svd(pixels - mean, full_matrices=False)[2]
+
+    def fit(k: int) -> Reconstruct:
+        def project(pictures: Tensor) -> Tensor:
+            x = pictures.flatten(1).double().numpy() - mean
+            return torch.from_numpy(mean + x @ axes[:k].T @ axes[:k]).view_as(pictures)
+
+        return project
+
+    return fit
+
+
+def auc(own: Tensor, other: Tensor) -> float:
+    """Chance that a picture of the other kind has the larger error; 0.5 is guessing."""
+    truth = torch.cat([torch.zeros(len(own)), torch.ones(len(other))]).long()
+    scores = torch.cat([own, other])
+    return float(binary_auroc(scores / scores.max(), truth))  # above 1 they would be taken for logits
+
+
+def reconstructions(model: LitAutoencoder, images: Tensor, params: Autoencoder, data: ImagesDataModule) -> Picture:
+    """The course's figure: originals over reconstructions."""
+    seen = model.net(images)
+    rows = {
+        "original": images[:, 0],
+        "reconstruction": seen[:, 0].clamp(0, 1),
+        "difference\n(grey: none)": 0.5 + (seen - images)[:, 0],
+    }
+    active = model.hparams["active_units"] or model.hparams["widths"][-1]
+    title = f"{', '.join(data.labels or ['all'])}: held-out pictures after {params.trainer.max_epochs} epochs"
+    with style():
+        figure = picture_rows(rows, title)
+    caption = f"Pictures the network never saw, above what it draws from {active} numbers each, and the difference."
+    return Picture("reconstructions", caption, figure)
+
+
+def epochs(examples: Tensor, early: Tensor, late: Tensor, after: dict[str, int]) -> Picture:
+    """Reconstructions at the snapshot and at the end, as the course shows COVID."""
+    rows = {
+        "original": examples[:, 0],
+        f"{after['snapshot']} epochs": early[:, 0].clamp(0, 1),
+        f"{after['end']} epochs": late[:, 0].clamp(0, 1),
+    }
+    with style():
+        figure = picture_rows(rows, f"Validation pictures after {after['snapshot']} and {after['end']} epochs")
+    caption = "The same validation pictures, reconstructed part-way through the training and at its end."
+    return Picture("epochs", caption, figure)
+
+
+def bars(metrics: dict[str, Any]) -> Picture:
+    """Held-out and training error of every method."""
+    held_out, training = (metrics[f"{name} error (MSE per pixel)"] for name in ("held-out", "training"))
+    with style():
+        figure, axis = plt.subplots(figsize=(WIDTH, 3.6))
+        y = np.arange(len(held_out))
+        axis.barh(y - 0.2, list(held_out.values()), 0.4, color=[BLUE] + [ORANGE] * (len(y) - 1), label="held-out")
+        axis.barh(y + 0.2, list(training.values()), 0.4, color=GREY, alpha=0.5, label="training")
+        for place, value in zip(y, held_out.values(), strict=True):
+            axis.annotate(f" {value:.5f}", (value, place - 0.2), va="center", fontsize=8)
+        axis.set_yticks(y, list(held_out))
+        axis.invert_yaxis()
+        axis.set(
+            xlabel="mean square error per pixel (grey levels 0 to 1)", title="How well is an unseen picture redrawn?"
+        )
+        axis.legend(loc="lower right")
+    caption = (
+        "Error on unseen pictures (coloured) and on the training pictures (grey): the network beside the mean picture "
+        "and principal components of the training pictures, or of deformed copies of them. Low training error proves "
+        "nothing: full-rank PCA has none."
+    )
+    return Picture("errors", caption, figure)
+
+
+def novelty(own: Tensor, other: Tensor, own_name: str, other_name: str) -> Picture:
+    """Distributions of the error on the model's own kind of picture and on the others."""
+    with style():
+        figure: Figure
+        figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
+        edges = np.geomspace(
+            float(torch.cat([own, other]).min()) * 0.95, float(torch.cat([own, other]).max()) * 1.05, 25
+        )
+        axis.hist(own, edges, density=True, alpha=0.6, color=BLUE, label=f"{own_name}, held out ({len(own)})")
+        axis.hist(
+            other, edges, density=True, alpha=0.6, color=ORANGE, label=f"{other_name}, never trained on ({len(other)})"
+        )
+        axis.set(xscale="log", xlabel="mean square error per pixel", ylabel="density")
+        axis.set_title(f"Error of the network trained on {own_name}: AUC {auc(own, other):.2f} (no diagnosis)")
+        axis.legend()
+    caption = (
+        "A network redraws best what it was trained on. How far the two histograms part is the AUC (0.5: not at all). "
+        "It is no diagnosis: on real pictures it sees the hospital as well as the disease."
+    )
+    return Picture("novelty", caption, figure)
