@@ -45,7 +45,9 @@ def measure(name: str, seconds: float, rounds: int) -> list[Row]:
     note = f"plain step {step * 1e3:.2f} ms, {steps} steps an epoch"
     if long:
         return [Row(f"{name}: epoch / plain loop", ratio, "x", None, GOAL_RATIO, "lower", note)]
-    return [Row(f"{name}: extra per step", extra * 1e3, "ms", None, GOAL_EXTRA_MS, "lower", f"{note}, ratio {ratio:.2f}")]
+    return [
+        Row(f"{name}: extra per step", extra * 1e3, "ms", None, GOAL_EXTRA_MS, "lower", f"{note}, ratio {ratio:.2f}")
+    ]
 
 
 def build(name: str) -> tuple[Any, Any, Any]:
@@ -69,7 +71,7 @@ def run_lightning(name: str, epochs: int) -> list[float]:
     from pipeline.trainer import Curves, SeedEachBatch, make_trainer
 
     class Clock(Callback):
-        times: list[float] = []  # noqa: RUF012
+        times: list[float] = []
 
         def on_train_epoch_start(self, *_: Any) -> None:
             self.start = time.perf_counter()

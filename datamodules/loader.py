@@ -29,12 +29,16 @@ class EpochSampler:
         InputError: the batch cannot be divided among the ranks, or there is less than a row a rank.
     """
 
-    def __init__(self, n: int, batch_size: int, *, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, n: int, batch_size: int, *, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
         if n < world_size:
             raise InputError(f"{n} samples cannot feed {world_size} processes; lower runtime.devices or make more data")
         batch_size = min(batch_size, n - n % world_size)
         if batch_size % world_size:
-            raise InputError(f"batch_size {batch_size} is not divisible by {world_size} processes; change it or runtime.devices")
+            raise InputError(
+                f"batch_size {batch_size} is not divisible by {world_size} processes; change it or runtime.devices"
+            )
         self.n, self.batch_size, self.shuffle, self.seed = n, batch_size, shuffle, seed
         self.rank, self.world_size, self.epoch = rank, world_size, 0
 

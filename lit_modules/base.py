@@ -52,7 +52,9 @@ class LitBase(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle learning rate with its peak at ``hparams.lr``."""
-        optimizer = torch.optim.AdamW(self.parameters(), lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"])
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"]
+        )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=self.hparams["lr"], total_steps=int(self.trainer.estimated_stepping_batches)
         )

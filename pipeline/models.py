@@ -122,7 +122,9 @@ def load_checkpoint(module_class: Any, path: Path) -> Any:
     except (RuntimeError, EOFError, KeyError, TypeError, IndexError, pickle.UnpicklingError) as error:
         raise InputError(f"{path}: not a checkpoint of this project; train the model again (dvc repro)") from error
     expected = set(inspect.signature(module_class.__init__).parameters) - {"self"}
-    wrong = InputError(f"{path}: the checkpoint of another model, not of {module_class.__name__}; name the right --checkpoint")
+    wrong = InputError(
+        f"{path}: the checkpoint of another model, not of {module_class.__name__}; name the right --checkpoint"
+    )
     if hyper_parameters != expected:
         raise wrong
     try:

@@ -13,7 +13,9 @@ def _parent(path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path.parent}: cannot make this folder ({error.strerror}); choose a place you may write to") from error
+        raise InputError(
+            f"{path.parent}: cannot make this folder ({error.strerror}); choose a place you may write to"
+        ) from error
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path.parent}: this folder is not writable; change its permissions or choose another")
     return path.parent

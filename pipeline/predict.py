@@ -26,17 +26,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Predict for each input; one set of files an input, named after it."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.predict", description=__doc__)
     parser.add_argument("family", choices=FAMILIES)
-    parser.add_argument("input", nargs="+", type=Path, help="picture, .fits or .npy map, or .csv of the N-body contract")
+    parser.add_argument(
+        "input", nargs="+", type=Path, help="picture, .fits or .npy map, or .csv of the N-body contract"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder of the answers")
     parser.add_argument("--checkpoint", type=Path, help="weights to use instead of the pipeline's own")
+    parser.add_argument(
+        "--band", choices=("V", "g", "r"), help="filter of a FITS picture without a card FILTER (pidoc)"
+    )
     args = parser.parse_args(argv)
+    if args.band and args.family != "pidoc":
+        raise InputError(f"--band goes with pidoc, not with {args.family}; leave it out")
     missing = [path for path in args.input if not path.is_file()]
     if missing:
         raise InputError(f"{missing[0]}: no such file; give an existing input")
     models = load_family(args.family, args.checkpoint)
     evaluation = MODELS[FAMILIES[args.family][0]].evaluation_module()
+    options = {"band": args.band} if args.band else {}
     for path in args.input:
-        write(evaluation.predict(models, path), args.out, path.stem)
+        write(evaluation.predict(models, path, **options), args.out, path.stem)
 
 
 def load_family(family: str, checkpoint: Path | None) -> list[Any]:

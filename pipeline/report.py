@@ -46,7 +46,10 @@ def render(params: Params) -> str:
     from pipeline.evaluation.gallery import gallery
 
     pictures = gallery(
-        Path("data/raw/globular_clusters"), Path("data/images/globular_clusters-255"), params.report.n_pictures, params.report.seed
+        Path("data/raw/globular_clusters"),
+        Path("data/images/globular_clusters-255"),
+        params.report.n_pictures,
+        params.report.seed,
     )
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -97,7 +100,9 @@ def curves(path: Path) -> Any:
     with style():
         figure, axes = plt.subplots(figsize=(6, 2.8))
         for key in (key for key in rows[0] if key.endswith("/loss")):
-            axes.plot(epochs, [float(row[key]) for row in rows], label=key.removesuffix("/loss"), marker="." * (len(rows) < 3))
+            axes.plot(
+                epochs, [float(row[key]) for row in rows], label=key.removesuffix("/loss"), marker="." * (len(rows) < 3)
+            )
         if all(float(row[key]) > 0 for row in rows for key in row if key.endswith("/loss")):
             axes.set_yscale("log")
         axes.set(xlabel="epoch", ylabel="loss")

@@ -27,7 +27,9 @@ SECONDS_BETWEEN_CHECKPOINTS = 15.0
 SECONDS_BETWEEN_LINES = 10.0
 
 
-def make_trainer(trainer: Trainer, runtime: Runtime, *, logger: Any, callbacks: list[Callback], single: bool) -> pl.Trainer:
+def make_trainer(
+    trainer: Trainer, runtime: Runtime, *, logger: Any, callbacks: list[Callback], single: bool
+) -> pl.Trainer:
     """A deterministic Trainer on the devices that ``runtime`` names.
 
     Args:
@@ -88,7 +90,7 @@ class SeedEachBatch(Callback):
     def on_validation_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, batch_idx: int, *_: Any) -> None:
         torch.manual_seed((self.seed * 1_000_003 + batch_idx) * 4_099 + trainer.global_rank)
 
-    on_test_batch_start = on_validation_batch_start
+    on_test_batch_start = on_validation_batch_start  # type: ignore[assignment]
 
 
 class Curves(Callback):
@@ -193,4 +195,3 @@ class ExampleImages(Callback):
         module.eval()
         for name, image in module.example_images(batch).items():
             trainer.logger.log_image(f"examples/{name}", [image.float().cpu()])  # type: ignore[attr-defined]
-

@@ -97,7 +97,9 @@ def cut_last_line(lines: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("spoil", [nan_value, missing_column, cut_last_line])
-def test_trajectories(workspace: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[list[str]], list[str]]) -> None:
+def test_trajectories(
+    workspace: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[list[str]], list[str]]
+) -> None:
     source = Path("data/nbody/trajectories.csv").resolve()
     Path("data").unlink()
     Path("data/nbody").mkdir(parents=True)

@@ -35,7 +35,7 @@ STYLE: dict[str, Any] = {
 @contextmanager
 def style() -> Iterator[None]:
     """The look of every figure of the project."""
-    with plt.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are spelled out since 3.11
         yield
 
 
