@@ -139,18 +139,21 @@ def _numbers(path: Path) -> pl.DataFrame:
     try:
         with path.open("rb") as file:
             names = file.readline().decode().strip().split(",")
-            file.seek(-1, 2)
-            whole = file.read() == b"\n"
+            rows_begin = file.tell()
+            whole = file.seek(0, 2) > rows_begin and file.seek(-1, 2) and file.read() == b"\n"
         _check_names(path, names)
+        if not whole:
+            raise InputError(f"{path}: the last line is cut or missing; run generate_nbody again")
         table = pl.read_csv(path, schema_overrides=dict.fromkeys(names, pl.Float64))
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{path}: not a CSV of numbers: {error}; run generate_nbody again") from error
-    if table.is_empty() or not whole:
-        raise InputError(f"{path}: the last line is cut or missing; run generate_nbody again")
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: not a CSV of numbers ({reason}); run generate_nbody again") from error
     for name in names:
         bad = (~table[name].is_finite()).fill_null(True).arg_true()
         if len(bad):
             raise InputError(f"{path}: line {bad[0] + 2} has no number in column {name}; mend or remove its simulation")
+    if "mass" in names and (table["mass"] <= 0).any():
+        raise InputError(f"{path}: a mass is not positive; give each star one")
     return table
 
 

@@ -37,7 +37,7 @@ def track_figure(true: Array, predicted: Array, labels: Sequence[str]) -> Figure
         plt.Line2D([], [], color="black", marker="o", ls="", label="start, given"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
-    figure.suptitle("Stars foretold from their first state (N-body length units)")
+    figure.suptitle("Stars predicted from their first state (N-body length units)")
     return figure
 
 
@@ -74,7 +74,7 @@ def force_law_figure(r: Array, learned: Array, true: Array | None, pairs: Array)
     law.set(xscale="log", yscale="log", ylabel="acceleration (N-body units)", title="The law that the network found")
     law.legend()
     deviation.axhline(0, color="black", lw=0.8, ls="--")
-    deviation.set(xlabel="distance of two stars (N-body units)", ylabel="deviation (%)")
+    deviation.set(xlabel="distance of two stars (N-body units)", ylabel="deviation (%)", ylim=(-12, 12))
     counts = deviation.twinx()
     counts.hist(pairs, bins=np.geomspace(r[0], r[-1], 60).tolist(), color=GREY, alpha=0.25)
     counts.set(yticks=[])

@@ -20,6 +20,7 @@ class Edges:
     """
 
     def __init__(self, n: int, symmetric: bool, like: Tensor, mass: Tensor | None = None) -> None:
+        self.symmetric = symmetric
         pairs = torch.ones(n, n, device=like.device)
         self.receiver, self.sender = (pairs.triu(1) if symmetric else pairs.fill_diagonal_(0)).nonzero(as_tuple=True)
         identity = torch.eye(n, dtype=like.dtype, device=like.device)
@@ -50,4 +51,4 @@ class Edges:
     def attribute_features(self, attribute: Tensor) -> list[Tensor]:
         """Of each pair, shape (pairs, batch): product and sum if symmetric, else both attributes in order."""
         ours, theirs = attribute[self.receiver], attribute[self.sender]
-        return [ours * theirs, ours + theirs] if self.gradient.T is self.scatter else [ours, theirs]
+        return [ours * theirs, ours + theirs] if self.symmetric else [ours, theirs]

@@ -1,0 +1,154 @@
+"""Trajectories from the CSV: the right numbers in the right windows, and every mistake named."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from datamodules.nbody import NBodyDataModule, read_trajectories
+from pipeline.errors import InputError
+
+SYSTEMS, TIMES, STARS = 10, 5, 3
+
+
+def table() -> pl.DataFrame:
+    """Coordinates that tell simulation, time and star: x = 100 sim + 10 step + star."""
+    sim, step, star = (grid.ravel() for grid in np.mgrid[:SYSTEMS, :TIMES, :STARS])
+    x = 100.0 * sim + 10 * step + star
+    columns = {"N_sim": sim, "N_star": star, "time_step": np.round(0.1 * step, 10), "x": x, "y": x + 0.1, "z": x + 0.2}
+    return pl.DataFrame({**columns, "vx": -x, "vy": -x - 0.1, "vz": -x - 0.2})
+
+
+def written(frame: pl.DataFrame, folder: Path) -> Path:
+    frame.write_csv(folder / "trajectories.csv")
+    return folder / "trajectories.csv"
+
+
+def module(path: Path, horizon: int = 2) -> NBodyDataModule:
+    return NBodyDataModule(path, batch_size=4, horizon=horizon, val_fraction=0.2, test_fraction=0.3, seed=3)
+
+
+def test_order_of_rows_does_not_matter(tmp_path: Path) -> None:
+    runs = read_trajectories(written(table().sample(fraction=1.0, shuffle=True, seed=0), tmp_path))
+    assert runs["position"].shape == runs["velocity"].shape == (SYSTEMS, TIMES, STARS, 3)
+    assert runs["position"][7, 2, 1].tolist() == pytest.approx([721, 721.1, 721.2])
+    assert runs["velocity"][7, 2, 1].tolist() == pytest.approx([-721, -721.1, -721.2])
+    assert runs["time"][4].tolist() == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_windows_are_consecutive_and_splits_are_by_simulation(tmp_path: Path) -> None:
+    data = module(written(table(), tmp_path))
+    data.setup("fit")
+    simulations = {}
+    for split, systems in (("train", 5), ("val", 2), ("test", 3)):
+        x = data.splits[split]["position"][..., 0]
+        assert x.shape == (systems * 3, 3, STARS)
+        assert (x.diff(dim=1) == 10).all() and (x.diff(dim=2) == 1).all()
+        assert (x // 100 == x[:, :1, :1] // 100).all(), "a window stays within its simulation"
+        assert torch.allclose(data.splits[split]["time"].diff(dim=1), torch.tensor(0.1))
+        simulations[split] = set((x[:, 0, 0] // 100).int().tolist())
+        assert data.trajectories[split]["position"].shape == (systems, TIMES, STARS, 3)
+    assert sorted(sum(map(list, simulations.values()), [])) == list(range(SYSTEMS))
+    again = module(data.path)
+    again.setup("fit")
+    assert all(torch.equal(again.splits[s]["position"], data.splits[s]["position"]) for s in data.splits)
+
+
+@pytest.mark.parametrize("name", ["mass", "charge"])
+def test_attributes(tmp_path: Path, name: str) -> None:
+    frame = table().with_columns((pl.col("N_sim") + 0.25 * pl.col("N_star") + 1).alias(name))
+    data = module(written(frame, tmp_path))
+    data.setup("fit")
+    tensors = data.splits["train"]
+    expected = tensors["position"][:, 0, :1, 0] // 100 + 1 + 0.25 * torch.arange(3)
+    assert torch.equal(tensors[name], expected)
+
+
+def test_pyg_graphs_hold_the_same(tmp_path: Path) -> None:
+    data = module(written(table().with_columns(mass=pl.lit(2.0)), tmp_path))
+    data.setup("fit")
+    graphs, tensors = data.to_pyg("val"), data.splits["val"]
+    assert len(graphs) == len(tensors["time"]) and graphs[0].num_nodes == STARS
+    assert graphs[0].is_undirected() and graphs[0].num_edges == STARS * (STARS - 1)
+    assert torch.equal(graphs[2].pos, tensors["position"][2, 0]) and torch.equal(graphs[2].mass, tensors["mass"][2])
+    assert torch.equal(graphs[2].y_vel[:, 1], tensors["velocity"][2, 2])
+
+
+def change(column: str, row: int, value: float | str | None) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    def spoil(frame: pl.DataFrame) -> pl.DataFrame:
+        if isinstance(value, str):
+            frame = frame.with_columns(pl.col(column).cast(str))
+        here = pl.int_range(pl.len()) == row
+        return frame.with_columns(pl.when(here).then(pl.lit(value)).otherwise(pl.col(column)).alias(column))
+
+    return spoil
+
+
+def coincident(frame: pl.DataFrame) -> pl.DataFrame:
+    both = (pl.col("N_sim") == 6) & (pl.col("time_step") == 0.2)
+    return frame.with_columns(pl.when(both).then(1.0).otherwise(pl.col(name)).alias(name) for name in "xyz")
+
+
+MISTAKES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
+    "missing column": (lambda f: f.drop("vy"), "column vy is missing"),
+    "unknown column": (lambda f: f.with_columns(colour=pl.lit(1.0)), "column colour is one too many"),
+    "both attributes": (lambda f: f.with_columns(mass=pl.lit(1.0), charge=pl.lit(1.0)), "column charge is one too many"),
+    "NaN": (change("vz", 20, float("nan")), "line 22 has no number in column vz"),
+    "infinity": (change("x", 0, float("inf")), "line 2 has no number in column x"),
+    "empty value": (change("y", 5, None), "line 7 has no number in column y"),
+    "text": (change("x", 3, "far"), "not a CSV of numbers"),
+    "no rows": (lambda f: f.head(0), "the last line is cut or missing"),
+    "star missing at one time": (lambda f: f.filter(~((pl.col("N_sim") == 4) & (pl.col("N_star") == 1) & (pl.col("time_step") == 0.3))),
+                                 "simulation 4 has 2 stars, others 3"),
+    "simulation of fewer stars": (lambda f: f.filter((pl.col("N_sim") != 8) | (pl.col("N_star") < 2)), "simulation 8 has 2 stars, others 3"),
+    "one star": (lambda f: f.filter(pl.col("N_star") == 0), "simulations of one star"),
+    "short simulation": (lambda f: f.filter((pl.col("N_sim") != 2) | (pl.col("time_step") < 0.3)), "simulation 2 has 3 times, others 5"),
+    "star twice": (change("N_star", 4, 0), "column N_star changes"),
+    "other times": (lambda f: f.with_columns(pl.when(pl.col("N_sim") == 3).then(2 * pl.col("time_step")).otherwise("time_step").alias("time_step")),
+                    "column time_step changes"),
+    "uneven times": (lambda f: f.with_columns(pl.col("time_step") ** 2), "not evenly spaced"),
+    "mass that changes": (lambda f: f.with_columns(mass=1 + pl.col("time_step")), "column mass changes"),
+    "mass of nothing": (lambda f: f.with_columns(mass=pl.lit(0.0)), "a mass is not positive"),
+    "coincident stars": (coincident, "two stars of simulation 6 lie on one point at time 0.2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_named(tmp_path: Path, mistake: str) -> None:
+    spoil, words = MISTAKES[mistake]
+    path = written(spoil(table()), tmp_path)
+    with pytest.raises(InputError) as error:
+        module(path).setup("fit")
+    assert words in str(error.value) and str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_cut_last_line(tmp_path: Path) -> None:
+    path = written(table(), tmp_path)
+    for lost in (1, 3, 20):  # the line end; a number's last digits; whole numbers
+        (tmp_path / "cut.csv").write_bytes(path.read_bytes()[:-lost])
+        with pytest.raises(InputError, match=r"cut\.csv: the last line is cut"):
+            read_trajectories(tmp_path / "cut.csv")
+
+
+def test_horizon_longer_than_the_run(tmp_path: Path) -> None:
+    path = written(table(), tmp_path)
+    module(path, horizon=TIMES - 1).setup("fit")
+    with pytest.raises(InputError, match=r"runs of 5 outputs are too short for a horizon of 5 steps; lower gnn\.data"):
+        module(path, horizon=TIMES).setup("fit")
+
+
+def test_too_few_simulations(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="2 simulations leave a split empty"):
+        module(written(table().filter(pl.col("N_sim") < 2), tmp_path)).setup("fit")
+
+
+def test_no_table(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
+    for name in ("absent.csv", "empty.csv", "binary.csv"):
+        with pytest.raises(InputError, match=name):
+            read_trajectories(tmp_path / name)

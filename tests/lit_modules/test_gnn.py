@@ -1,0 +1,92 @@
+"""The graph network learns a force law, and takes several steps as it says."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lit_modules.gnn import LitGNN
+from pipeline.errors import InputError
+from pipeline.simulation.integrators import integrate
+
+SETTINGS: dict[str, Any] = {
+    "layers": 2, "hidden": 16, "filter": "linear", "coefficients": 4, "attribute": "none", "velocities": False,
+    "symmetric": True, "shared": True, "velocity_weight": 0.1, "lr": 1e-2, "weight_decay": 0.0,
+}  # fmt: skip
+
+
+def windows(systems: int, steps: int) -> dict[str, torch.Tensor]:
+    """Four stars of mass 1, softening 0.5, output step 0.3."""
+    x, v = np.random.default_rng(0).standard_normal((2, systems, 4, 3))
+    path = integrate(x, 0.3 * v, 1.0, dt=0.3, steps=steps, substeps=10, softening=0.5)
+    position, velocity = (torch.tensor(p).float() for p in path)
+    return {"position": position, "velocity": velocity, "time": 0.3 * torch.arange(steps + 1.0).expand(systems, -1)}
+
+
+def test_it_finds_the_force_law() -> None:
+    torch.manual_seed(0)
+    module, data = LitGNN(**{**SETTINGS, "velocity_weight": 1.0}), windows(512, 1)
+    module.fit_statistics(data)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=SETTINGS["lr"])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, SETTINGS["lr"], total_steps=400)
+    for _ in range(400):
+        rows = torch.randint(512, (64,))
+        optimizer.zero_grad()
+        module.losses({name: tensor[rows] for name, tensor in data.items()})["loss"].backward()
+        optimizer.step()
+        schedule.step()
+    r = torch.linspace(0.5, 3.0, 20)
+    two = torch.zeros(20, 2, 3)
+    two[:, 1, 0] = r
+    with torch.no_grad():
+        pull = module.net.acceleration(two, torch.zeros_like(two))
+    assert torch.allclose(pull[:, 0, 0], r / (r**2 + 0.25) ** 1.5, rtol=0.1, atol=0.01)
+    assert torch.allclose(pull[:, 0], -pull[:, 1], atol=1e-6)
+
+
+def test_several_steps_are_the_mean_of_single_ones() -> None:
+    torch.manual_seed(0)
+    module, batch = LitGNN(**SETTINGS), windows(8, 3)
+    module.fit_statistics(batch)
+    losses = module.losses(batch)
+    with torch.no_grad():
+        positions, velocities = module.net.rollout(batch["position"][:, 0], batch["velocity"][:, 0], None, 3)
+        expected = (positions - batch["position"])[:, 1:].square().mean()
+    assert losses["position_mse"].item() == pytest.approx(float(expected), rel=1e-5)
+    scaled = (expected + 0.1 * 0.3**2 * (velocities - batch["velocity"])[:, 1:].square().mean()) / module.motion**2
+    assert losses["loss"].item() == pytest.approx(float(scaled), rel=1e-5)
+
+
+def test_no_gradient_passes_from_a_step_to_the_step_before() -> None:
+    """The first step's target is its prediction, so that all gradient with respect to the start would be the second's."""
+    torch.manual_seed(0)
+    module, batch = LitGNN(**SETTINGS), windows(8, 2)
+    with torch.no_grad():
+        first = module(batch["position"][:, 0], batch["velocity"][:, 0])
+    for name, value in zip(("position", "velocity"), first, strict=True):
+        batch[name][:, 1] = value
+        batch[name].requires_grad_()
+    second = module.losses(batch)
+    second["loss"].backward()
+    assert second["loss"] > 0
+    weight = module.net.weights[0].mlp[0].weight
+    assert weight.grad is not None and weight.grad.abs().sum() > 0
+    assert torch.allclose(batch["position"].grad[:, 0], torch.zeros(()), atol=1e-6)  # type: ignore[index]
+
+
+def test_units_come_from_the_training_split() -> None:
+    module, batch = LitGNN(**SETTINGS), windows(64, 1)
+    module.fit_statistics({**batch, "position": batch["position"] + 100.0})
+    assert module.net.time == pytest.approx(0.3)
+    assert module.net.size == pytest.approx(float(batch["position"].std()), rel=0.5)
+    assert module.motion == pytest.approx(float((batch["position"][:, 1] - batch["position"][:, 0]).std()), rel=0.2)
+
+
+@pytest.mark.parametrize(("wanted", "extra"), [("none", "mass"), ("mass", None), ("charge", "mass")])
+def test_attributes_of_module_and_data_agree(wanted: str, extra: str | None) -> None:
+    module, batch = LitGNN(**{**SETTINGS, "attribute": wanted}), windows(4, 1)
+    if extra:
+        batch[extra] = torch.ones(4, 4)
+    with pytest.raises(InputError, match=r"gnn\.model\.attribute"):
+        module.fit_statistics(batch)
