@@ -59,7 +59,7 @@ def test_several_steps_are_the_mean_of_single_ones() -> None:
 
 
 def test_no_gradient_passes_from_a_step_to_the_step_before() -> None:
-    """The first step's target is its prediction, so that all gradient with respect to the start would be the second's."""
+    """The first step is right, so that a gradient at the start could only come from the second."""
     torch.manual_seed(0)
     module, batch = LitGNN(**SETTINGS), windows(8, 2)
     with torch.no_grad():
