@@ -41,8 +41,13 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder)
         "model": float((late - examples).square().mean()),
         f"model after {after['snapshot']} epochs": float((early - examples).square().mean()),
     }
+    active = model.hparams["active_units"] or model.hparams["widths"][-1]
     shown = test[: params.evaluate.n_pictures]
-    pictures = [reconstructions(model, shown, params, data), epochs(examples, early, late, after), bars(metrics)]
+    pictures = [
+        reconstructions(model, shown, active, params, data),
+        epochs(examples, early, late, after),
+        bars(metrics, active),
+    ]
     if data.other_labels:
         novel = data.images(labels=data.other_labels)
         scores = {method: (errors(f, test), errors(f, novel)) for method, f in methods.items()}
@@ -117,7 +122,9 @@ def auc(own: Tensor, other: Tensor) -> float:
     return float(binary_auroc(scores / scores.max(), truth))  # above 1 they would be taken for logits
 
 
-def reconstructions(model: LitAutoencoder, images: Tensor, params: Autoencoder, data: ImagesDataModule) -> Picture:
+def reconstructions(
+    model: LitAutoencoder, images: Tensor, active: int, params: Autoencoder, data: ImagesDataModule
+) -> Picture:
     """The course's figure: originals over reconstructions."""
     seen = model.net(images)
     rows = {
@@ -125,7 +132,6 @@ def reconstructions(model: LitAutoencoder, images: Tensor, params: Autoencoder, 
         "reconstruction": seen[:, 0].clamp(0, 1),
         "difference\n(grey: none)": 0.5 + (seen - images)[:, 0],
     }
-    active = model.hparams["active_units"] or model.hparams["widths"][-1]
     title = f"{', '.join(data.labels or ['all'])}: held-out pictures after {params.trainer.max_epochs} epochs"
     with style():
         figure = picture_rows(rows, title)
@@ -146,7 +152,7 @@ def epochs(examples: Tensor, early: Tensor, late: Tensor, after: dict[str, int])
     return Picture("epochs", caption, figure)
 
 
-def bars(metrics: dict[str, Any]) -> Picture:
+def bars(metrics: dict[str, Any], active: int) -> Picture:
     """Held-out and training error of every method."""
     held_out, training = (metrics[f"{name} error (MSE per pixel)"] for name in ("held-out", "training"))
     with style():
@@ -165,7 +171,8 @@ def bars(metrics: dict[str, Any]) -> Picture:
     caption = (
         "Error on unseen pictures (coloured) and on the training pictures (grey): the network beside the mean picture "
         "and principal components of the training pictures, or of deformed copies of them. Low training error proves "
-        "nothing: full-rank PCA has none."
+        "nothing: full-rank PCA has none. "
+        f"The network keeps {active} numbers of a picture, PCA as many as its name says."
     )
     return Picture("errors", caption, figure)
 
@@ -175,18 +182,17 @@ def novelty(own: Tensor, other: Tensor, own_name: str, other_name: str) -> Pictu
     with style():
         figure: Figure
         figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
-        edges = np.geomspace(
-            float(torch.cat([own, other]).min()) * 0.95, float(torch.cat([own, other]).max()) * 1.05, 25
-        )
-        axis.hist(own, edges, density=True, alpha=0.6, color=BLUE, label=f"{own_name}, held out ({len(own)})")
-        axis.hist(
-            other, edges, density=True, alpha=0.6, color=ORANGE, label=f"{other_name}, never trained on ({len(other)})"
-        )
-        axis.set(xscale="log", xlabel="mean square error per pixel", ylabel="density")
+        both = torch.cat([own, other])
+        edges = np.geomspace(0.95 * float(both.min()), 1.05 * float(both.max()), 25).tolist()
+        kinds = ((own, BLUE, f"{own_name}, held out"), (other, ORANGE, f"{other_name}, never trained on"))
+        for values, colour, label in kinds:
+            weights = np.full(len(values), 1 / len(values))
+            axis.hist(values.numpy(), edges, weights=weights, alpha=0.6, color=colour, label=f"{label} ({len(values)})")
+        axis.set(xscale="log", xlabel="mean square error per pixel", ylabel="share of the pictures")
         axis.set_title(f"Error of the network trained on {own_name}: AUC {auc(own, other):.2f} (no diagnosis)")
         axis.legend()
     caption = (
-        "A network redraws best what it was trained on. How far the two histograms part is the AUC (0.5: not at all). "
-        "It is no diagnosis: on real pictures it sees the hospital as well as the disease."
+        "AUC: how often a picture of the other kind has the larger error; 0.5 is guessing, below it that kind is "
+        "simply easier to redraw. It is no diagnosis: on real pictures it sees the hospital as well as the disease."
     )
     return Picture("novelty", caption, figure)
