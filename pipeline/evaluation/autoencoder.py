@@ -73,9 +73,9 @@ def predict(models: list[LitAutoencoder], path: Path) -> Result:
     [model] = models
     image = grey_square(read_picture(content, str(path)), model.hparams["side"])[None] / 255
     seen = model.net(image)
-    rows = {"original": image[0], "reconstruction": seen[0].clamp(0, 1)}
+    pair = torch.cat([image[0], seen[0].clamp(0, 1)])
     with style():
-        figure = picture_rows(rows, path.name)
+        figure = picture_rows({"": pair}, path.name, columns=("original", "reconstruction"))
     caption = "The picture as the network sees it, and what it makes of it. A large error is no diagnosis."
     return Result(
         {"error (MSE per pixel)": float(errors(model.net, image))}, [Picture("reconstruction", caption, figure)]
