@@ -91,11 +91,11 @@ class LitEBM(LitBase):
         self.propose = either(uniform_in_box, scale_mixture_walk(0.02, 0.5), jumps)
 
     def to_box(self, distance: Tensor, age: Tensor) -> Tensor:
-        """kpc and Gyr, (...) each -> y in [-1, 1]², (..., 2)."""
+        """Distance in kpc and age in Gyr, (...) each -> y in [-1, 1]², (..., 2)."""
         return 2 * (torch.stack([distance.log10(), age], -1) - self.low) / (self.high - self.low) - 1
 
     def from_box(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """y -> distance in kpc and age in Gyr."""
+        """Points of the unit box, (..., 2) -> distance in kpc and age in Gyr."""
         log_distance, age = (self.low + (y + 1) / 2 * (self.high - self.low)).unbind(-1)
         return 10**log_distance, age
 

@@ -27,9 +27,10 @@ class MapEnergy(nn.Module):
 
     A convolutional encoder turns the map into features, once; s(x, z) embeds them together with
     the latent angle z, and g(y) embeds the unknowns, together with their first sines and cosines,
-    without which a smooth network is slow to learn narrow structure (Tancik et al. 2020). Compatible means near, and no energy is
-    below zero, so that training cannot run away to minus infinity. All activations are smooth:
-    E is differentiable in y and z, and the equal-weight sum over z is exact to rounding.
+    without which a smooth network is slow to learn narrow structure (Tancik et al. 2020).
+    Compatible means near, and no energy is below zero, so that training cannot run away to minus
+    infinity. All activations are smooth: E is differentiable in y and z, and a sum over equally
+    weighted nodes of z converges faster than any power of their number.
 
     Args:
         size: pixels of a side of the flux map.
@@ -63,7 +64,8 @@ class MapEnergy(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        side, stages = size // pooling, [nn.AvgPool2d(pooling)]
+        side = size // pooling
+        stages: list[nn.Module] = [nn.AvgPool2d(pooling)]
         for c_in, c_out in zip([1, *channels[:-1]], channels, strict=True):
             stages += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), nn.BatchNorm2d(c_out), nn.SiLU()]
             side = (side + 1) // 2
@@ -74,7 +76,12 @@ class MapEnergy(nn.Module):
         self.embed_latent = nn.Linear(2, hidden, bias=False)
         self.meet = nn.Sequential(nn.SiLU(), nn.Linear(hidden, embedding))
         self.embed_y = nn.Sequential(
-            Waves(waves), nn.Linear(2 + 4 * waves, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, embedding)
+            Waves(waves),
+            nn.Linear(2 + 4 * waves, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, embedding),
         )
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("std", torch.ones(()))

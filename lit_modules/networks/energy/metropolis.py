@@ -78,7 +78,13 @@ def either(first: Proposal, second: Proposal, probability: float) -> Proposal:
 
 @torch.no_grad()
 def metropolis_hastings(
-    energy: Energy, start: Tensor, propose: Proposal, steps: int, *, beta: float = 1.0, generator: Generator | None = None
+    energy: Energy,
+    start: Tensor,
+    propose: Proposal,
+    steps: int,
+    *,
+    beta: float = 1.0,
+    generator: Generator | None = None,
 ) -> Chains:
     """Run one chain from each starting state.
 
@@ -109,7 +115,7 @@ def metropolis_hastings(
 def burn_in(
     energy: Energy, start: Tensor, steps: int, *, target: float, beta: float = 1.0, generator: Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Forget the start and tune the scale of a Gaussian walk; both stay fixed afterwards.
+    """Forget the start and tune the scale of a Gaussian walk, which stays fixed afterwards.
 
     The log scale follows Robbins & Monro (1951): it moves by (r - target) / sqrt(step), where r is
     the acceptance probability averaged over the chains that share a density, the last batch
@@ -124,11 +130,12 @@ def burn_in(
         generator: source of randomness; torch's global one if None.
 
     Returns:
-        The last states, and the scale, shape (..., 1, 1).
+        The states after each step, (steps, ..., chains, d), and the scale, (..., 1, 1).
     """
-    state, log_scale = start, start.new_full((*start.shape[:-2], 1, 1), math.log(0.3))
+    states, log_scale = [start], start.new_full((*start.shape[:-2], 1, 1), math.log(0.3))
     for step in range(1, steps + 1):
-        chains = metropolis_hastings(energy, state, gaussian_walk(log_scale.exp()), 1, beta=beta, generator=generator)
-        state = chains.states[-1]
+        walk = gaussian_walk(log_scale.exp())
+        chains = metropolis_hastings(energy, states[-1], walk, 1, beta=beta, generator=generator)
+        states.append(chains.states[-1])
         log_scale = log_scale + (chains.acceptance.mean(-1)[..., None, None] - target) / math.sqrt(step)
-    return state, log_scale.exp()
+    return torch.stack(states[1:]), log_scale.exp()

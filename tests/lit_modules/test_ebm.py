@@ -1,0 +1,157 @@
+"""LitEBM: the gradient of its chains is that of the exact likelihood, and it learns known densities."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lit_modules.ebm import LitEBM
+from pipeline.errors import InputError
+
+HPARAMS: dict[str, Any] = {
+    "size": 8, "pooling": 2, "channels": [4], "features": 16, "hidden": 64, "embedding": 16, "waves": 4,
+    "latent_nodes": 8, "dropout": 0.0, "beta": 1.0, "distance_kpc": [1.0, 100.0], "age_gyr": [0.0, 14.0], "chains": 8,
+    "steps": 20, "jumps": 0.2, "nodes": 8, "lr": 1e-2, "weight_decay": 0.0,
+}  # fmt: skip
+
+
+def make(**changes: Any) -> LitEBM:
+    torch.manual_seed(0)
+    return LitEBM(**{**HPARAMS, **changes})
+
+
+def labels(y: Tensor) -> dict[str, Tensor]:
+    """Distance and age of points of the unit box, for the box of HPARAMS."""
+    return {"distance": 10 ** (y[:, 0] + 1), "age": 7 * (y[:, 1] + 1)}
+
+
+def train(model: LitEBM, flux: Tensor, y: Tensor, steps: int, batch: int = 64) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=model.hparams["lr"])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, model.hparams["lr"], total_steps=steps)
+    data = {"flux": flux, **labels(y)}
+    for _ in range(steps):
+        rows = torch.randint(len(y), (batch,))
+        loss = model.losses({name: tensor[rows] for name, tensor in data.items()})["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+
+
+@torch.no_grad()
+def held_out_nll(model: LitEBM, flux: Tensor, y: Tensor) -> float:
+    model.eval()
+    model.hparams["nodes"] = 64
+    return model.losses({"flux": flux, **labels(y)})["loss"].item()
+
+
+@pytest.mark.parametrize("beta", [1.0, 2.0])
+def test_gradient_of_the_chains_is_that_of_the_exact_likelihood(beta: float) -> None:
+    model = make(chains=2000, steps=40, beta=beta, nodes=64)
+    y = torch.rand(4, 2) * 1.6 - 0.8
+    train(model, torch.randn(4, 1, 8, 8), y, 1, batch=4)  # off the symmetric start
+    batch = {"flux": torch.randn(4, 1, 8, 8), **labels(y)}
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    exact = torch.autograd.grad(model.nll(model.net.context(batch["flux"]), y).mean(), parameters)
+    losses = model.losses(batch)
+    sampled = torch.autograd.grad(losses["loss"], parameters)
+    exact, sampled = (torch.cat([g.flatten() for g in gradient]) for gradient in (exact, sampled))
+    assert ((sampled - exact).norm() / exact.norm()).item() < 0.05
+
+
+def test_the_loss_is_the_exact_likelihood_in_value() -> None:
+    model, flux, y = make(), torch.randn(6, 1, 8, 8), torch.rand(6, 2)
+    model.hparams["nodes"] = 64
+    trained = model.losses({"flux": flux, **labels(y)})["loss"].item()
+    exact = model.nll(model.net.context(flux), y).mean().item()
+    assert trained == pytest.approx(exact, abs=1e-5)
+
+
+def test_the_posterior_is_normalised() -> None:
+    model = make()
+    log_density = model.log_posterior(model.net.context(torch.randn(3, 1, 8, 8)), 20)
+    assert log_density.exp().mean((1, 2)).tolist() == pytest.approx([0.25] * 3)
+
+
+def test_box_and_back() -> None:
+    model = make()
+    distance, age = torch.tensor([1.0, 10.0, 100.0]), torch.tensor([0.0, 3.5, 14.0])
+    y = model.to_box(distance, age)
+    torch.testing.assert_close(y, torch.tensor([[-1.0, -1.0], [0.0, -0.5], [1.0, 1.0]]))
+    for found, expected in zip(model.from_box(y), (distance, age), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_statistics_are_those_of_all_pixels() -> None:
+    model, flux = make(), torch.randn(600, 1, 8, 8).half() * 2 - 5
+    model.fit_statistics({"flux": flux, **labels(torch.zeros(600, 2))})
+    assert model.net.mean.item() == pytest.approx(flux.double().mean().item(), rel=1e-5)
+    assert model.net.std.item() == pytest.approx(flux.double().std().item(), rel=1e-4)
+    means = flux.double().mean((1, 2, 3))
+    assert model.flux_range[0].tolist() == pytest.approx([means.min().item(), means.max().item()], rel=1e-5)
+
+
+@pytest.mark.parametrize("mistake", ["far", "old", "nan"])
+def test_data_that_cannot_be_learned_from_are_named(mistake: str) -> None:
+    tensors = {"flux": torch.zeros(2, 1, 8, 8), **labels(torch.zeros(2, 2))}
+    tensors[{"far": "distance", "old": "age", "nan": "flux"}[mistake]][1] = torch.nan if mistake == "nan" else 200.0
+    with pytest.raises(InputError, match="pixels" if mistake == "nan" else "distance_kpc and age_gyr"):
+        make().fit_statistics(tensors)
+
+
+def test_symmetries_reach_the_loss_and_labels_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, flux = make(), torch.arange(64.0).reshape(1, 1, 8, 8)
+    seen = []
+    monkeypatch.setattr(model, "losses", lambda batch: seen.append(batch) or {"loss": torch.zeros(())})
+    monkeypatch.setattr(model, "log_dict", lambda *_, **__: None)
+    for _ in range(100):
+        model.training_step({"flux": flux, **labels(torch.zeros(1, 2))}, 0)
+    assert len({tuple(batch["flux"].flatten().tolist()) for batch in seen}) == 8
+    assert all(
+        torch.equal(batch["flux"].sort().values.sum(), flux.sum()) and batch["age"].item() == 7 for batch in seen
+    )
+
+
+def eight_gaussians(n: int, seed: int) -> Tensor:
+    """Centres on a circle of radius 4/√2, σ = 0.5/√2 (the usual toy), the plane shrunk by 4."""
+    rng = np.random.default_rng(seed)
+    angle = rng.integers(8, size=n) * math.pi / 4
+    points = 4 * np.stack([np.cos(angle), np.sin(angle)], 1) + 0.5 * rng.standard_normal((n, 2))
+    return torch.from_numpy(points / 1.414 / 4).float()
+
+
+def test_eight_gaussians_to_near_their_entropy() -> None:
+    """2.8319 nats in the usual units is what no model beats; no map tells them apart."""
+    y, held_out = eight_gaussians(20_000, 0), eight_gaussians(2000, 1)
+    keep = held_out.abs().amax(1) <= 1
+    y, held_out = y[y.abs().amax(1) <= 1], held_out[keep]
+    model = make()
+    train(model, torch.zeros(len(y), 1, 8, 8), y, 600)
+    nll = held_out_nll(model, torch.zeros(len(held_out), 1, 8, 8), held_out) + 2 * math.log(4)
+    assert 2.8319 - 0.06 < nll < 2.8319 + 0.06
+
+
+def test_one_picture_two_answers() -> None:
+    """A map shows |y1| + noise: the posterior has two modes, and its entropy is known by quadrature."""
+    sigma = 0.1
+    u = torch.linspace(-1, 1, 2001, dtype=torch.float64)
+    t = torch.linspace(-0.6, 1.6, 1101, dtype=torch.float64)
+    likelihood = torch.exp(-((t[:, None] - u.abs()) ** 2) / (2 * sigma**2)) / math.sqrt(2 * math.pi) / sigma
+    joint = likelihood / 2  # density of (t, u), u uniform in [-1, 1]
+    marginal = joint.mean(1, keepdim=True) * 2
+    entropy = -(torch.special.xlogy(joint, joint) - torch.special.xlogy(joint, marginal)).mean() * 2 * 2.2
+    entropy = entropy.item() + math.log(2)  # the age is uniform and never seen
+    assert entropy < 0.4 < math.log(4) - 0.9
+
+    def draw(n: int) -> tuple[Tensor, Tensor]:
+        y = torch.rand(n, 2) * 2 - 1
+        return (y[:, :1].abs() + sigma * torch.randn(n, 1))[..., None, None].expand(-1, 1, 8, 8), y
+
+    torch.manual_seed(0)
+    model = make()
+    train(model, *draw(20_000), 600)
+    nll = held_out_nll(model, *draw(2000))
+    assert entropy - 0.06 < nll < entropy + 0.06
