@@ -539,8 +539,8 @@ def own_cluster(
     for key in ("distance", "age"):
         low, high = metrics[key]["68 % interval"]
         stated.append(f"{key} {metrics[key]['median']:.3g} ({low:.3g}–{high:.3g}) {metrics[key]['unit']}")
-    right.set(title=", ".join(stated), xlabel="distance (kpc)", ylabel="age (Gyr)")
-    right.legend()
+    right.set(title="\n".join(stated), xlabel="distance (kpc)", ylabel="age (Gyr)")
+    right.legend(loc="lower left")
     return Picture(
         "posterior", "The map given, and which distances and ages fit it; medians with 68 % intervals above.", figure
     )
