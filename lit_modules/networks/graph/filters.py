@@ -1,8 +1,9 @@
 """Filters g(λ) = -λ q(λ) of the Laplacian of the stars: each module is q, which acts on L h.
 
-So g(0) = 0 whatever is learned, and every filter begins as the linear one, q = 1. Eigenvalues count
-in units of ``stiff``, the squared frequency that a layer's step just resolves.
+So g(0) = 0 whatever is learned, and every filter begins as the linear one, q = 1.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -75,8 +76,16 @@ class SplineFilter(nn.Module):
         return result if edges.root_mass is None else result / edges.root_mass.unsqueeze(1)
 
 
-def make_filter(name: str, coefficients: int, stiff: float) -> nn.Module:
-    """The filter of that name: linear, polynomial or spline."""
-    if name == "linear":
-        return LinearFilter()
-    return {"polynomial": PolynomialFilter, "spline": SplineFilter}[name](coefficients, stiff)
+def make_filter(name: Literal["linear", "polynomial", "spline"], coefficients: int, layers: int) -> nn.Module:
+    """The filter of that name for one of so many layers, each of which advances time by 1 / layers.
+
+    A polynomial counts λ in units of the squared frequency that such a step just resolves; a spline is
+    finest where a kick just matters.
+    """
+    match name:
+        case "linear":
+            return LinearFilter()
+        case "polynomial":
+            return PolynomialFilter(coefficients, stiff=layers**2)
+        case "spline":
+            return SplineFilter(coefficients, stiff=layers)

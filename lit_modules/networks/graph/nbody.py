@@ -61,7 +61,7 @@ class NBodyNetwork(nn.Module):
             PairWeights(hidden, velocities, 0 if attribute == "none" else 2, self.kinds)
             for _ in range(1 if shared else layers)
         )
-        self.filters = nn.ModuleList(make_filter(filter, coefficients, layers**2) for _ in range(layers * self.kinds))
+        self.filters = nn.ModuleList(make_filter(filter, coefficients, layers) for _ in range(layers * self.kinds))
         self.kicks = nn.Parameter(torch.full((layers, self.kinds), 1 / layers))
         self.drifts = nn.Parameter(torch.tensor([0.5, *[1.0] * (layers - 1), 0.5]) / layers)
         for unit in ("size", "time", "attribute_unit"):  # set from the training split
