@@ -10,6 +10,7 @@ import pytest
 
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch starts; small tensors gain nothing from two
 
 ROOT = Path(__file__).parents[1]
 DATA_STAGES = [
