@@ -18,7 +18,7 @@ def _parent(path: Path) -> Path:
         ) from error
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path.parent}: this folder is not writable; change its permissions or choose another")
-    return path.parent
+    return path.parent.absolute()  # worker processes may have another current folder
 
 
 @contextmanager
