@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 SCALES = (1e-4, 1e-3, 1e-2, 1e-1)  # squared, in units of the system's size: where a weight may level off
-STEEPEST = 8.0  # weights stay below e^8, so that no first guess throws the stars out of range
+STEEPEST = (8.0, 3.0)  # weights of positions stay below e^8, of velocities below e^3: no guess throws the stars out
 
 
 class PairWeights(nn.Module):
@@ -39,4 +39,5 @@ class PairWeights(nn.Module):
             rate = radial * (r2 + SCALES[1]).rsqrt()
             features += [radial.asinh(), rate.asinh(), (v.square().sum(1) + 1e-2).log() / 3]
         sign, magnitude = self.mlp(torch.stack(features + attributes, dim=-1)).movedim(-1, 0).chunk(2)
-        return sign.tanh() * (STEEPEST * (magnitude / STEEPEST).tanh()).exp()
+        steepest = magnitude.new_tensor(STEEPEST[: len(magnitude)]).view(-1, 1, 1)
+        return sign.tanh() * (steepest * (magnitude / steepest).tanh()).exp()
