@@ -35,7 +35,7 @@ MODEL: dict[str, Any] = {
     "lr": 3e-3,
     "weight_decay": 1e-6,
 }
-SMALL = {"hidden": 62, "shared": True, "lr": 5e-3}
+SMALL = {"hidden": 62, "shared": True}
 
 
 def main() -> None:
