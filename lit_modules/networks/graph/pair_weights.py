@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 SCALES = (1e-4, 1e-3, 1e-2, 1e-1)  # squared, in units of the system's size: where a weight may level off
-STEEPEST = (8.0, 3.0)  # weights of positions stay below e^8, of velocities below e^3: no guess throws the stars out
+STEEPEST = (8.0, 5.0)  # weights of positions stay below e^8, of velocities below e^5: no guess throws the stars out
 
 
 class PairWeights(nn.Module):
