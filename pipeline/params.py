@@ -455,8 +455,22 @@ class Params(Section):
     runtime: Runtime
 
     def model_section(self, name: str) -> Any:
-        """The section of a model by its stage's name, such as ``autoencoder-healthy``."""
+        """The section of a model by its stage's name, such as ``autoencoder-healthy``.
+
+        Raises:
+            InputError: the physics that the gnn is judged by is not that of its data.
+        """
+        if name == "gnn":
+            self._check_same_physics()
         return getattr(self, name.replace("-", "_"))
+
+    def _check_same_physics(self) -> None:
+        nbody, evaluate = self.nbody, self.gnn.evaluate
+        total_mass = 20.0 if nbody.initial_conditions == "course" else 1.0
+        for key, true in (("G", nbody.G), ("softening", nbody.softening), ("total_mass", total_mass)):
+            value = getattr(evaluate, key)
+            if value != true:
+                raise InputError(f"gnn.evaluate.{key} is {value}, but section nbody has {true}; make them equal")
 
 
 def load_params(path: str | Path) -> Params:
