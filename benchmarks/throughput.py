@@ -7,6 +7,7 @@ import argparse
 import statistics
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.results import Row, write_results
@@ -97,7 +98,7 @@ def run_plain(name: str, epochs: int) -> list[float]:
     module, datamodule, section = build(name)
     torch.set_num_threads(section.trainer.threads)
     module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
-    module.trainer = None  # no Lightning behind it
+    module._trainer = SimpleNamespace(world_size=1, global_rank=0, global_step=0)  # all that a step asks of Lightning
     loader = datamodule.train_dataloader()
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-4, total_steps=epochs * len(loader))
