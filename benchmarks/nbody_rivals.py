@@ -1,4 +1,4 @@
-"""Other ways to move stars by leapfrog, each written as well as its users would write it.
+"""Other ways to move stars by leapfrog, each written as its users would write it.
 
 All take positions and velocities ``(systems, stars, 3)``, equal masses and a softening, and return the
 positions and velocities after each step.
@@ -19,10 +19,12 @@ Array = NDArray[np.float64]
 
 
 def script_acceleration(position: Array, mass: Array, softening: float) -> Array:
-    """Acceleration by matrices of all separations, as textbooks of numpy do."""
+    """Acceleration by matrices of all separations; as scripts of this kind do, it leaves out pairs at distance zero."""
     x, y, z = position[:, 0:1], position[:, 1:2], position[:, 2:3]
     dx, dy, dz = x.T - x, y.T - y, z.T - z
-    inverse_cube = (dx**2 + dy**2 + dz**2 + softening**2) ** (-1.5)
+    inverse_cube = dx**2 + dy**2 + dz**2 + softening**2
+    apart = inverse_cube > 0
+    inverse_cube[apart] = inverse_cube[apart] ** (-1.5)
     return np.hstack([(dx * inverse_cube) @ mass, (dy * inverse_cube) @ mass, (dz * inverse_cube) @ mass])
 
 

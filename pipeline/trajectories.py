@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipeline.simulation.integrators import Trajectories
 
 BLOCK_ROWS = 100_000  # rows computed at once: bounds the memory
-PIECE_ROWS = 10_000  # rows formatted at once: their memory is used again and stays in the cache
 
 
 def simulate(nbody: NBody, simulations: range) -> "tuple[Trajectories, NDArray[np.float64]]":
@@ -62,7 +61,7 @@ def simulate_block(nbody: NBody, block: range, part: Path) -> Path:
     """
     import numpy as np
 
-    from pipeline.trajectory_csv import csv_rows
+    from pipeline.trajectory_csv import write_rows
 
     try:
         with _announcing_compilation():
@@ -72,23 +71,11 @@ def simulate_block(nbody: NBody, block: range, part: Path) -> Path:
         time = np.round(np.arange(nbody.steps + 1) * nbody.dt, 12)
         masses = None if nbody.mass_function == "equal" else mass
         with atomic_file(part) as temporary, temporary.open("wb") as rows:
-            for some, now in _pieces(paths.x.shape):
-                own = None if masses is None else masses[some]
-                rows.write(csv_rows(block[some.start], time[now], paths.x[some, now], paths.v[some, now], own).data)
+            write_rows(rows, block.start, time, paths.x, paths.v, masses)
     except ArithmeticError as error:
         which = f"simulations {block.start} to {block.stop - 1}"
         raise InputError(f"nbody: {which}: {error}; raise nbody.softening or nbody.substeps") from error
     return part
-
-
-def _pieces(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-    """Simulations and outputs to format at once: whole simulations, or parts of one that is large."""
-    simulations, outputs, stars, _ = shape
-    some = max(1, PIECE_ROWS // (outputs * stars))
-    now = outputs if outputs * stars <= PIECE_ROWS else max(1, PIECE_ROWS // stars)
-    for first in range(0, simulations, some):
-        for start in range(0, outputs, now):
-            yield slice(first, first + some), slice(start, start + now)
 
 
 def errors(paths: "Trajectories") -> "dict[str, NDArray[Any]]":

@@ -10,6 +10,7 @@ With the weights ``a_ij = G m_j / (|x_j - x_i|^2 + softening^2)^(3/2)`` the acce
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -124,8 +125,11 @@ def in_threads(kernel: Callable[..., None], count: int, *arguments: Any) -> None
         kernel(0, count, *arguments)
         return
     bounds = [count * k // threads for k in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda first, last: kernel(first, last, *arguments), bounds[:-1], bounds[1:]))
+    with ThreadPoolExecutor(threads - 1) as pool:  # this thread takes the first range itself
+        others = [pool.submit(kernel, *ends, *arguments) for ends in pairwise(bounds[1:])]
+        kernel(0, bounds[1], *arguments)
+        for other in others:
+            other.result()
 
 
 @njit(fastmath=FASTMATH, cache=True, error_model="numpy", nogil=True)

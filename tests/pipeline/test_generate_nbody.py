@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT, edit_params, run_stage
 from PIL import Image
 
-from pipeline import generate_nbody, trajectories
+from pipeline import generate_nbody, trajectories, trajectory_csv
 from pipeline.errors import InputError
 from pipeline.params import NBody, load_params
 from pipeline.simulation import animation, integrators
@@ -111,7 +111,7 @@ def test_parquet_beside_it() -> None:
 def test_one_large_system_is_written_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     values: dict[str, object] = {"nbody.n_simulations": 2, "nbody.n_stars": 100, "nbody.initial_conditions": "king"}
     whole = generate(values)
-    monkeypatch.setattr(trajectories, "PIECE_ROWS", 300)
+    monkeypatch.setattr(trajectory_csv, "PIECE_ROWS", 300)
     assert generate() == whole
 
 
