@@ -74,6 +74,7 @@ def race(
         engine()
     for _ in range(rounds):
         for name, (engine, units) in engines.items():
+            time.sleep(0.2)  # until the threads of the engine before have stopped to spin
             start = clock()
             engine()
             times[name].append((clock() - start) / units)
