@@ -138,7 +138,7 @@ def small_systems(rounds: int, quick: bool) -> list[Row]:
 
 def with_csv(rounds: int, quick: bool) -> list[Row]:
     """N = 5 to the CSV: the cost of one more simulation, start-up not counted."""
-    few, many = (100, 300) if quick else (20_000, 120_000)
+    few, many = (100, 300) if quick else (10_000, 60_000)
     by_script = 30 if quick else 1000
     x, v = normal_start(by_script, 5)
     course: dict[str, Any] = {"integrator": "leapfrog", "substeps": 1}
