@@ -66,8 +66,8 @@ def simulate_block(nbody: NBody, block: range, part: Path) -> Path:
     try:
         with _announcing_compilation():
             paths, mass = simulate(nbody, block)
-        with atomic_file(part.with_suffix(".npz")) as temporary:
-            np.savez(temporary, allow_pickle=False, **errors(paths))
+        with atomic_file(part.with_suffix(".npy")) as temporary:
+            np.save(temporary, errors(paths))
         time = np.round(np.arange(nbody.steps + 1) * nbody.dt, 12)
         masses = None if nbody.mass_function == "equal" else mass
         with atomic_file(part) as temporary, temporary.open("wb") as rows:
@@ -78,29 +78,33 @@ def simulate_block(nbody: NBody, block: range, part: Path) -> Path:
     return part
 
 
-def errors(paths: "Trajectories") -> "dict[str, NDArray[Any]]":
-    """Of each simulation: the largest errors at any output, the closest pair there, and its substeps."""
+def errors(paths: "Trajectories") -> "NDArray[np.void]":
+    """A record of each simulation: the largest errors at any output, the closest pair there, and its substeps."""
     import numpy as np
 
     def drift(conserved: "NDArray[np.float64]") -> "NDArray[np.float64]":
         change = conserved - conserved[:, :1]
         return np.sqrt(np.einsum("stc,stc->st", change, change).max(1))
 
-    return {
+    conserved = paths.invariants
+    columns = {
         "energy": paths.energy_error,
-        "momentum": drift(paths.invariants.momentum),
-        "angular_momentum": drift(paths.invariants.angular_momentum),
-        "closest": paths.invariants.closest.min(1),
+        "momentum": drift(conserved.momentum),
+        "angular_momentum": drift(conserved.angular_momentum),
+        "closest": conserved.closest.min(1),
         "substeps": paths.substeps,
     }
+    records = np.empty(len(paths.substeps), dtype=[(name, column.dtype) for name, column in columns.items()])
+    for name, column in columns.items():
+        records[name] = column
+    return records
 
 
 def summary(nbody: NBody, parts: list[Path]) -> dict[str, Any]:
     """What the run conserved and how close stars came, over all simulations at the output times."""
     import numpy as np
 
-    loaded = [np.load(part.with_suffix(".npz")) for part in parts]
-    of = {key: np.concatenate([errors[key] for errors in loaded]) for key in loaded[0]}
+    of = np.concatenate([np.load(part.with_suffix(".npy")) for part in parts])
     names = {
         "energy": "relative energy error",
         "momentum": "momentum error",
@@ -111,7 +115,7 @@ def summary(nbody: NBody, parts: list[Path]) -> dict[str, Any]:
         name: {label: float(f"{np.quantile(of[key], q):.6g}") for label, q in quantiles.items()}
         for key, name in names.items()
     }
-    report["simulations"] = len(of["energy"])
+    report["simulations"] = len(of)
     report["closest approach"] = float(f"{of['closest'].min():.6g}")
     report["redone with finer steps"] = int((of["substeps"] > nbody.substeps).sum())
     if nbody.tolerance is not None:
