@@ -41,9 +41,9 @@ def fourier_basis(laplacian: Tensor) -> tuple[Tensor, Tensor]:
 
 def graph_fourier(signal: Tensor, basis: Tensor) -> Tensor:
     """F(h) = Φᵀ h of a signal (..., n, channels)."""
-    return basis.mT @ signal
+    return (signal.mT @ basis).mT  # this way round, one basis for a batch is one matrix product
 
 
 def inverse_graph_fourier(spectrum: Tensor, basis: Tensor) -> Tensor:
     """F⁻¹(ĥ) = Φ ĥ of a spectrum (..., n, channels)."""
-    return basis @ spectrum
+    return (spectrum.mT @ basis.mT).mT
