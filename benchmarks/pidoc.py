@@ -1,0 +1,350 @@
+"""π-DOC on mock clusters: the published measures, the published network on the same maps, and where the limits are.
+
+Each run is the chain's own stages in runs/benchmarks/pidoc/<name>, with a params.yaml of its own; a killed benchmark
+goes on where it was. Errors are those of pipeline.evaluate, on held-out clusters at 15, 30, 60 and 80 kpc.
+Run it on a quiet machine: python -m benchmarks.pidoc --published CNN_100.h5
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.results import Row, print_table, write_results
+from datamodules.cluster_maps import ClusterMapsDataModule
+from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
+from pipeline.evaluation.pidoc import collected
+from pipeline.evaluation.pidoc_measures import AGE_BINS, Array, binned_error, by_distance
+from pipeline.models import load_checkpoint
+
+ROOT = Path(__file__).parents[1]
+RUNS = ROOT / "runs/benchmarks/pidoc"
+DISTANCES = np.array([15.0, 30.0, 60.0, 80.0])  # kpc
+MASS, AGE = "pidoc-mass", "pidoc-age-distance"
+DISTANCE_ERROR, AGE_ERROR = "distance, authors' mean over distances (kpc)", "age, authors' bins (Gyr)"
+Settings = dict[str, dict[str, Any]]
+
+
+def main() -> None:
+    """Make the maps, train, measure and write the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pidoc", description=__doc__)
+    parser.add_argument("--published", type=Path, required=True, help="the authors' CNN_100.h5")
+    parser.add_argument("--clusters", type=int, default=1150, help="for training, 3 maps each (default: %(default)s)")
+    parser.add_argument("--mass-epochs", type=int, default=10, help="default: %(default)s")
+    parser.add_argument("--age-epochs", type=int, default=24, help="default: %(default)s")
+    parser.add_argument("--quick", action="store_true", help="few clusters: does it run? writes no file")
+    args = parser.parse_args()
+    clusters, epochs = (24, (1, 1)) if args.quick else (args.clusters, (args.mass_epochs, args.age_epochs))
+    rows: list[Row] = []
+    for priors in ("authors", "broad"):
+        rows += trained(priors, clusters, epochs, args.published)
+    rows += floors(clusters, epochs[1]) + speeds(args.quick)
+    if args.quick:
+        print_table("pidoc, quick", rows)
+    else:
+        write_results("pidoc", rows, " ".join(["python -m benchmarks.pidoc", *sys.argv[1:]]))
+
+
+# --- runs of the chain -----------------------------------------------------------------------------------------
+
+
+def make_maps(name: str, priors: str, clusters: int, settings: Settings) -> Path:
+    """Folder of a run with its parameters and its maps.
+
+    Args:
+        name: of the folder.
+        priors: authors or broad.
+        clusters: for training; a tenth of them for validation, 100 for the test.
+        settings: further values of params.yaml, by section and by dotted name.
+    """
+    folder = RUNS / name
+    sizes = {"n_train": clusters, "n_val": max(4, clusters // 10), "n_test": min(100, 4 * clusters)}
+    write_parameters(folder / "params.yaml", {"clusters": {"priors": priors, **sizes}, **settings})
+    if not (folder / "data/clusters/catalogue.csv").exists():
+        stage(folder, "generate_clusters")
+        stage(folder, "preprocess_maps")
+    return folder
+
+
+def evaluated(folder: Path, model: str) -> dict[str, Any]:
+    """Metrics of a model that is trained in the folder, now or by an earlier run of this benchmark."""
+    report = folder / f"reports/evaluate/{model}.json"
+    if not report.exists():
+        start = time.perf_counter()
+        stage(folder, "train", model)
+        (folder / f"{model}.minutes").write_text(str((time.perf_counter() - start) / 60))
+        stage(folder, "evaluate", model)
+    metrics: dict[str, Any] = json.loads(report.read_text())
+    return metrics
+
+
+def stage(folder: Path, name: str, *arguments: str) -> None:
+    """Run a stage of the chain in the folder."""
+    print(f"{folder.name}: {name} {' '.join(arguments)}", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", f"pipeline.{name}", *arguments]
+    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+
+
+def write_parameters(path: Path, settings: Settings) -> None:
+    """The project's params.yaml with changes."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    values = yaml.load(ROOT / "params.yaml")
+    for section, changes in settings.items():
+        for name, value in changes.items():
+            *outer, last = name.split(".")
+            place = values[section]
+            for key in outer:
+                place = place[key]
+            place[last] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    yaml.dump(values, path)
+
+
+# --- quality -----------------------------------------------------------------------------------------------------
+
+
+def trained(priors: str, clusters: int, epochs: tuple[int, int], published: Path) -> list[Row]:
+    """Both networks on one set of priors, at the given size, beside the published figures and network."""
+    settings: Settings = {
+        MASS: {"model.width": 0.5, "trainer.max_epochs": epochs[0]},
+        AGE: {"model.width": 1.0, "trainer.max_epochs": epochs[1]},
+    }
+    folder = make_maps(priors, priors, clusters, settings)
+    mass, age = evaluated(folder, MASS), evaluated(folder, AGE)
+    minutes = {model: float((folder / f"{model}.minutes").read_text()) for model in (MASS, AGE)}
+    theirs = published_errors(folder, published)
+    goals = priors == "authors"
+
+    def row(name: str, value: float, unit: str, reference: float | None, goal: float | None, note: str = "") -> Row:
+        return Row(f"{priors} priors: {name}", value, unit, reference, goal if goals else None, "lower", note)
+
+    size = f"{3 * clusters} training maps, one seed"
+    on_ours = "reference: published CNN on the same maps"
+    distance, years = age[DISTANCE_ERROR], age[AGE_ERROR]
+    inside = "inside its 68 % interval (%)"
+    return [
+        row("mass per pixel", mass["pixel mass, authors' bins (%)"]["model"], "%", 27.0, 13.5, f"{size}, width 0.5"),
+        row("mass per pixel, plain mean", mass["pixel mass, mean error (%)"]["model"], "%", None, None),
+        row("mass per pixel, radial ridge", mass["pixel mass, authors' bins (%)"]["radial ridge"], "%", None, None),
+        row("M/L of the field", mass["M/L of the field, mean error (%)"]["model"], "%", 12.0, 6.0),
+        row("distance", distance["model"], "kpc", 6.0, 3.0, f"{size}, width 1"),
+        row("distance, radial ridge", distance["radial ridge"], "kpc", None, None),
+        row("age", years["model"], "Gyr", 1.5, 0.75),
+        row("age, radial ridge", years["radial ridge"], "Gyr", None, None),
+        row(
+            "distance / published CNN", distance["model"] / theirs[0], "x", None, 0.5, f"that CNN: {theirs[0]:.3g} kpc"
+        ),
+        row(
+            "age / published CNN",
+            years["model"] / theirs[1],
+            "x",
+            None,
+            0.5,
+            f"that CNN: {theirs[1]:.3g} Gyr; {on_ours}",
+        ),
+        row("pixels inside their 68 % interval", mass["pixels inside their 68 % interval (%)"], "%", 68.3, None),
+        row("fields inside their 68 % interval", mass["fields inside their 68 % interval (%)"], "%", 68.3, None),
+        row("distances inside their 68 % interval", age[f"distance {inside}"], "%", 68.3, None),
+        row("ages inside their 68 % interval", age[f"age {inside}"], "%", 68.3, None),
+        row("training, mass", minutes[MASS], "min", None, 120.0, "one thread"),
+        row("training, age and distance", minutes[AGE], "min", None, 120.0, "one thread"),
+    ]
+
+
+def published_errors(folder: Path, published: Path) -> tuple[float, float]:
+    """Errors of the authors' network in distance (kpc) and age (Gyr) on the test maps of a folder."""
+    module = load_published(published)
+    test = collected(module, maps_of(folder))
+    distance = by_distance(np.abs(test["distance_read"] - test["distance"]), test["distance"], DISTANCES)
+    return distance, binned_error(test["age"], test["age_read"], AGE_BINS, lambda x, y: np.abs(x - y))
+
+
+def maps_of(folder: Path) -> ClusterMapsDataModule:
+    """The maps of a run."""
+    data = ClusterMapsDataModule(folder / "data/clusters", batch_size=100, seed=1)
+    data.setup()
+    return data
+
+
+# --- limits ------------------------------------------------------------------------------------------------------
+
+
+def floors(clusters: int, epochs: int) -> list[Row]:
+    """Error against the number of training clusters and of bright stars, and that of a reader who sees every star."""
+    rows = []
+    for part in (1 / 8, 1 / 3, 1):
+        number = max(4, round(part * clusters))
+        few = round(epochs / 3 / part)  # as many steps for each
+        folder = make_maps(
+            f"authors-{number}", "authors", number, {AGE: {"model.width": 0.5, "trainer.max_epochs": few}}
+        )
+        metrics = evaluated(folder, AGE)
+        for name, key, unit in (("distance", DISTANCE_ERROR, "kpc"), ("age", AGE_ERROR, "Gyr")):
+            note = f"width 0.5, {few} epochs: as many steps for each"
+            rows.append(
+                Row(f"{number} training clusters: {name}", metrics[key]["model"], unit, None, None, "lower", note)
+            )
+    folder = RUNS / "authors"
+    return rows + by_bright_stars(folder) + star_list_reader(folder)
+
+
+def by_bright_stars(folder: Path) -> list[Row]:
+    """Errors of the trained network by the effective number of stars that make the light of a map, (ΣL)² / ΣL²."""
+    module = load_checkpoint(LitPidocAgeDistance, folder / f"models/{AGE}.ckpt")
+    test = collected(module, maps_of(folder))
+    number = effective_stars(folder, "test")
+    rows = []
+    for label, inside in thirds(number):
+        share = 100 * np.abs(test["distance_read"] / test["distance"] - 1)[inside].mean()
+        years = np.abs(test["age_read"] - test["age"])[inside].mean()
+        rows += [
+            Row(
+                f"{label} light-giving stars: distance", share, "%", None, None, "lower", "plain mean; effective number"
+            ),
+            Row(f"{label} light-giving stars: age", years, "Gyr", None, None, "lower", "plain mean"),
+        ]
+    return rows
+
+
+def thirds(values: Array) -> list[tuple[str, Array]]:
+    """Label and mask of the lower, middle and upper third."""
+    low, high = np.quantile(values, [1 / 3, 2 / 3])
+    return [
+        (f"under {low:.0f}", values < low),
+        (f"{low:.0f} to {high:.0f}", (values >= low) & (values < high)),
+        (f"over {high:.0f}", values >= high),
+    ]
+
+
+def effective_stars(folder: Path, split: str) -> Array:
+    """(ΣL)² / ΣL² over the raw pixels of each map of a split, which hold hardly more than a bright star each."""
+    light, _, _ = raw_maps(folder, split)
+    return np.array([x.sum() ** 2 / (x**2).sum() for x in (np.asarray(image, float) for image in light)])
+
+
+def raw_maps(folder: Path, split: str) -> tuple[NDArray[np.float32], Array, Array]:
+    """Raw light (maps, pixels, pixels), distances and ages of a split."""
+    import polars as pl
+
+    catalogue = pl.read_csv(folder / "data/clusters/catalogue.csv").filter(pl.col("split") == split).sort("map")
+    light = np.load(folder / "data/synthetic/cluster_maps/light.npy", mmap_mode="r")
+    return light[catalogue["map"].to_numpy()], catalogue["distance_kpc"].to_numpy(), catalogue["age_gyr"].to_numpy()
+
+
+def star_list_reader(folder: Path) -> list[Row]:
+    """Boosted trees on what the sky really holds: the flux of every bright pixel before the telescope blurs it.
+
+    Not a bound, but a reader without the seeing: what it cannot tell is hardly in the light.
+    """
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    x, distance, age = star_features(folder, "train")
+    seen, true_distance, true_age = star_features(folder, "test")
+    read = [HistGradientBoostingRegressor(max_iter=300, learning_rate=0.05, random_state=1).fit(x, y).predict(seen)
+            for y in (np.log10(distance), age)]  # fmt: skip
+    kpc = by_distance(np.abs(10 ** read[0] - true_distance), true_distance, DISTANCES)
+    gyr = binned_error(true_age, read[1], AGE_BINS, lambda a, b: np.abs(a - b))
+    note = "boosted trees on the unblurred star fluxes of the same maps"
+    return [
+        Row("a reader without seeing: distance", kpc, "kpc", None, None, "lower", note),
+        Row("a reader without seeing: age", gyr, "Gyr", None, None, "lower", note),
+    ]
+
+
+def star_features(folder: Path, split: str) -> tuple[Array, Array, Array]:
+    """Of each raw map: brightest fluxes, the luminosity function, moments and radii; with distances and ages."""
+    light, distance, age = raw_maps(folder, split)
+    features = []
+    for image, kpc in zip(light, distance, strict=True):
+        flux = np.sort(np.asarray(image, float).ravel())[::-1] / (4 * np.pi * kpc**2)
+        total = flux.sum()
+        brightest = np.log10(np.maximum(flux[[0, 1, 2, 4, 9, 19, 49, 99, 199, 499, 999, 1999]], 1e-9))
+        counts = np.log10(1 + (flux[:, None] > 10.0 ** np.arange(-7, -1, 0.25)).sum(0))
+        moments = np.log10([total, (flux**2).sum() / total, (flux**3).sum() / (flux**2).sum()])
+        features.append(np.concatenate([brightest, counts, moments, radii(image)]))
+    return np.array(features), distance, age
+
+
+def radii(image: NDArray[np.float32]) -> Array:
+    """log10 radii in pixels that hold a quarter, half and three quarters of the root of the light."""
+    weight = np.sqrt(np.asarray(image, float))
+    y, x = np.indices(image.shape)
+    total = weight.sum()
+    r = np.hypot(y - (weight * y).sum() / total, x - (weight * x).sum() / total).ravel()
+    order = np.argsort(r)
+    inside = np.cumsum(weight.ravel()[order]) / total
+    return np.log10(r[order][np.searchsorted(inside, [0.25, 0.5, 0.75])] + 1)
+
+
+# --- speed -------------------------------------------------------------------------------------------------------
+
+
+def speeds(quick: bool) -> list[Row]:
+    """Maps drawn a second, and training images a second as the pipeline trains and in plain float32 NCHW."""
+    few, many = (4, 12) if quick else (40, 400)
+    seconds = []
+    for number in (few, many):
+        folder = RUNS / f"speed-{number}"
+        sizes = {"n_train": number, "n_val": 1, "n_test": 1}
+        write_parameters(folder / "params.yaml", {"clusters": {"priors": "broad", **sizes}})
+        start = time.perf_counter()
+        stage(folder, "generate_clusters")
+        seconds.append(time.perf_counter() - start)
+    rate = 3 * (many - few) / (seconds[1] - seconds[0])
+    note = "2e4 to 8e4 stars, 3 projections each, all cores; start-up not counted"
+    rows = [Row("maps drawn", rate, "1/s", 88.0, 300.0, "higher", f"{note}; reference: plain numpy, one core")]
+    for name, make, size in (
+        ("mass", LitPidocMass(width=1, uncertainty=True, beta=0.5, field_weight=0.1, lr=1e-3, weight_decay=0), 16),
+        ("age and distance", LitPidocAgeDistance(
+            width=1, uncertainty=True, beta=0.5, target_scaling="separate", lr=1e-3, weight_decay=0), 32),
+    ):  # fmt: skip
+        rows.append(training_speed(name, make, 2 if quick else size, 1 if quick else 6))
+    return rows
+
+
+def training_speed(name: str, module: LitPidocMass | LitPidocAgeDistance, size: int, rounds: int) -> Row:
+    """Steps of the pipeline (bf16, channels last) and of the same graph in float32 NCHW, in turn, medians."""
+    torch.manual_seed(1)
+    flux = -5.4 + 0.9 * torch.randn(size, 1, 160, 160)
+    batch = {"flux": flux, "mass": flux + 4.5, "distance": torch.full((size,), 30.0), "age": torch.full((size,), 9.0)}
+    seconds: dict[str, list[float]] = {"ours": [], "plain": []}
+    losses = {}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the trainings of the pipeline
+    for turn in range(rounds + 1):
+        for kind, layout in (("ours", torch.channels_last), ("plain", torch.contiguous_format)):
+            module.net.to(memory_format=layout)
+            low = torch.autocast("cpu", torch.bfloat16) if kind == "ours" else contextlib.nullcontext()
+            torch.manual_seed(1)
+            start = time.perf_counter()
+            with low:
+                loss = module.losses(batch)["loss"]
+            loss.backward()
+            if turn:
+                seconds[kind].append(time.perf_counter() - start)
+            losses[kind] = loss.item()
+            module.zero_grad()
+    torch.set_num_threads(threads)
+    times = {kind: float(np.median(values)) for kind, values in seconds.items()}
+    note = (
+        f"{size / times['ours']:.3g} images/s at width 1, one thread; "
+        f"loss {losses['ours']:.4f} against {losses['plain']:.4f}"
+    )
+    return Row(
+        f"training, {name}: speed / float32 NCHW", times["plain"] / times["ours"], "x", None, 3.0, "higher", note
+    )
+
+
+if __name__ == "__main__":
+    main()
