@@ -48,7 +48,12 @@ class Edges:
             return matrices
         return matrices / (self.root_mass.unsqueeze(0) * self.root_mass.unsqueeze(1)).permute(2, 0, 1)
 
-    def attribute_features(self, attribute: Tensor) -> list[Tensor]:
-        """Of each pair, shape (pairs, batch): product and sum if symmetric, else both attributes in order."""
+    def attribute_features(self, attribute: Tensor, charge: bool) -> list[Tensor]:
+        """Of each pair, shape (pairs, batch): product and sum if symmetric, else both attributes in order.
+
+        Symmetric charges have the product alone: the motion is the same with all signs turned.
+        """
         ours, theirs = attribute[self.receiver], attribute[self.sender]
-        return [ours * theirs, ours + theirs] if self.symmetric else [ours, theirs]
+        if not self.symmetric:
+            return [ours, theirs]
+        return [ours * theirs] if charge else [ours * theirs, ours + theirs]

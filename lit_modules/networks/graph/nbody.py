@@ -56,10 +56,10 @@ class NBodyNetwork(nn.Module):
         if filter == "spline" and not symmetric:
             raise ValueError("a spline filter needs real eigenvalues: set symmetric to true, or filter to polynomial")
         self.layers, self.symmetric, self.inertia = layers, symmetric, attribute == "mass" and symmetric
-        self.kinds = 1 + velocities
+        self.charge, self.kinds = attribute == "charge", 1 + velocities
+        features = 0 if attribute == "none" else 1 if symmetric and self.charge else 2  # of Edges.attribute_features
         self.weights = nn.ModuleList(
-            PairWeights(hidden, velocities, 0 if attribute == "none" else 2, self.kinds)
-            for _ in range(1 if shared else layers)
+            PairWeights(hidden, velocities, features, self.kinds) for _ in range(1 if shared else layers)
         )
         self.filters = nn.ModuleList(make_filter(filter, coefficients, layers) for _ in range(layers * self.kinds))
         self.kicks = nn.Parameter(torch.full((layers, self.kinds), 1 / layers))
@@ -112,7 +112,7 @@ class NBodyNetwork(nn.Module):
             return x, v, (Edges(len(x), self.symmetric, x), [])
         q = attribute.T / self.attribute_unit
         edges = Edges(len(x), self.symmetric, x, q if self.inertia else None)
-        return x, v, (edges, edges.attribute_features(q))
+        return x, v, (edges, edges.attribute_features(q, self.charge))
 
     def _kick(self, layer: int, x: Tensor, v: Tensor, edges: Edges, attributes: list[Tensor]) -> Tensor:
         """g(L) x + g'(L') v of one layer, shape (n, 3, batch)."""
