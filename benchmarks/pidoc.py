@@ -7,13 +7,7 @@ Run it on a quiet machine: python -m benchmarks.pidoc --published CNN_100.h5
 
 import argparse
 import contextlib
-import functools
-import io
 import json
-import operator
-import os
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.chain import ROOT, RUNS, Settings, evaluated, make_folder, stage
 from benchmarks.results import Row, print_table, write_results
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
@@ -30,12 +25,10 @@ from pipeline.evaluation.pidoc import collected
 from pipeline.evaluation.pidoc_measures import AGE_BINS, Array, binned_error, by_distance
 from pipeline.models import load_checkpoint
 
-ROOT = Path(__file__).parents[1]
-RUNS = ROOT / "runs/benchmarks/pidoc"
 DISTANCES = np.array([15.0, 30.0, 60.0, 80.0])  # kpc
 MASS, AGE = "pidoc-mass", "pidoc-age-distance"
 DISTANCE_ERROR, AGE_ERROR = "distance, authors' mean over distances (kpc)", "age, authors' bins (Gyr)"
-Settings = dict[str, dict[str, Any]]
+Goals = tuple[float | None, float | None]
 
 
 def main() -> None:
@@ -56,9 +49,6 @@ def main() -> None:
         write_results("pidoc", rows, " ".join(["python -m benchmarks.pidoc", *sys.argv[1:]]))
 
 
-# --- runs of the chain -----------------------------------------------------------------------------------------
-
-
 def make_maps(name: str, priors: str, clusters: int, settings: Settings) -> Path:
     """Folder of a run with its parameters and its maps.
 
@@ -68,50 +58,12 @@ def make_maps(name: str, priors: str, clusters: int, settings: Settings) -> Path
         clusters: for training; a tenth of them for validation, 100 for the test.
         settings: further values of params.yaml, by section and by dotted name.
     """
-    folder = RUNS / name
     sizes = {"n_train": clusters, "n_val": max(4, clusters // 10), "n_test": min(100, 4 * clusters)}
-    write_parameters(folder, {"clusters": {"priors": priors, **sizes}, **settings})
+    folder = make_folder(f"pidoc/{name}", {"clusters": {"priors": priors, **sizes}, **settings})
     if not (folder / "data/clusters/catalogue.csv").exists():
-        stage(folder, "generate_clusters")
-        stage(folder, "preprocess_maps")
+        stage(folder, None, "generate_clusters")
+        stage(folder, None, "preprocess_maps")
     return folder
-
-
-def evaluated(folder: Path, model: str) -> dict[str, Any]:
-    """Metrics of a model that is trained in the folder, now or by an earlier run of this benchmark."""
-    report = folder / f"reports/evaluate/{model}.json"
-    if not report.exists():
-        start = time.perf_counter()
-        stage(folder, "train", model)
-        (folder / f"{model}.minutes").write_text(str((time.perf_counter() - start) / 60))
-        stage(folder, "evaluate", model)
-    metrics: dict[str, Any] = json.loads(report.read_text())
-    return metrics
-
-
-def stage(folder: Path, name: str, *arguments: str) -> None:
-    """Run a stage of the chain in the folder."""
-    print(f"{folder.name}: {name} {' '.join(arguments)}", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", f"pipeline.{name}", *arguments]
-    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
-
-
-def write_parameters(folder: Path, settings: Settings) -> None:
-    """The project's params.yaml with changes; a folder that was made with other parameters is emptied."""
-    from ruamel.yaml import YAML
-
-    yaml, text = YAML(), io.StringIO()
-    values = yaml.load(ROOT / "params.yaml")
-    for section, changes in settings.items():
-        for name, value in changes.items():
-            *outer, last = name.split(".")
-            functools.reduce(operator.getitem, outer, values[section])[last] = value
-    yaml.dump(values, text)
-    path = folder / "params.yaml"
-    if path.exists() and path.read_text() != text.getvalue():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.getvalue())
 
 
 # --- quality -----------------------------------------------------------------------------------------------------
@@ -135,9 +87,10 @@ def authors_priors(clusters: int, epochs: tuple[int, int], published: Path) -> l
     for name, value, theirs, unit in (("distance", distance, kpc, "kpc"), ("age", years, gyr, "Gyr")):
         note = f"published CNN on the same maps: {theirs:.3g} {unit}"
         rows.append(Row(f"authors' priors: {name} / published CNN", value / theirs, "x", None, 0.5, "lower", note))
-    for model in (MASS, AGE):
-        minutes = float((folder / f"{model}.minutes").read_text())
-        rows.append(Row(f"authors' priors: training {model}", minutes, "min", None, 120.0, "lower", "one thread"))
+    for model, metrics in ((MASS, mass), (AGE, age)):
+        rows.append(
+            Row(f"authors' priors: training {model}", metrics["minutes"], "min", None, 120.0, "lower", "one thread")
+        )
     return rows
 
 
@@ -146,9 +99,6 @@ def broad_priors() -> list[Row]:
     mass, age = (json.loads((ROOT / f"reports/evaluate/{model}.json").read_text()) for model in (MASS, AGE))
     note = "the chain at its default scale"
     return mass_rows("broad priors", mass, (None, None), note) + age_rows("broad priors", age, (None, None), note)
-
-
-Goals = tuple[float | None, float | None]
 
 
 def mass_rows(priors: str, metrics: dict[str, Any], goals: Goals, note: str) -> list[Row]:
@@ -215,7 +165,7 @@ def floors(clusters: int, epochs: int) -> list[Row]:
             rows.append(
                 Row(f"{number} training clusters: {name}", metrics[key]["model"], unit, None, None, "lower", note)
             )
-    folder = RUNS / "authors"
+    folder = RUNS / "pidoc/authors"
     return rows + by_bright_stars(folder) + star_list_reader(folder)
 
 
@@ -315,12 +265,10 @@ def speeds(quick: bool) -> list[Row]:
     few, many = (4, 12) if quick else (40, 400)
     seconds = []
     for number in (few, many):
-        folder = RUNS / f"speed-{number}"
         sizes = {"n_train": number, "n_val": 1, "n_test": 1}
-        shutil.rmtree(folder, ignore_errors=True)
-        write_parameters(folder, {"clusters": {"priors": "broad", **sizes}})
+        folder = make_folder(f"pidoc/speed-{number}", {"clusters": {"priors": "broad", **sizes}})
         start = time.perf_counter()
-        stage(folder, "generate_clusters")
+        stage(folder, None, "generate_clusters")
         seconds.append(time.perf_counter() - start)
     rate = 3 * (many - few) / (seconds[1] - seconds[0])
     note = "2e4 to 8e4 stars, 3 projections each, all cores; start-up not counted"

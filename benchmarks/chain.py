@@ -1,0 +1,66 @@
+"""Stages of the chain in a folder of their own, with a changed params.yaml, for benchmarks.
+
+Whatever stage has ended there is not run again, so a killed benchmark goes on where it was.
+"""
+
+import functools
+import io
+import json
+import operator
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+RUNS = ROOT / "runs/benchmarks"
+Settings = dict[str, dict[str, Any]]
+
+
+def make_folder(name: str, settings: Settings) -> Path:
+    """Folder runs/benchmarks/<name> with its params.yaml; one that was made with other parameters is emptied.
+
+    Args:
+        name: of the folder.
+        settings: changes to the project's params.yaml, by section and by dotted name.
+    """
+    yaml, text = YAML(), io.StringIO()
+    values = yaml.load(ROOT / "params.yaml")
+    for section, changes in settings.items():
+        for key, value in changes.items():
+            *outer, last = key.split(".")
+            functools.reduce(operator.getitem, outer, values[section])[last] = value
+    yaml.dump(values, text)
+    path = RUNS / name / "params.yaml"
+    if path.exists() and path.read_text() != text.getvalue():
+        shutil.rmtree(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.getvalue())
+    return path.parent
+
+
+def stage(folder: Path, output: str | None, name: str, *arguments: str) -> None:
+    """Run a stage of the chain in the folder, unless its output is there."""
+    if output and (folder / output).exists():
+        return
+    print(f"{folder.name}: {name} {' '.join(arguments)}", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", f"pipeline.{name}", *arguments]
+    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+
+
+def evaluated(folder: Path, model: str) -> dict[str, Any]:
+    """Metrics of a model that is trained in the folder, now or by an earlier run, and ``minutes`` of the training."""
+    clock = folder / f"{model}.minutes"
+    if not clock.exists():
+        start = time.perf_counter()
+        stage(folder, None, "train", model)
+        clock.write_text(str((time.perf_counter() - start) / 60))
+    report = f"reports/evaluate/{model}.json"
+    stage(folder, report, "evaluate", model)
+    metrics: dict[str, Any] = json.loads((folder / report).read_text())
+    return metrics | {"minutes": float(clock.read_text())}

@@ -1,0 +1,227 @@
+"""The pipeline's graph network on the pipeline's own simulations: accuracy, filters, long rollouts, and PyG.
+
+The networks are trained by the chain's stages in runs/benchmarks/gnn/<name>, each with a params.yaml of its own; a
+killed benchmark goes on where it was.
+Run it on a quiet machine: python -m benchmarks.gnn_nbody
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.loader import DataLoader
+
+from benchmarks.chain import Settings, evaluated, make_folder, stage
+from benchmarks.pyg_rivals import EquivariantNetwork, by_scatter
+from benchmarks.results import Row, print_table, write_results
+from datamodules.loader import EpochSampler, TensorLoader
+from datamodules.nbody import NBodyDataModule
+from lit_modules.gnn import LitGNN
+from lit_modules.networks.graph.nbody import NBodyNetwork
+from pipeline.models import load_checkpoint
+
+BATCH = 200
+ONE_STEP = "one-step position MSE"
+
+
+def main() -> None:
+    """Train, measure and write the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gnn_nbody", description=__doc__)
+    parser.add_argument("--simulations", type=int, default=10_000, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=20, help="on all of them (default: %(default)s)")
+    parser.add_argument("--filter-epochs", type=int, default=20, help="on a fifth of them, a filter (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="few simulations: does it run? writes no file")
+    args = parser.parse_args()
+    simulations, epochs, filter_epochs = (
+        (100, 2, 1) if args.quick else (args.simulations, args.epochs, args.filter_epochs)
+    )
+    torch.set_num_threads(1)  # the matrices are small
+    rows, folder = accuracy(simulations, epochs)
+    rows += long_rollout(folder, simulations) + filters(simulations // 5, filter_epochs)
+    rows += message_passing(folder) + speed(folder, 1 if args.quick else 5)
+    if args.quick:
+        print_table("gnn_nbody, quick", rows)
+    else:
+        write_results("gnn_nbody", rows, " ".join(["python -m benchmarks.gnn_nbody", *sys.argv[1:]]))
+
+
+def simulated(name: str, simulations: int, settings: Settings) -> Path:
+    """Folder with simulations of five stars and parameters for the network."""
+    settings = {**settings, "nbody": {"n_simulations": simulations, **settings.get("nbody", {})}}
+    folder = make_folder(f"gnn/{name}", settings)
+    stage(folder, "data/nbody/trajectories.csv", "generate_nbody")
+    return folder
+
+
+# --- quality -----------------------------------------------------------------------------------------------------
+
+
+def accuracy(simulations: int, epochs: int) -> tuple[list[Row], Path]:
+    """One step and ten, beside constant velocity and leapfrog; the folder of the trained network."""
+    folder = simulated("all", simulations, {"gnn": {"trainer.max_epochs": epochs}})
+    metrics = evaluated(folder, "gnn")
+    note = f"{simulations} simulations, {epochs} epochs, {metrics['minutes']:.1f} min, one seed"
+    rows = []
+    for key, unit, goal, rival, scale in (
+        (ONE_STEP, "", 1e-5, "leapfrog, dt/10", 1),
+        ("relative position error after 10 steps, median", "%", 2.0, "leapfrog, dt/10", 100),
+        ("energy error after 10 steps, median", "", metrics["energy error after 10 steps, median"]["leapfrog, dt/10"],
+         "leapfrog, dt/10", 1),
+    ):  # fmt: skip
+        values = metrics[key]
+        rows.append(
+            Row(key, scale * values["model"], unit, scale * values[rival], goal, "lower", f"{note}; reference: {rival}")
+        )
+        for other in ("constant velocity", "leapfrog, dt"):
+            rows.append(Row(f"{key}: {other}", scale * values[other], unit, None, None, "lower"))
+    return rows, folder
+
+
+def long_rollout(trained: Path, simulations: int) -> list[Row]:
+    """A hundred outputs, to t = 10, by the network that was trained to t = 1."""
+    few = max(20, simulations // 10)
+    folder = simulated("long", few, {
+        "nbody": {"t_end": 10.0},
+        "gnn": {"data.test_fraction": 0.9, "data.val_fraction": 0.05, "evaluate.rollout_steps": 100},
+    })  # fmt: skip
+    (folder / "models").mkdir(exist_ok=True)
+    shutil.copyfile(trained / "models/gnn.ckpt", folder / "models/gnn.ckpt")
+    stage(folder, None, "evaluate", "gnn")
+    metrics: dict[str, Any] = json.loads((folder / "reports/evaluate/gnn.json").read_text())
+    key = "systems with energy error below 1 all along (fraction)"
+    share = metrics[key]
+    note = f"{round(0.9 * few)} simulations to t = 10; reference: leapfrog, dt/10; a rollout that is not finite fails"
+    median = metrics["energy error after 100 steps, median"]
+    return [
+        Row("100 steps: energy error always below 1", 100 * share["model"], "%", 100 * share["leapfrog, dt/10"], 95.0,
+            "higher", note),
+        Row("100 steps: energy error, median", median["model"], "", median["leapfrog, dt/10"], None, "lower", note),
+    ]  # fmt: skip
+
+
+def filters(simulations: int, epochs: int) -> list[Row]:
+    """The three filters under the same training."""
+    rows = []
+    for name in ("linear", "polynomial", "spline"):
+        folder = simulated(name, simulations, {"gnn": {"model.filter": name, "trainer.max_epochs": epochs}})
+        metrics = evaluated(folder, "gnn")
+        note = f"{simulations} simulations, {epochs} epochs, {metrics['minutes']:.1f} min"
+        rows.append(Row(f"{name} filter: {ONE_STEP}", metrics[ONE_STEP]["model"], "", None, None, "lower", note))
+    return rows
+
+
+def message_passing(folder: Path) -> list[Row]:
+    """An E(n)-equivariant network of PyG, of equal size, trained as long as ours on the same windows."""
+    ours = load_checkpoint(LitGNN, folder / "models/gnn.ckpt")
+    seconds = 60 * evaluated(folder, "gnn")["minutes"]
+    data = NBodyDataModule(folder / "data/nbody/trajectories.csv", BATCH, 1, 0.1, 0.1, seed=1)
+    data.setup()
+    torch.manual_seed(1)
+    network = EquivariantNetwork(4, 12, ours.net.size, ours.net.time)
+    train, test = data.splits["train"], data.splits["test"]
+    loader = TensorLoader(train, EpochSampler(len(train["position"]), BATCH, shuffle=True, seed=1))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-6)
+    start, epoch = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        loader.sampler.set_epoch(epoch)
+        for batch in loader:
+            done = min(1.0, (time.perf_counter() - start) / seconds)
+            optimizer.param_groups[0]["lr"] = 2e-3 * (1 - done) + 1e-6
+            optimizer.zero_grad()
+            predicted = network(batch["position"][:, 0], batch["velocity"][:, 0])
+            (predicted - batch["position"][:, 1]).square().mean().div(ours.motion**2).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 0.5)
+            optimizer.step()
+            if done == 1:
+                break
+        epoch += 1
+    with torch.no_grad():
+        parts = zip(test["position"].split(2000), test["velocity"].split(2000), strict=True)
+        errors = [(network(x[:, 0], v[:, 0]) - x[:, 1]).square().mean((1, 2)) for x, v in parts]
+    sizes = [sum(p.numel() for p in module.parameters()) for module in (network, ours.net)]
+    note = f"EGNN-like, {sizes[0]} weights (ours {sizes[1]}), as many minutes as ours: {epoch} epochs"
+    return [Row(f"message passing on PyG: {ONE_STEP}", float(torch.cat(errors).mean()), "", None, None, "lower", note)]
+
+
+# --- speed -------------------------------------------------------------------------------------------------------
+
+
+def speed(folder: Path, rounds: int) -> list[Row]:
+    """Training steps of one layer: dense batches against PyG's loader and scatter, in turn; and their difference."""
+    data = NBodyDataModule(folder / "data/nbody/trajectories.csv", BATCH, 1, 0.1, 0.1, seed=1)
+    data.setup()
+    windows = {name: tensor[: 20 * BATCH] for name, tensor in data.splits["train"].items()}
+    data.splits["train"] = windows
+    dense = TensorLoader(windows, EpochSampler(len(windows["position"]), BATCH, shuffle=True, seed=1))
+    sparse = DataLoader(data.to_pyg("train"), batch_size=BATCH, shuffle=True)
+    torch.manual_seed(1)
+    net = NBodyNetwork(
+        layers=1,
+        hidden=64,
+        filter="linear",
+        coefficients=4,
+        attribute="none",
+        velocities=False,
+        symmetric=True,
+        shared=True,
+    )
+
+    def dense_epoch() -> None:
+        for batch in dense:
+            x, v = net(batch["position"][:, 0], batch["velocity"][:, 0])
+            loss(x, v, batch["position"][:, 1], batch["velocity"][:, 1]).backward()
+
+    def sparse_epoch() -> None:
+        for batch in sparse:
+            x, v = by_scatter(net, batch.pos, batch.vel, batch.edge_index)
+            loss(x, v, batch.y_pos[:, 0], batch.y_vel[:, 0]).backward()
+
+    seconds: dict[str, list[float]] = {"dense": [], "sparse": []}
+    for turn in range(rounds + 1):
+        for name, epoch in (("dense", dense_epoch), ("sparse", sparse_epoch)):
+            start = time.perf_counter()
+            epoch()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    times = {name: statistics.median(values) for name, values in seconds.items()}
+    rates = {name: len(windows["position"]) / value for name, value in times.items()}
+    note = f"one layer, batch {BATCH}, forward and back: {rates['dense']:.3g} against {rates['sparse']:.3g} samples/s"
+    return [
+        Row("dense layer / PyG loader and scatter", times["sparse"] / times["dense"], "x", None, 10.0, "higher", note),
+        Row(
+            "difference of their velocities",
+            difference(folder, data),
+            "",
+            None,
+            1e-6,
+            "lower",
+            "trained network, all layers",
+        ),
+    ]
+
+
+def loss(x: Tensor, v: Tensor, true_x: Tensor, true_v: Tensor) -> Tensor:
+    """Squared errors of positions and velocities."""
+    return (x - true_x).square().mean() + (v - true_v).square().mean()
+
+
+@torch.no_grad()
+def difference(folder: Path, data: NBodyDataModule) -> float:
+    """Largest difference between the trained network, dense, and the same by scatter, over the largest velocity."""
+    net = load_checkpoint(LitGNN, folder / "models/gnn.ckpt").net.double()
+    batch = next(iter(DataLoader(data.to_pyg("train")[:BATCH], batch_size=BATCH)))
+    windows = data.splits["train"]
+    dense = net(windows["position"][:BATCH, 0].double(), windows["velocity"][:BATCH, 0].double())[1].flatten(0, 1)
+    scattered = by_scatter(net, batch.pos.double(), batch.vel.double(), batch.edge_index)[1]
+    return float((dense - scattered).abs().max() / scattered.abs().max())
+
+
+if __name__ == "__main__":
+    main()
