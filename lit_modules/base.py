@@ -9,6 +9,18 @@ from torch import Tensor
 Batch = dict[str, Tensor]
 
 
+def random_symmetry(*images: Tensor) -> list[Tensor]:
+    """Turn and mirror each picture of a batch by one of the eight symmetries of the square: the sky knows no up.
+
+    Several tensors (B, C, size, size) move alike, picture by picture.
+    """
+    moved = list(images)
+    for mirror in (lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.mT):  # together they make all eight
+        chosen = torch.rand(len(moved[0]), 1, 1, 1, device=moved[0].device) < 0.5
+        moved = [torch.where(chosen, mirror(x), x) for x in moved]
+    return moved
+
+
 class LitBase(pl.LightningModule):
     """A network with named losses; ``"loss"`` is the one minimised.
 

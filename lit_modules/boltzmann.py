@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from lit_modules.base import Batch, LitBase
+from lit_modules.base import Batch, LitBase, random_symmetry
 from lit_modules.networks.boltzmann.general import BoltzmannMachine, cooling
-from lit_modules.networks.boltzmann.pixels import isophotes, random_symmetry, stretch, symmetries
+from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 from pipeline.errors import InputError
 
@@ -98,7 +98,7 @@ class LitBoltzmann(LitMachine):
         self.temperatures = cooling(hot, sweeps)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        images = random_symmetry(batch["image"]) if self.training else batch["image"]
+        images = random_symmetry(batch["image"])[0] if self.training else batch["image"]
         grey = stretch(images)
         positive = self.net.complete(isophotes(grey, torch.rand_like(grey[:, :1])), self.temperatures)
         start = self.start_of_chains(positive) if self.training else positive
@@ -155,7 +155,7 @@ class LitRBM(LitMachine):
         self.net = RestrictedBoltzmannMachine(size * size, hidden)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        grey = stretch(random_symmetry(batch["image"]) if self.training else batch["image"])
+        grey = stretch(random_symmetry(batch["image"])[0] if self.training else batch["image"])
         data = grey.bernoulli()
         go_on = self.training and self.hparams["persistent"]
         samples = self.net.gibbs(self.start_of_chains(data) if go_on else data, self.hparams["sweeps"])

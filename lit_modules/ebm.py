@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lit_modules.base import Batch, LitBase
+from lit_modules.base import Batch, LitBase, random_symmetry
 from lit_modules.networks.energy.box import cell_volume, inside, unit_grid
 from lit_modules.networks.energy.free_energy import contrastive_loss, log_gibbs, nll
 from lit_modules.networks.energy.map_energy import MapEnergy
@@ -116,9 +116,8 @@ class LitEBM(LitBase):
         self.flux_range.copy_(torch.stack([torch.stack(x.aminmax()) for x in (mean, std)]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        quarter_turns, mirror = divmod(int(torch.randint(8, ())), 2)  # neither distance nor age knows up or left
-        flux = torch.rot90(batch["flux"], quarter_turns, (-2, -1))
-        return super().training_step({**batch, "flux": flux.flip(-1) if mirror else flux}, batch_idx)
+        (flux,) = random_symmetry(batch["flux"])
+        return super().training_step({**batch, "flux": flux}, batch_idx)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         y, context = self.to_box(batch["distance"], batch["age"]), self.net.context(batch["flux"])

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_modules.base import Batch, LitBase
+from lit_modules.base import Batch, LitBase, random_symmetry
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN, Estimate
 from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder, MassMap, log_sum
 from lit_modules.networks.pidoc.keras_weights import published_network
@@ -148,13 +148,6 @@ def beta_nll(error: Tensor, sigma: Tensor, beta: float) -> Tensor:
     β = 1 has the gradients of the squared error for the mean.
     """
     return (sigma.detach().pow(2 * beta) * (sigma.log() + 0.5 * (error / sigma) ** 2)).mean()
-
-
-def random_symmetry(*maps: Tensor) -> list[Tensor]:
-    """Turn and mirror maps alike by one of the eight symmetries of the square, drawn from torch's global state."""
-    quarter_turns, mirror = divmod(int(torch.randint(8, ())), 2)
-    turned = [torch.rot90(x, quarter_turns, (-2, -1)) for x in maps]
-    return [x.flip(-1) if mirror else x for x in turned]
 
 
 def map_moments(maps: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ runs/generate_clusters/, so that a killed run goes on where it was.
 """
 
 import argparse
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import run
-from pipeline.outputs import atomic_file, atomic_folder
+from pipeline.outputs import atomic_file, atomic_folder, fingerprint
 from pipeline.params import Clusters, Runtime, load_params
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def generate(clusters: Clusters, runtime: Runtime) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    scratch = Path("runs/generate_clusters").resolve() / _fingerprint(clusters)
+    scratch = scratch_folder(clusters)
     _make_maps(scratch, clusters)
     blocks = [range(first, min(first + BLOCK, clusters.n)) for first in range(0, clusters.n, BLOCK)]
     files = [scratch / f"{block.start:09d}.csv" for block in blocks]
@@ -61,6 +60,12 @@ def generate(clusters: Clusters, runtime: Runtime) -> None:
         for name in MAPS:
             os.replace(scratch / name, folder / name)
     shutil.rmtree(scratch)
+
+
+def scratch_folder(clusters: Clusters) -> Path:
+    """Where the blocks wait that are done."""
+    code = (Path(__file__).parent / name for name in CODE)
+    return Path("runs/generate_clusters").resolve() / fingerprint(clusters.model_dump_json(), code)
 
 
 def _make_maps(scratch: Path, clusters: Clusters) -> None:
@@ -134,14 +139,6 @@ def draw(clusters: Clusters, number: int) -> "Iterator[tuple[dict[str, object], 
             row | asdict(parameters),
             bin_stars(offset, np.stack([cluster.luminosity_v, cluster.mass]), clusters.pixels),
         )
-
-
-def _fingerprint(clusters: Clusters) -> str:
-    """Hash of everything that the bytes depend on."""
-    digest = hashlib.sha256(clusters.model_dump_json().encode())
-    for name in CODE:
-        digest.update((Path(__file__).parent / name).read_bytes())
-    return digest.hexdigest()[:16]
 
 
 if __name__ == "__main__":

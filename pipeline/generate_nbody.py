@@ -4,7 +4,6 @@ Reads the section nbody of params.yaml; writes data/nbody/trajectories.csv and r
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.errors import InputError, run
-from pipeline.outputs import atomic_file
+from pipeline.outputs import atomic_file, fingerprint
 from pipeline.params import NBody, Runtime, load_params
 from pipeline.trajectories import BLOCK_ROWS, film, simulate_block, summary
 
@@ -57,7 +56,8 @@ def generate(nbody: NBody, runtime: Runtime) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    scratch = Path("runs/generate_nbody").resolve() / _fingerprint(nbody)
+    code = (Path(__file__).parent / name for name in CODE)
+    scratch = Path("runs/generate_nbody").resolve() / fingerprint(nbody.model_dump_json(), code)
     scratch.mkdir(parents=True, exist_ok=True)
     size = max(1, BLOCK_ROWS // (nbody.n_stars * (nbody.steps + 1)))
     blocks = [range(first, min(first + size, nbody.n_simulations)) for first in range(0, nbody.n_simulations, size)]
@@ -165,14 +165,6 @@ def _backend(runtime: Runtime, jobs: int) -> Iterator[None]:
     client = Client(remote) if remote else Client(n_workers=runtime.workers, threads_per_worker=1)
     with client, joblib.parallel_config("dask"):
         yield
-
-
-def _fingerprint(nbody: NBody) -> str:
-    """Hash of everything that the rows depend on."""
-    digest = hashlib.sha256(nbody.model_dump_json().encode())
-    for name in CODE:
-        digest.update((Path(__file__).parent / name).read_bytes())
-    return digest.hexdigest()[:16]
 
 
 if __name__ == "__main__":

@@ -1,12 +1,25 @@
 """Outputs that appear whole or not at all: written beside their place, then renamed."""
 
+import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import InputError
+
+
+def fingerprint(parameters: str, places: Iterable[Path]) -> str:
+    """Hash of parameters, files and whole folders: names a scratch folder that only the same work may use."""
+    digest = hashlib.sha256(parameters.encode())
+    for place in places:
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(file.name.encode())
+                with file.open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
 
 
 def _parent(path: Path) -> Path:

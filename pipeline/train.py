@@ -6,7 +6,6 @@ Writes models/<model>.ckpt and reports/train/<model>.csv. A killed training goes
 import argparse
 import ctypes
 import fcntl
-import hashlib
 import io
 import os
 import shutil
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError, run
 from pipeline.models import MODELS
-from pipeline.outputs import atomic_file
+from pipeline.outputs import atomic_file, fingerprint
 from pipeline.params import Params, load_params
 
 if TYPE_CHECKING:
@@ -53,7 +52,8 @@ def train(name: str, params: Params) -> "pl.Trainer":
     model, section = MODELS[name], params.model_section(name)
     if not Path(model.data).exists():
         raise InputError(f"{model.data}: no such data; `dvc repro train@{name}` makes it first")
-    key = work_key(section.model_dump(exclude={"evaluate"}), Path(model.data))
+    code = (Path(__file__).parents[1] / place for place in CODE)
+    key = fingerprint(repr(section.model_dump(exclude={"evaluate"})), [*code, Path(model.data)])
     resume = Path("runs/train") / name / key / "last.ckpt"
     module = model.make_module(section)
     datamodule = model.make_datamodule(section)
@@ -75,19 +75,6 @@ def train(name: str, params: Params) -> "pl.Trainer":
     if fit.is_global_zero:
         tracking.finish()
     return fit
-
-
-def work_key(section: dict[str, Any], data: Path) -> str:
-    """A hash of all that shapes the weights: parameters, code and data, but not the machine."""
-    digest = hashlib.sha256(repr(section).encode())
-    root = Path(__file__).parents[1]
-    for place in (*(root / part for part in CODE), data):
-        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(file.name.encode())
-                with file.open("rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:16]
 
 
 @contextmanager

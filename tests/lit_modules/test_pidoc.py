@@ -5,13 +5,13 @@ import pytest
 import torch
 from scipy.stats import norm
 
+from lit_modules.base import random_symmetry
 from lit_modules.networks.pidoc.encoder_decoder import log_sum
 from lit_modules.pidoc import (
     LitPidocAgeDistance,
     LitPidocMass,
     beta_nll,
     load_published,
-    random_symmetry,
 )
 from pipeline.errors import InputError
 

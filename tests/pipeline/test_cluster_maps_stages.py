@@ -66,7 +66,7 @@ def test_same_bytes_whoever_draws_and_however_often_it_stops(folder: Path) -> No
 
     edit_params(folder, {"runtime.workers": 2})
     clusters = load_params("params.yaml").clusters
-    scratch = Path("runs/generate_clusters") / generate_clusters._fingerprint(clusters)
+    scratch = generate_clusters.scratch_folder(clusters)
     generate_clusters._make_maps(scratch, clusters)
     generate_clusters.draw_block(clusters, range(10), scratch / f"{0:09d}.csv")  # then the run is killed
     run_stage("generate_clusters")

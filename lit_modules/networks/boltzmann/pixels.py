@@ -38,15 +38,3 @@ def symmetries(images: Tensor) -> Tensor:
     """The eight turns and mirrors of a picture; (..., size, size) -> (8, ..., size, size)."""
     turns = [torch.rot90(image, k, (-2, -1)) for image in (images, images.flip(-1)) for k in range(4)]
     return torch.stack(turns)
-
-
-def random_symmetry(images: Tensor) -> Tensor:
-    """One of the eight symmetries for each picture: a star cluster knows no up and no left.
-
-    Shapes:
-        (pictures, 1, size, size) -> the same.
-    """
-    for mirror in (lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.mT):
-        turned = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
-        images = torch.where(turned, mirror(images), images)
-    return images

@@ -2,7 +2,8 @@
 
 import torch
 
-from lit_modules.networks.boltzmann.pixels import isophotes, random_symmetry, stretch, symmetries
+from lit_modules.base import random_symmetry
+from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
 
 
 def test_stretch_goes_from_sky_to_peak_and_ignores_exposure() -> None:
@@ -42,7 +43,7 @@ def test_all_eight_symmetries_are_drawn_equally_often() -> None:
     picture = torch.arange(9.0).view(1, 1, 3, 3)
     eight = symmetries(picture).flatten(1)
     assert len(eight.unique(dim=0)) == 8
-    drawn = random_symmetry(picture.expand(8000, -1, -1, -1)).flatten(1)
+    drawn = random_symmetry(picture.expand(8000, -1, -1, -1))[0].flatten(1)
     same = (drawn[:, None] == eight).all(-1).float()
     assert torch.all(same.sum(1) == 1)
     assert torch.allclose(same.mean(0), torch.full((8,), 1 / 8), atol=0.02)

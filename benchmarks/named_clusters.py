@@ -1,0 +1,196 @@
+"""Four real clusters as mocks, from FITS picture to answer: what `predict pidoc` says of them.
+
+Mocks of the masses, radii, distances, metallicities and ages of NGC 5053, NGC 5466, Pal 11 and NGC 7492 are seen as
+Pan-STARRS 1 would see them (pixels of 0.25 arcsec, stars 1.25 arcsec wide, reddened), written as FITS files in counts
+and read by the pipeline's own networks. They are King-model mocks, not the real clusters.
+Run it after `dvc repro`: python -m benchmarks.named_clusters
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.results import RESULTS, Row, print_table, write_results
+from pipeline.evaluation.pidoc import predict
+from pipeline.predict import load_family
+from pipeline.simulation.star_cluster import ClusterParameters, draw_cluster
+from pipeline.simulation.telescope import PIXEL, Detector, bin_stars, flux_of_magnitude, random_view, sky_position
+
+Array = NDArray[Any]
+
+FIELD, PIXELS = 160, 240  # of the field that is read, and of the picture
+SHARPNESS = 1.25 / 2.3548 / PIXEL  # sigma in pixels: the seeing of Pan-STARRS 1
+ZERO_POINT, SKY, ONE_ELECTRON = 25.0, 21.9, 29.3  # magnitudes; noise of V = 27.1 in a pixel of sky
+R_V = 3.1  # A_V / E(B-V)
+METALS_OF_THE_SUN = 0.0142  # Asplund et al. (2009)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a mock is made to; first three from the tables of H. Baumgardt, ages and [Fe/H] as in the literature.
+
+    Attributes:
+        distance: kpc.
+        mass: Msun.
+        radius: half-mass, pc.
+        iron: [Fe/H].
+        age: Gyr.
+        w0: of King models with the concentrations of Harris.
+        reddening: E(B-V).
+    """
+
+    distance: float
+    mass: float
+    radius: float
+    iron: float
+    age: float
+    w0: float
+    reddening: float
+
+
+CLUSTERS = {
+    "NGC 5053": Cluster(17.54, 6.28e4, 17.00, -2.27, 12.25, 3.4, 0.01),
+    "NGC 5466": Cluster(16.12, 5.61e4, 13.75, -1.98, 12.50, 5.0, 0.00),
+    "Pal 11": Cluster(14.02, 1.42e4, 9.75, -0.40, 10.4, 2.4, 0.35),
+    "NGC 7492": Cluster(24.39, 1.97e4, 10.59, -1.78, 12.0, 3.3, 0.00),
+}
+
+
+def main() -> None:
+    """Draw, observe, predict, and write the table and the picture."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.named_clusters", description=__doc__)
+    parser.add_argument("--realisations", type=int, default=50, help="of each cluster (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="two of each: does it run? writes no file")
+    args = parser.parse_args()
+    models, number = load_family("pidoc", None), 2 if args.quick else args.realisations
+    rows, shown = [], {}
+    for noise in (False, True):
+        for name, cluster in CLUSTERS.items():
+            answers = list(
+                track(realisations(cluster, number, noise, models), name, number, console=Console(stderr=True))
+            )
+            rows += judged(f"{name}, {'noise of Pan-STARRS 1' if noise else 'no noise'}", answers)
+            shown[name, noise] = answers[0]
+    if args.quick:
+        print_table("named_clusters, quick", rows)
+        return
+    write_results("named_clusters", rows, " ".join(["python -m benchmarks.named_clusters", *sys.argv[1:]]))
+    draw(shown).savefig(RESULTS / "named_clusters.png", metadata={"Software": None})
+
+
+def realisations(cluster: Cluster, number: int, noise: bool, models: list[Any]) -> Iterator[dict[str, Any]]:
+    """Truth and answer for each mock: M/L and light of the field, distance, age, and the maps."""
+    for k in range(number):
+        rng = np.random.default_rng([k, round(cluster.mass)])
+        with tempfile.TemporaryDirectory() as folder:
+            truth, path = write_fits(cluster, rng, noise, Path(folder) / "cluster.fits")
+            result = predict(models, path)
+        yield {**truth, "answer": result.metrics, "mass map": result.hdus["mass"][0].data}
+
+
+def write_fits(cluster: Cluster, rng: np.random.Generator, noise: bool, path: Path) -> tuple[dict[str, Any], Path]:
+    """Draw a mock of a cluster and write its picture in counts; what is true in its central field, and the file."""
+    light, mass = raw_maps(cluster, rng)
+    inner = slice((len(light) - FIELD) // 2, (len(light) + FIELD) // 2)
+    inside = [float(image[inner, inner].sum()) for image in (mass, light)]
+    detector = Detector(SHARPNESS, SKY if noise else None, ONE_ELECTRON if noise else None, 0.0, 0.0)
+    seen = detector.observe(
+        rng, (light * 10 ** (-0.4 * R_V * cluster.reddening)).astype(np.float32), cluster.distance, PIXELS
+    )
+    counts = seen / flux_of_magnitude(ZERO_POINT)
+    fits.writeto(path, counts.astype(np.float32), header(cluster))
+    truth = {"M/L of the field": inside[0] / inside[1], "luminosity of the field": inside[1], "age": cluster.age}
+    return truth | {"distance": cluster.distance, "light map": seen}, path
+
+
+def raw_maps(cluster: Cluster, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Light (Lsun,V) and mass (Msun) in pixels, of a mock as heavy as the cluster."""
+    stars = 2.5 * cluster.mass  # at birth; corrected by what is left of it
+    for _ in range(3):
+        parameters = ClusterParameters(
+            initial_stars=round(stars),
+            age_gyr=cluster.age,
+            metallicity=max(1e-4, METALS_OF_THE_SUN * 10**cluster.iron),  # the poorest of the star table
+            orbit_kpc=20.0,
+            half_mass_radius_pc=cluster.radius,
+            w0=cluster.w0,
+            truncation=1.0,
+            neutron_stars=0.05,
+            black_holes=0.0,
+        )
+        mock = draw_cluster(rng, parameters)
+        stars *= cluster.mass / mock.mass.sum()
+    offset = sky_position(mock.position, random_view(rng), cluster.distance, np.zeros(2))
+    light, mass = bin_stars(offset, np.stack([mock.luminosity_v, mock.mass]), PIXELS + 40)
+    return light, mass
+
+
+def header(cluster: Cluster) -> fits.Header:
+    """Cards of a reddened V picture with sky coordinates."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [199.11, 17.70]
+    wcs.wcs.crpix, wcs.wcs.cdelt = [(PIXELS + 1) / 2] * 2, [-PIXEL / 3600, PIXEL / 3600]
+    cards = wcs.to_header()
+    cards.update(BUNIT="adu", MAGZPT=ZERO_POINT, FILTER="V", EBV=cluster.reddening, PSFFWHM=2.3548 * SHARPNESS * PIXEL)
+    return cards
+
+
+def judged(name: str, answers: list[dict[str, Any]]) -> list[Row]:
+    """Error of the median answer, and how often the truth is in the 68 % interval."""
+    rows = []
+    for quantity, goal in (("distance", 15.0), ("M/L of the field", 25.0), ("age", None)):
+        read = np.array([[a["answer"][quantity][end] for end in ("value", "low", "high")] for a in answers])
+        true = np.array([a[quantity] for a in answers])
+        error = 100 * abs(np.median(read[:, 0] / true) - 1)
+        inside = 100 * ((read[:, 1] <= true) & (true <= read[:, 2])).mean()
+        spread = " to ".join(f"{x:.3g}" for x in np.quantile(read[:, 0], [0.16, 0.84]))
+        note = f"{len(answers)} mocks: true {np.median(true):.3g}, read {np.median(read[:, 0]):.3g} ({spread})"
+        note += f"; {inside:.0f} % in their 68 % interval"
+        rows.append(Row(f"{name}: {quantity}", error, "%", None, goal, "lower", note))
+    return rows
+
+
+def draw(shown: dict[tuple[str, bool], dict[str, Any]]) -> Any:
+    """The paper's Figure 4, of mocks: light seen and mass read of each cluster, with the numbers read and true."""
+    import matplotlib.pyplot as plt
+
+    from pipeline.evaluation.pidoc_figures import show_map
+    from pipeline.evaluation.result import style
+
+    with style():
+        figure, axes = plt.subplots(2, len(CLUSTERS), figsize=(13, 7.6))
+        for column, name in zip(axes.T, CLUSTERS, strict=True):
+            found = shown[name, False]
+            edge = (PIXELS - FIELD) // 2
+            light = np.log10(np.maximum(found["light map"][edge:-edge, edge:-edge], 1e-8))
+            images = [
+                show_map(column[0], light, cmap="inferno", vmin=-7, vmax=-3.5),
+                show_map(column[1], np.log10(found["mass map"]), cmap="viridis", vmin=-2, vmax=0.5),
+            ]
+            read = found["answer"]
+            lines = []
+            for label, key, unit in (("D", "distance", "kpc"), ("age", "age", "Gyr"), ("M/L", "M/L of the field", "")):
+                value, low, high = (f"{read[key][end]:.3g}" for end in ("value", "low", "high"))
+                lines.append(f"{label} {value} ({low}–{high}) {unit}, true {found[key]:.3g}")
+            column[0].set_title("mock of " + name + "\n" + "\n".join(lines), fontsize=9)
+            column[1].set_xlabel("arcsec")
+        for row, image, label in zip(
+            axes, images, ("light seen, log F (L☉ kpc⁻²)", "mass read, log M (M☉)"), strict=True
+        ):
+            figure.colorbar(image, ax=row, label=label, shrink=0.8)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
