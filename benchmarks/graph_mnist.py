@@ -68,8 +68,8 @@ def read(path: Path, first: int | None) -> dict[str, tuple[Tensor, Tensor]]:
 # --- networks ------------------------------------------------------------------------------------------------
 
 
-def grid_laplacian(side: int) -> Tensor:
-    """Normalised Laplacian of a square grid, (side^2, side^2): weights exp(-d^2 / s^2) to the nearest neighbours.
+def grid_adjacency(side: int) -> Tensor:
+    """Weights exp(-d^2 / s^2) between a square grid's points and their nearest neighbours, (side^2, side^2).
 
     s is the mean distance of the last neighbour; a pair is joined if either counts the other among its nearest.
     """
@@ -78,7 +78,7 @@ def grid_laplacian(side: int) -> Tensor:
     distance = torch.cdist(points, points)
     nearest, index = distance.topk(NEIGHBOURS + 1, largest=False)
     weights = torch.zeros_like(distance).scatter_(1, index, (-((nearest / nearest[:, -1].mean()) ** 2)).exp())
-    return normalized_laplacian(weights.maximum(weights.T).fill_diagonal_(0))
+    return weights.maximum(weights.T).fill_diagonal_(0)
 
 
 class ChebyshevSpectralConv(nn.Module):
@@ -125,7 +125,7 @@ class OneLayer(nn.Module):
 
     def __init__(self, make: MakeFilter) -> None:
         super().__init__()
-        self.filter = make(1, 10, grid_laplacian(SIDE))
+        self.filter = make(1, 10, normalized_laplacian(grid_adjacency(SIDE)))
         self.classify = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(10 * SIDE**2, DIGITS))
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -140,7 +140,8 @@ class TwoLayers(nn.Module):
 
     def __init__(self, make: MakeFilter) -> None:
         super().__init__()
-        self.filters = nn.ModuleList([make(1, 32, grid_laplacian(SIDE)), make(32, 64, grid_laplacian(SIDE // 2))])
+        grids = [normalized_laplacian(grid_adjacency(side)) for side in (SIDE, SIDE // 2)]
+        self.filters = nn.ModuleList([make(1, 32, grids[0]), make(32, 64, grids[1])])
         self.norms = nn.ModuleList([nn.BatchNorm2d(32), nn.BatchNorm2d(64)])
         hidden = nn.Linear(64 * (SIDE // 4) ** 2, 512)
         self.classify = nn.Sequential(

@@ -1,0 +1,46 @@
+"""The rivals of the benchmarks compute what they claim to compute."""
+
+import torch
+from torch_geometric.nn import ChebConv
+from torch_geometric.utils import dense_to_sparse
+
+from benchmarks.graph_mnist import ChebyshevSpectralConv, grid_adjacency
+from benchmarks.pyg_rivals import EquivariantNetwork, by_scatter, complete_graphs
+from lit_modules.networks.graph.laplacian import normalized_laplacian
+from lit_modules.networks.graph.nbody import NBodyNetwork
+
+
+def test_dense_layers_are_pygs_scatter() -> None:
+    torch.manual_seed(1)
+    net = NBodyNetwork(
+        layers=3, hidden=8, filter="linear", coefficients=4, attribute="none", velocities=False, symmetric=True, shared=False
+    ).double()  # fmt: skip
+    x, v = torch.randn(2, 6, 5, 3, dtype=torch.float64)
+    dense = net(x, v)
+    sparse = by_scatter(net, x.flatten(0, 1), v.flatten(0, 1), complete_graphs(6, 5))
+    for a, b in zip(dense, sparse, strict=True):
+        torch.testing.assert_close(a.flatten(0, 1), b, rtol=0, atol=1e-12)
+    assert (dense[1] - v).abs().max() > 1e-3, "the layers do kick"
+
+
+def test_chebyshev_filters_are_pygs() -> None:
+    torch.manual_seed(1)
+    adjacency = grid_adjacency(5)
+    laplacian = normalized_laplacian(adjacency)
+    ours, theirs = ChebyshevSpectralConv(2, 3, 4, laplacian), ChebConv(2, 3, 4)
+    with torch.no_grad():
+        for term, weight in zip(theirs.lins, ours.weight, strict=True):
+            term.weight.copy_(weight.T)
+    edge_index, weights = dense_to_sparse(adjacency.float())
+    signal, highest = torch.randn(25, 2), torch.linalg.eigvalsh(laplacian)[-1].float()
+    expected = theirs(signal, edge_index, weights, lambda_max=highest)
+    torch.testing.assert_close(ours(signal), expected, rtol=0, atol=1e-5)
+
+
+def test_message_passing_rival_is_equivariant() -> None:
+    torch.manual_seed(1)
+    network = EquivariantNetwork(3, 8, torch.tensor(1.3), torch.tensor(0.1)).double()
+    x, v = torch.randn(2, 4, 5, 3, dtype=torch.float64)
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))
+    moved = network(x @ turn.T + 2.0, v @ turn.T)
+    torch.testing.assert_close(moved, network(x, v) @ turn.T + 2.0, rtol=0, atol=1e-10)
