@@ -13,8 +13,15 @@ from lit_modules.networks.graph.nbody import NBodyNetwork
 def test_dense_layers_are_pygs_scatter() -> None:
     torch.manual_seed(1)
     net = NBodyNetwork(
-        layers=3, hidden=8, filter="linear", coefficients=4, attribute="none", velocities=False, symmetric=True, shared=False
-    ).double()  # fmt: skip
+        layers=3,
+        hidden=8,
+        filter="linear",
+        coefficients=4,
+        attribute="none",
+        velocities=False,
+        symmetric=True,
+        shared=False,
+    ).double()
     x, v = torch.randn(2, 6, 5, 3, dtype=torch.float64)
     dense = net(x, v)
     sparse = by_scatter(net, x.flatten(0, 1), v.flatten(0, 1), complete_graphs(6, 5))
