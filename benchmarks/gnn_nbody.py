@@ -32,7 +32,7 @@ def main() -> None:
     """Train, measure and write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gnn_nbody", description=__doc__)
     parser.add_argument("--simulations", type=int, default=10_000, help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=60, help="on all of them (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=40, help="on all of them (default: %(default)s)")
     parser.add_argument("--filter-epochs", type=int, default=20, help="on a fifth of them, a filter (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="few simulations: does it run? writes no file")
     args = parser.parse_args()
