@@ -20,6 +20,7 @@ from torch import Tensor
 from benchmarks.results import Row, print_table, write_results
 from datamodules.loader import EpochSampler, TensorLoader
 from lit_modules.gnn import LitGNN
+from pipeline.errors import InputError, run
 
 BATCH, CLIP = 100, 0.5
 MODEL: dict[str, Any] = {
@@ -61,6 +62,8 @@ def main() -> None:
 
 def read(path: Path) -> dict[str, Tensor]:
     """Frames 30 and 40: position and velocity (systems, 2, 5, 3), time (systems, 2), charge (systems, 5)."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; see --data")
     with np.load(path) as file:
         tensors = {name: torch.tensor(file[name], dtype=torch.float32) for name in ("position", "velocity", "charge")}
     return {**tensors, "time": torch.tensor([0.0, 1.0]).expand(len(tensors["charge"]), -1)}
@@ -155,4 +158,4 @@ def squared_errors(module: LitGNN, tensors: dict[str, Tensor]) -> Tensor:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

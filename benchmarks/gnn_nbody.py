@@ -22,6 +22,7 @@ from datamodules.loader import EpochSampler, TensorLoader
 from datamodules.nbody import NBodyDataModule
 from lit_modules.gnn import LitGNN
 from lit_modules.networks.graph.nbody import NBodyNetwork
+from pipeline.errors import run
 from pipeline.models import load_checkpoint
 
 BATCH = 200
@@ -216,4 +217,4 @@ def difference(folder: Path, data: NBodyDataModule) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -23,6 +23,7 @@ from benchmarks.results import Row, print_table, write_results
 from datamodules.loader import EpochSampler
 from lit_modules.networks.graph.laplacian import fourier_basis, normalized_laplacian
 from lit_modules.networks.graph.spectral import FreeSpectralConv, SplineSpectralConv, filter_on_basis
+from pipeline.errors import InputError, run
 
 SIDE, NEIGHBOURS, DIGITS = 28, 8, 10
 BATCH, TRAINED = 128, 55_000  # the next 5000 pictures are for validation
@@ -55,6 +56,8 @@ def main() -> None:
 
 def read(path: Path, first: int | None) -> dict[str, tuple[Tensor, Tensor]]:
     """Pictures (n, 28, 28) in [0, 1] and digits of the training, validation and test split."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; see --data")
     with np.load(path) as file:
         x, y, test_x, test_y = (torch.from_numpy(file[key]) for key in ("x_train", "y_train", "x_test", "y_test"))
     splits = {
@@ -225,4 +228,4 @@ def accuracy(network: nn.Module, x: Tensor, y: Tensor) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.results import RESULTS, Row, print_table, write_results
+from pipeline.errors import run
 from pipeline.evaluation.pidoc import predict
 from pipeline.predict import load_family
 from pipeline.simulation.star_cluster import ClusterParameters, draw_cluster
@@ -193,4 +194,4 @@ def draw(shown: dict[tuple[str, bool], dict[str, Any]]) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks import nbody_rivals as rivals
 from benchmarks.results import Row, write_results
 from pipeline import generate_nbody
+from pipeline.errors import run
 from pipeline.params import NBody, load_params
 from pipeline.simulation.gravity import invariants
 from pipeline.simulation.integrators import integrate
@@ -329,4 +330,4 @@ def discard(_: Any) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -21,6 +21,7 @@ from benchmarks.chain import ROOT, RUNS, Settings, evaluated, make_folder, stage
 from benchmarks.results import Row, print_table, write_results
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
+from pipeline.errors import run
 from pipeline.evaluation.pidoc import collected
 from pipeline.evaluation.pidoc_measures import AGE_BINS, Array, binned_error, by_distance
 from pipeline.models import load_checkpoint
@@ -316,4 +317,4 @@ def training_speed(name: str, module: LitPidocMass | LitPidocAgeDistance, size: 
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

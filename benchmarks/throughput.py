@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.results import Row, write_results
+from pipeline.errors import run
 from pipeline.models import MODELS
 from pipeline.params import load_params
 
@@ -122,4 +123,4 @@ def run_plain(name: str, epochs: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
