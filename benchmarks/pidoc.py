@@ -90,7 +90,7 @@ def authors_priors(clusters: int, epochs: tuple[int, int], published: Path) -> l
         rows.append(Row(f"authors' priors: {name} / published CNN", value / theirs, "x", None, 0.5, "lower", note))
     for model, metrics in ((MASS, mass), (AGE, age)):
         rows.append(
-            Row(f"authors' priors: training {model}", metrics["minutes"], "min", None, 120.0, "lower", "one thread")
+            Row(f"authors' priors: training {model}", metrics["minutes"], "CPU min", None, 120.0, "lower", "one thread")
         )
     return rows
 
