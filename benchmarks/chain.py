@@ -54,7 +54,7 @@ def stage(folder: Path, output: str | None, name: str, *arguments: str) -> None:
 
 
 def evaluated(folder: Path, model: str) -> dict[str, Any]:
-    """Metrics of a model that is trained in the folder, now or by an earlier run, and ``minutes`` of CPU time of the training."""
+    """Metrics of a model, trained in the folder now or by an earlier run, and the CPU ``minutes`` of its training."""
     clock = folder / f"{model}.minutes"
     if not clock.exists():
         start = time_of_children()
