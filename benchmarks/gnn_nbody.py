@@ -43,7 +43,7 @@ def main() -> None:
     torch.set_num_threads(1)  # the matrices are small
     rows, folder = accuracy(simulations, epochs)
     rows += long_rollout(simulations, epochs // 2 + 1) + filters(simulations // 5, filter_epochs)
-    rows += message_passing(folder) + speed(folder, 1 if args.quick else 5)
+    rows += message_passing(simulations // 5, filter_epochs) + speed(folder, 1 if args.quick else 5)
     if args.quick:
         print_table("gnn_nbody, quick", rows)
     else:
@@ -110,10 +110,10 @@ def filters(simulations: int, epochs: int) -> list[Row]:
     return rows
 
 
-def message_passing(folder: Path) -> list[Row]:
-    """An E(n)-equivariant network of PyG, of equal size, trained for as much CPU time as ours on the same windows."""
-    ours = load_checkpoint(LitGNN, folder / "models/gnn.ckpt")
-    seconds = 60 * evaluated(folder, "gnn")["minutes"]
+def message_passing(simulations: int, epochs: int) -> list[Row]:
+    """An E(n)-equivariant network of PyG, of equal size, beside our linear filter: same windows, as much CPU time."""
+    folder = simulated("linear", simulations, {"gnn": {"model.filter": "linear", "trainer.max_epochs": epochs}})
+    ours, seconds = load_checkpoint(LitGNN, folder / "models/gnn.ckpt"), 60 * evaluated(folder, "gnn")["minutes"]
     data = NBodyDataModule(folder / "data/nbody/trajectories.csv", BATCH, 1, 0.1, 0.1, seed=1)
     data.setup()
     torch.manual_seed(1)
