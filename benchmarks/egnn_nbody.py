@@ -36,7 +36,7 @@ MODEL: dict[str, Any] = {
     "lr": 6e-3,
     "weight_decay": 1e-6,
 }
-SMALL = {"hidden": 62, "shared": True, "lr": 5e-3}
+SMALL = {"hidden": 62, "shared": True, "lr": 3e-3}
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with train.npz and valid.npz")
     parser.add_argument("--test", type=Path, help="test .npz; validation is reported without it")
     parser.add_argument("--seeds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=260, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=100, help="default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="few epochs: does it run? writes no file")
     args = parser.parse_args()
     seeds, epochs = (1, 8) if args.quick else (args.seeds, args.epochs)
