@@ -267,7 +267,8 @@ def speeds(quick: bool) -> list[Row]:
     seconds = []
     for number in (few, many):
         sizes = {"n_train": number, "n_val": 1, "n_test": 1}
-        folder = make_folder(f"pidoc/speed-{number}", {"clusters": {"priors": "broad", **sizes}})
+        stars = {"broad.initial_stars.low": 2e4, "broad.initial_stars.high": 8e4}
+        folder = make_folder(f"pidoc/speed-{number}", {"clusters": {"priors": "broad", **stars, **sizes}})
         start = time.perf_counter()
         stage(folder, None, "generate_clusters")
         seconds.append(time.perf_counter() - start)
