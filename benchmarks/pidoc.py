@@ -23,11 +23,12 @@ from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import run
 from pipeline.evaluation.pidoc import collected
-from pipeline.evaluation.pidoc_measures import AGE_BINS, Array, binned_error, by_distance
+from pipeline.evaluation.pidoc_measures import AGE_BINS, Array, binned_error, by_distance, log_sum, percent
 from pipeline.models import load_checkpoint
 
 DISTANCES = np.array([15.0, 30.0, 60.0, 80.0])  # kpc
 MASS, AGE = "pidoc-mass", "pidoc-age-distance"
+PIXEL_ERROR, FIELD_ERROR = "pixel mass, authors' bins (%)", "M/L of the field, mean error (%)"
 DISTANCE_ERROR, AGE_ERROR = "distance, authors' mean over distances (kpc)", "age, authors' bins (Gyr)"
 Goals = tuple[float | None, float | None]
 
@@ -104,11 +105,10 @@ def broad_priors() -> list[Row]:
 
 def mass_rows(priors: str, metrics: dict[str, Any], goals: Goals, note: str) -> list[Row]:
     """Errors of the mass maps and how true their intervals are."""
-    pixel, field = "pixel mass, authors' bins (%)", "M/L of the field, mean error (%)"
     return [
-        Row(f"{priors}: mass per pixel", metrics[pixel]["model"], "%", 27.0, goals[0], "lower", note),
-        Row(f"{priors}: mass per pixel, radial ridge", metrics[pixel]["radial ridge"], "%", None, None, "lower"),
-        Row(f"{priors}: M/L of the field", metrics[field]["model"], "%", 12.0, goals[1], "lower", note),
+        Row(f"{priors}: mass per pixel", metrics[PIXEL_ERROR]["model"], "%", 27.0, goals[0], "lower", note),
+        Row(f"{priors}: mass per pixel, radial ridge", metrics[PIXEL_ERROR]["radial ridge"], "%", None, None, "lower"),
+        Row(f"{priors}: M/L of the field", metrics[FIELD_ERROR]["model"], "%", 12.0, goals[1], "lower", note),
         *(
             Row(f"{priors}: {what} inside their 68 % interval", metrics[f"{what} inside their 68 % interval (%)"], "%",
                 68.3, None, "higher")
@@ -156,16 +156,20 @@ def floors(clusters: int, epochs: int) -> list[Row]:
     rows = []
     for part in (1 / 8, 1 / 3, 1):
         number = max(4, round(part * clusters))
-        few = max(1, round(epochs / 3 / part))  # as many steps for each
-        folder = make_maps(
-            f"authors-{number}", "authors", number, {AGE: {"model.width": 0.5, "trainer.max_epochs": few}}
-        )
-        metrics = evaluated(folder, AGE)
-        for name, key, unit in (("distance", DISTANCE_ERROR, "kpc"), ("age", AGE_ERROR, "Gyr")):
-            note = f"width 0.5, {few} epochs: as many steps for each"
-            rows.append(
-                Row(f"{number} training clusters: {name}", metrics[key]["model"], unit, None, None, "lower", note)
-            )
+        few, fewer = max(1, round(epochs / 3 / part)), max(1, round(epochs / 12 / part))  # as many steps for each
+        folder = make_maps(f"authors-{number}", "authors", number, {
+            AGE: {"model.width": 0.5, "trainer.max_epochs": few},
+            MASS: {"model.width": 0.25, "trainer.max_epochs": fewer},
+        })  # fmt: skip
+        age, mass = evaluated(folder, AGE), evaluated(folder, MASS)
+        for name, value, unit, note in (
+            ("distance", age[DISTANCE_ERROR]["model"], "kpc", f"width 0.5, {few} epochs"),
+            ("age", age[AGE_ERROR]["model"], "Gyr", f"width 0.5, {few} epochs"),
+            ("mass per pixel", mass[PIXEL_ERROR]["model"], "%", f"width 0.25, {fewer} epochs"),
+            ("M/L of the field", mass[FIELD_ERROR]["model"], "%", f"width 0.25, {fewer} epochs"),
+        ):
+            note += ": as many steps for each"
+            rows.append(Row(f"{number} training clusters: {name}", value, unit, None, None, "lower", note))
     folder = RUNS / "pidoc/authors"
     return rows + by_bright_stars(folder) + star_list_reader(folder)
 
@@ -185,6 +189,11 @@ def by_bright_stars(folder: Path) -> list[Row]:
             ),
             Row(f"{label} light-giving stars: age", years, "Gyr", None, None, "lower", "plain mean"),
         ]
+    test = collected(load_checkpoint(LitPidocMass, folder / f"models/{MASS}.ckpt"), maps_of(folder))
+    field = percent(log_sum(test["mass"]), log_sum(test["log_mass"]))
+    for label, inside in thirds(number):
+        name = f"{label} light-giving stars: M/L of the field"
+        rows.append(Row(name, field[inside].mean(), "%", None, None, "lower", "plain mean"))
     return rows
 
 
@@ -220,21 +229,30 @@ def star_list_reader(folder: Path) -> list[Row]:
     """
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    x, distance, age = star_features(folder, "train")
-    seen, true_distance, true_age = star_features(folder, "test")
-    read = [HistGradientBoostingRegressor(max_iter=300, learning_rate=0.05, random_state=1).fit(x, y).predict(seen)
-            for y in (np.log10(distance), age)]  # fmt: skip
+    x, distance, age, mass = star_features(folder, "train")
+    seen, true_distance, true_age, true_mass = star_features(folder, "test")
+    trees = HistGradientBoostingRegressor(max_iter=300, learning_rate=0.05, random_state=1)
+    read = [trees.fit(x, y).predict(seen) for y in (np.log10(distance), age, mass)]
     kpc = by_distance(np.abs(10 ** read[0] - true_distance), true_distance, DISTANCES)
     gyr = binned_error(true_age, read[1], AGE_BINS, lambda a, b: np.abs(a - b))
     note = "boosted trees on the unblurred star fluxes of the same maps"
     return [
         Row("a reader without seeing: distance", kpc, "kpc", None, None, "lower", note),
         Row("a reader without seeing: age", gyr, "Gyr", None, None, "lower", note),
+        Row(
+            "a reader without seeing: M/L of the field",
+            percent(true_mass, read[2]).mean(),
+            "%",
+            None,
+            None,
+            "lower",
+            note,
+        ),
     ]
 
 
-def star_features(folder: Path, split: str) -> tuple[Array, Array, Array]:
-    """Of each raw map: brightest fluxes, the luminosity function, moments and radii; with distances and ages."""
+def star_features(folder: Path, split: str) -> tuple[Array, Array, Array, Array]:
+    """Of each raw map: brightest fluxes, luminosity function, moments, radii; its distance, age and log mass in the field."""
     light, distance, age = raw_maps(folder, split)
     features = []
     for image, kpc in zip(light, distance, strict=True):
@@ -244,7 +262,8 @@ def star_features(folder: Path, split: str) -> tuple[Array, Array, Array]:
         counts = np.log10(1 + (flux[:, None] > 10.0 ** np.arange(-7, -1, 0.25)).sum(0))
         moments = np.log10([total, (flux**2).sum() / total, (flux**3).sum() / (flux**2).sum()])
         features.append(np.concatenate([brightest, counts, moments, radii(image)]))
-    return np.array(features), distance, age
+    masses = [log_sum(part[:, 0].float().numpy()) for part in maps_of(folder).splits[split]["mass"].split(256)]
+    return np.array(features), distance, age, np.concatenate(masses)
 
 
 def radii(image: NDArray[np.float32]) -> Array:
