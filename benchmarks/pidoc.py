@@ -252,7 +252,7 @@ def star_list_reader(folder: Path) -> list[Row]:
 
 
 def star_features(folder: Path, split: str) -> tuple[Array, Array, Array, Array]:
-    """Brightest fluxes, luminosity function, moments and radii of raw maps; distances, ages, log masses in the field."""
+    """Brightest fluxes, luminosity function, moments, radii of raw maps; distances, ages, log masses in the field."""
     light, distance, age = raw_maps(folder, split)
     features = []
     for image, kpc in zip(light, distance, strict=True):
