@@ -193,7 +193,7 @@ def by_bright_stars(folder: Path) -> list[Row]:
     field = percent(log_sum(test["mass"]), log_sum(test["log_mass"]))
     for label, inside in thirds(number):
         name = f"{label} light-giving stars: M/L of the field"
-        rows.append(Row(name, field[inside].mean(), "%", None, None, "lower", "plain mean"))
+        rows.append(Row(name, float(field[inside].mean()), "%", None, None, "lower", "plain mean"))
     return rows
 
 
@@ -241,7 +241,7 @@ def star_list_reader(folder: Path) -> list[Row]:
         Row("a reader without seeing: age", gyr, "Gyr", None, None, "lower", note),
         Row(
             "a reader without seeing: M/L of the field",
-            percent(true_mass, read[2]).mean(),
+            float(percent(true_mass, read[2]).mean()),
             "%",
             None,
             None,
