@@ -94,10 +94,8 @@ def errors(paths: "Trajectories") -> "NDArray[np.void]":
         "closest": conserved.closest.min(1),
         "substeps": paths.substeps,
     }
-    records = np.empty(len(paths.substeps), dtype=[(name, column.dtype) for name, column in columns.items()])
-    for name, column in columns.items():
-        records[name] = column
-    return records
+    types = [(name, column.dtype) for name, column in columns.items()]
+    return np.rec.fromarrays(list(columns.values()), dtype=types)
 
 
 def summary(nbody: NBody, parts: list[Path]) -> dict[str, Any]:
