@@ -22,13 +22,8 @@ RUNS = ROOT / "runs/benchmarks"
 Settings = dict[str, dict[str, Any]]
 
 
-def make_folder(name: str, settings: Settings) -> Path:
-    """Folder runs/benchmarks/<name> with its params.yaml; one that was made with other parameters is emptied.
-
-    Args:
-        name: of the folder.
-        settings: changes to the project's params.yaml, by section and by dotted name.
-    """
+def changed_parameters(settings: Settings) -> str:
+    """The project's params.yaml with changes, by section and by dotted name."""
     yaml, text = YAML(), io.StringIO()
     values = yaml.load(ROOT / "params.yaml")
     for section, changes in settings.items():
@@ -36,11 +31,16 @@ def make_folder(name: str, settings: Settings) -> Path:
             *outer, last = key.split(".")
             functools.reduce(operator.getitem, outer, values[section])[last] = value
     yaml.dump(values, text)
-    path = RUNS / name / "params.yaml"
-    if path.exists() and path.read_text() != text.getvalue():
+    return text.getvalue()
+
+
+def make_folder(name: str, settings: Settings) -> Path:
+    """Folder runs/benchmarks/<name> with its :func:`changed_parameters`; made with others, it is emptied first."""
+    text, path = changed_parameters(settings), RUNS / name / "params.yaml"
+    if path.exists() and path.read_text() != text:
         shutil.rmtree(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.getvalue())
+    path.write_text(text)
     return path.parent
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.results import Row, print_table, write_results
+from benchmarks.results import Row, write_results
 from datamodules.loader import EpochSampler, TensorLoader
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError, run
@@ -54,10 +54,7 @@ def main() -> None:
     scored, split = (read(args.test), "test") if args.test else (valid, "validation")
     rows = table("graph network", MODEL, train, valid, scored, split, seeds, epochs)
     rows += table("small network", MODEL | SMALL, train, valid, scored, split, seeds, epochs)
-    if args.quick:
-        print_table("egnn_nbody, quick", rows)
-    else:
-        write_results("egnn_nbody", rows, " ".join(["python -m benchmarks.egnn_nbody", *sys.argv[1:]]))
+    write_results("egnn_nbody", rows, args.quick)
 
 
 def read(path: Path) -> dict[str, Tensor]:

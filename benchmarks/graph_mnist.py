@@ -19,7 +19,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.results import Row, print_table, write_results
+from benchmarks.results import Row, write_results
 from datamodules.loader import EpochSampler
 from lit_modules.networks.graph.laplacian import fourier_basis, normalized_laplacian
 from lit_modules.networks.graph.spectral import FreeSpectralConv, SplineSpectralConv, filter_on_basis
@@ -45,13 +45,11 @@ def main() -> None:
     rows: list[Row] = []
     for name, make in filters(20).items():
         goal = 98.8 if name == "spline" else None
-        rows += score(f"one layer, {name}", partial(OneLayer, make), data, args.epochs, PUBLISHED[name], goal)
+        one_layer = partial(OneLayer, make)
+        rows.append(score(f"one layer, {name}", one_layer, data, args.epochs, PUBLISHED[name], goal))
     two_layers = partial(TwoLayers, filters(25)["spline"])
-    rows += score("two layers, spline", two_layers, data, args.epochs_two, 97.15, 99.2)
-    if args.quick:
-        print_table("graph_mnist, quick", rows)
-    else:
-        write_results("graph_mnist", rows, " ".join(["python -m benchmarks.graph_mnist", *sys.argv[1:]]))
+    rows.append(score("two layers, spline", two_layers, data, args.epochs_two, 97.15, 99.2))
+    write_results("graph_mnist", rows, args.quick)
 
 
 def read(path: Path, first: int | None) -> dict[str, tuple[Tensor, Tensor]]:
@@ -171,7 +169,7 @@ def score(
     epochs: int,
     published: float,
     goal: float | None,
-) -> list[Row]:
+) -> Row:
     """Make a network and train it once; its test accuracy."""
     torch.manual_seed(1)
     network, start = make_network(), time.perf_counter()
@@ -181,13 +179,13 @@ def score(
     print(f"{name}: test {test:.2f} %, validation {validation:.2f} %, {minutes:.1f} min", file=sys.stderr, flush=True)
     weights = sum(parameter.numel() for parameter in network.parameters())
     note = f"one seed, {epochs} epochs, {minutes:.1f} min on {torch.get_num_threads()} thread(s), {weights} weights"
-    return [Row(f"{name}: test accuracy", test, "%", published, goal, "higher", f"{note}; validation {validation:.2f}")]
+    return Row(f"{name}: test accuracy", test, "%", published, goal, "higher", f"{note}; validation {validation:.2f}")
 
 
 def train(name: str, network: OneLayer | TwoLayers, x: Tensor, y: Tensor, epochs: int) -> None:
     """AdamW under a one-cycle rate, on pictures that are moved a little each time."""
     spectral = [p for module in network.modules() if hasattr(module, "kernels") for p in module.parameters()]
-    others = [p for p in network.parameters() if not any(p is other for other in spectral)]
+    others = [p for p in network.parameters() if p not in set(spectral)]
     groups = [
         {"params": spectral, "lr": FILTER_RATE, "weight_decay": 0.0},
         {"params": others, "lr": network.rate, "weight_decay": WEIGHT_DECAY},

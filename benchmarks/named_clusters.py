@@ -7,7 +7,6 @@ Run it after `dvc repro`: python -m benchmarks.named_clusters
 """
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,16 +20,25 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.results import RESULTS, Row, print_table, write_results
+from benchmarks.results import RESULTS, Row, write_results
 from pipeline.errors import run
 from pipeline.evaluation.pidoc import predict
+from pipeline.observation import LOG_FLOOR, SIDE
 from pipeline.predict import load_family
 from pipeline.simulation.star_cluster import ClusterParameters, draw_cluster
-from pipeline.simulation.telescope import PIXEL, Detector, bin_stars, flux_of_magnitude, random_view, sky_position
+from pipeline.simulation.telescope import (
+    PIXEL,
+    Detector,
+    bin_stars,
+    flux_of_magnitude,
+    log_map,
+    random_view,
+    sky_position,
+)
 
 Array = NDArray[Any]
 
-FIELD, PIXELS = 160, 240  # of the field that is read, and of the picture
+PIXELS = 240  # of the picture; the field that is read is smaller
 SHARPNESS = 1.25 / 2.3548 / PIXEL  # sigma in pixels: the seeing of Pan-STARRS 1
 ZERO_POINT, SKY, ONE_ELECTRON = 25.0, 21.9, 29.3  # magnitudes; noise of V = 27.1 in a pixel of sky
 R_V = 3.1  # A_V / E(B-V)
@@ -75,19 +83,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two of each: does it run? writes no file")
     args = parser.parse_args()
     models, number = load_family("pidoc", None), 2 if args.quick else args.realisations
-    rows, shown = [], {}
+    rows: list[Row] = []
+    shown: dict[str, dict[str, Any]] = {}
     for noise in (False, True):
         for name, cluster in CLUSTERS.items():
             answers = list(
                 track(realisations(cluster, number, noise, models), name, number, console=Console(stderr=True))
             )
             rows += judged(f"{name}, {'noise of Pan-STARRS 1' if noise else 'no noise'}", answers)
-            shown[name, noise] = answers[0]
-    if args.quick:
-        print_table("named_clusters, quick", rows)
-        return
-    write_results("named_clusters", rows, " ".join(["python -m benchmarks.named_clusters", *sys.argv[1:]]))
-    draw(shown).savefig(RESULTS / "named_clusters.png", metadata={"Software": None})
+            shown.setdefault(name, answers[0])  # without noise
+    write_results("named_clusters", rows, args.quick)
+    if not args.quick:
+        draw(shown).savefig(RESULTS / "named_clusters.png", metadata={"Software": None})
 
 
 def realisations(cluster: Cluster, number: int, noise: bool, models: list[Any]) -> Iterator[dict[str, Any]]:
@@ -103,7 +110,7 @@ def realisations(cluster: Cluster, number: int, noise: bool, models: list[Any]) 
 def write_fits(cluster: Cluster, rng: np.random.Generator, noise: bool, path: Path) -> tuple[dict[str, Any], Path]:
     """Draw a mock of a cluster and write its picture in counts; what is true in its central field, and the file."""
     light, mass = raw_maps(cluster, rng)
-    inner = slice((len(light) - FIELD) // 2, (len(light) + FIELD) // 2)
+    inner = slice((len(light) - SIDE) // 2, (len(light) + SIDE) // 2)
     inside = [float(image[inner, inner].sum()) for image in (mass, light)]
     detector = Detector(SHARPNESS, SKY if noise else None, ONE_ELECTRON if noise else None, 0.0, 0.0)
     seen = detector.observe(
@@ -162,7 +169,7 @@ def judged(name: str, answers: list[dict[str, Any]]) -> list[Row]:
     return rows
 
 
-def draw(shown: dict[tuple[str, bool], dict[str, Any]]) -> Any:
+def draw(shown: dict[str, dict[str, Any]]) -> Any:
     """The paper's Figure 4, of mocks: light seen and mass read of each cluster, with the numbers read and true."""
     import matplotlib.pyplot as plt
 
@@ -172,9 +179,9 @@ def draw(shown: dict[tuple[str, bool], dict[str, Any]]) -> Any:
     with style():
         figure, axes = plt.subplots(2, len(CLUSTERS), figsize=(13, 7.6))
         for column, name in zip(axes.T, CLUSTERS, strict=True):
-            found = shown[name, False]
-            edge = (PIXELS - FIELD) // 2
-            light = np.log10(np.maximum(found["light map"][edge:-edge, edge:-edge], 1e-8))
+            found = shown[name]
+            edge = (PIXELS - SIDE) // 2
+            light = log_map(found["light map"][edge:-edge, edge:-edge], LOG_FLOOR)
             images = [
                 show_map(column[0], light, cmap="inferno", vmin=-7, vmax=-3.5),
                 show_map(column[1], np.log10(found["mass map"]), cmap="viridis", vmin=-2, vmax=0.5),

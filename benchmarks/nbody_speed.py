@@ -21,6 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks import nbody_rivals as rivals
+from benchmarks.chain import ROOT, changed_parameters
 from benchmarks.results import Row, write_results
 from pipeline import generate_nbody
 from pipeline.errors import run
@@ -30,7 +31,6 @@ from pipeline.simulation.integrators import integrate
 from pipeline.trajectories import BLOCK_ROWS, simulate
 from pipeline.trajectory_csv import write_rows
 
-ROOT = Path(__file__).parents[1]
 DT, STEPS, SOFTENING, COURSE_MASS = 0.1, 10, 0.1, 4.0
 FLOP_PER_PAIR = 20
 Engine = Callable[[], None]
@@ -48,12 +48,7 @@ def main() -> None:
     for stars in (100,) if quick else (1000, 10_000):
         rows += large_system(stars, rounds if stars <= 1000 else max(1, rounds // 2), quick)
     rows += share_of_peak(rounds, quick) + csv_writers(rounds, quick) + memory(quick)
-    if quick:
-        from benchmarks.results import print_table
-
-        print_table("nbody_speed, quick", rows)
-    else:
-        write_results("nbody_speed", rows, " ".join(["python -m benchmarks.nbody_speed", *sys.argv[1:]]))
+    write_results("nbody_speed", rows, quick)
 
 
 # --- measuring -------------------------------------------------------------------------------------------
@@ -281,7 +276,7 @@ def memory(quick: bool) -> list[Row]:
 
     simulations = 300 if quick else 181_819
     with tempfile.TemporaryDirectory() as folder:
-        write_parameters(Path(folder), {"n_simulations": simulations})
+        Path(folder, "params.yaml").write_text(changed_parameters({"nbody": {"n_simulations": simulations}}))
         command = [sys.executable, "-m", "pipeline.generate_nbody"]
         stage = subprocess.Popen(
             command, cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": ""}, stderr=subprocess.DEVNULL
@@ -313,16 +308,6 @@ def generate(folder: str, changes: dict[str, Any]) -> None:
 
     with contextlib.chdir(folder):
         generate_nbody.generate(parameters(changes), load_params(ROOT / "params.yaml").runtime)
-
-
-def write_parameters(folder: Path, changes: dict[str, Any]) -> None:
-    """A params.yaml for a process of its own."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    values = yaml.load(ROOT / "params.yaml")
-    values["nbody"].update(changes)
-    yaml.dump(values, folder / "params.yaml")
 
 
 def discard(_: Any) -> None:

@@ -8,7 +8,6 @@ Run it on a quiet machine: python -m benchmarks.pidoc --published CNN_100.h5
 import argparse
 import contextlib
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.chain import ROOT, RUNS, Settings, evaluated, make_folder, stage
-from benchmarks.results import Row, print_table, write_results
+from benchmarks.chain import ROOT, Settings, evaluated, make_folder, stage
+from benchmarks.results import Row, write_results
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import run
@@ -27,6 +26,7 @@ from pipeline.evaluation.pidoc_measures import AGE_BINS, Array, binned_error, by
 from pipeline.models import load_checkpoint
 
 DISTANCES = np.array([15.0, 30.0, 60.0, 80.0])  # kpc
+RAW = "data/synthetic/cluster_maps"
 MASS, AGE = "pidoc-mass", "pidoc-age-distance"
 PIXEL_ERROR, FIELD_ERROR = "pixel mass, authors' bins (%)", "M/L of the field, mean error (%)"
 DISTANCE_ERROR, AGE_ERROR = "distance, authors' mean over distances (kpc)", "age, authors' bins (Gyr)"
@@ -43,41 +43,37 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few clusters: does it run? writes no file")
     args = parser.parse_args()
     clusters, epochs = (24, (1, 1)) if args.quick else (args.clusters, (args.mass_epochs, args.age_epochs))
-    rows = authors_priors(clusters, epochs, args.published) + broad_priors()
-    rows += floors(clusters, epochs[1]) + speeds(args.quick)
-    if args.quick:
-        print_table("pidoc, quick", rows)
-    else:
-        write_results("pidoc", rows, " ".join(["python -m benchmarks.pidoc", *sys.argv[1:]]))
+    rows, folder = authors_priors(clusters, epochs, args.published)
+    rows += broad_priors() + by_training_clusters(clusters, epochs[1])
+    rows += by_bright_stars(folder) + star_list_reader(folder) + speeds(args.quick)
+    write_results("pidoc", rows, args.quick)
 
 
-def make_maps(name: str, priors: str, clusters: int, settings: Settings) -> Path:
-    """Folder of a run with its parameters and its maps.
+def make_maps(name: str, clusters: int, settings: Settings) -> Path:
+    """Folder of a run with its parameters and its maps, of the authors' priors.
 
     Args:
         name: of the folder.
-        priors: authors or broad.
         clusters: for training; a tenth of them for validation, 100 for the test.
         settings: further values of params.yaml, by section and by dotted name.
     """
     sizes = {"n_train": clusters, "n_val": max(4, clusters // 10), "n_test": min(100, 4 * clusters)}
-    folder = make_folder(f"pidoc/{name}", {"clusters": {"priors": priors, **sizes}, **settings})
-    if not (folder / "data/clusters/catalogue.csv").exists():
-        stage(folder, None, "generate_clusters")
-        stage(folder, None, "preprocess_maps")
+    folder = make_folder(f"pidoc/{name}-{clusters}", {"clusters": {"priors": "authors", **sizes}, **settings})
+    stage(folder, RAW, "generate_clusters")
+    stage(folder, "data/clusters", "preprocess_maps")
     return folder
 
 
 # --- quality -----------------------------------------------------------------------------------------------------
 
 
-def authors_priors(clusters: int, epochs: tuple[int, int], published: Path) -> list[Row]:
-    """Both networks on mocks like the authors', beside the published figures and the published network."""
+def authors_priors(clusters: int, epochs: tuple[int, int], published: Path) -> tuple[list[Row], Path]:
+    """Both networks on mocks like the authors', beside published figures and network; and the folder of the run."""
     settings: Settings = {
         MASS: {"model.width": 0.5, "trainer.max_epochs": epochs[0]},
         AGE: {"model.width": 1.0, "trainer.max_epochs": epochs[1]},
     }
-    folder = make_maps("authors", "authors", clusters, settings)
+    folder = make_maps("authors", clusters, settings)
     mass, age = evaluated(folder, MASS), evaluated(folder, AGE)
     kpc, gyr = published_errors(folder, published)
     distance, years = age[DISTANCE_ERROR]["model"], age[AGE_ERROR]["model"]
@@ -93,7 +89,7 @@ def authors_priors(clusters: int, epochs: tuple[int, int], published: Path) -> l
         rows.append(
             Row(f"authors' priors: training {model}", metrics["minutes"], "CPU min", None, 120.0, "lower", "one thread")
         )
-    return rows
+    return rows, folder
 
 
 def broad_priors() -> list[Row]:
@@ -137,8 +133,13 @@ def published_errors(folder: Path, published: Path) -> tuple[float, float]:
     """Errors of the authors' network in distance (kpc) and age (Gyr) on the test maps of a folder."""
     module = load_published(published)
     test = collected(module, maps_of(folder))
-    distance = by_distance(np.abs(test["distance_read"] - test["distance"]), test["distance"], DISTANCES)
-    return distance, binned_error(test["age"], test["age_read"], AGE_BINS, lambda x, y: np.abs(x - y))
+    return label_errors(test["distance"], test["distance_read"], test["age"], test["age_read"])
+
+
+def label_errors(distance: Array, distance_read: Array, age: Array, age_read: Array) -> tuple[float, float]:
+    """The authors' errors of distance (kpc) and age (Gyr)."""
+    kpc = by_distance(np.abs(distance_read - distance), distance, DISTANCES)
+    return kpc, binned_error(age, age_read, AGE_BINS, lambda x, y: np.abs(x - y))
 
 
 def maps_of(folder: Path) -> ClusterMapsDataModule:
@@ -151,13 +152,13 @@ def maps_of(folder: Path) -> ClusterMapsDataModule:
 # --- limits ------------------------------------------------------------------------------------------------------
 
 
-def floors(clusters: int, epochs: int) -> list[Row]:
-    """Error against the number of training clusters and of bright stars, and that of a reader who sees every star."""
+def by_training_clusters(clusters: int, epochs: int) -> list[Row]:
+    """Error against the number of training clusters, of smaller networks."""
     rows = []
     for part in (1 / 8, 1 / 3, 1):
         number = max(4, round(part * clusters))
         few, fewer = max(1, round(epochs / 3 / part)), max(1, round(epochs / 12 / part))  # as many steps for each
-        folder = make_maps(f"authors-{number}", "authors", number, {
+        folder = make_maps("floor", number, {
             AGE: {"model.width": 0.5, "trainer.max_epochs": few},
             MASS: {"model.width": 0.25, "trainer.max_epochs": fewer},
         })  # fmt: skip
@@ -170,31 +171,24 @@ def floors(clusters: int, epochs: int) -> list[Row]:
         ):
             note += ": as many steps for each"
             rows.append(Row(f"{number} training clusters: {name}", value, unit, None, None, "lower", note))
-    folder = RUNS / "pidoc/authors"
-    return rows + by_bright_stars(folder) + star_list_reader(folder)
+    return rows
 
 
 def by_bright_stars(folder: Path) -> list[Row]:
-    """Errors of the trained network by the effective number of stars that make the light of a map, (ΣL)² / ΣL²."""
-    module = load_checkpoint(LitPidocAgeDistance, folder / f"models/{AGE}.ckpt")
-    test = collected(module, maps_of(folder))
-    number = effective_stars(folder, "test")
-    rows = []
-    for label, inside in thirds(number):
-        share = 100 * np.abs(test["distance_read"] / test["distance"] - 1)[inside].mean()
-        years = np.abs(test["age_read"] - test["age"])[inside].mean()
-        rows += [
-            Row(
-                f"{label} light-giving stars: distance", share, "%", None, None, "lower", "plain mean; effective number"
-            ),
-            Row(f"{label} light-giving stars: age", years, "Gyr", None, None, "lower", "plain mean"),
-        ]
-    test = collected(load_checkpoint(LitPidocMass, folder / f"models/{MASS}.ckpt"), maps_of(folder))
-    field = percent(log_sum(test["mass"]), log_sum(test["log_mass"]))
-    for label, inside in thirds(number):
-        name = f"{label} light-giving stars: M/L of the field"
-        rows.append(Row(name, float(field[inside].mean()), "%", None, None, "lower", "plain mean"))
-    return rows
+    """Errors of the trained networks by the effective number of stars that make the light of a map, (ΣL)² / ΣL²."""
+    maps = maps_of(folder)
+    labels = collected(load_checkpoint(LitPidocAgeDistance, folder / f"models/{AGE}.ckpt"), maps)
+    masses = collected(load_checkpoint(LitPidocMass, folder / f"models/{MASS}.ckpt"), maps)
+    errors = (
+        ("distance", "%", 100 * np.abs(labels["distance_read"] / labels["distance"] - 1)),
+        ("age", "Gyr", np.abs(labels["age_read"] - labels["age"])),
+        ("M/L of the field", "%", percent(log_sum(masses["mass"]), log_sum(masses["log_mass"]))),
+    )
+    return [
+        Row(f"{stars} light-giving stars: {name}", float(error[inside].mean()), unit, None, None, "lower", "plain mean")
+        for stars, inside in thirds(effective_stars(folder))
+        for name, unit, error in errors
+    ]
 
 
 def thirds(values: Array) -> list[tuple[str, Array]]:
@@ -207,9 +201,9 @@ def thirds(values: Array) -> list[tuple[str, Array]]:
     ]
 
 
-def effective_stars(folder: Path, split: str) -> Array:
-    """(ΣL)² / ΣL² over the raw pixels of each map of a split, which hold hardly more than a bright star each."""
-    light, _, _ = raw_maps(folder, split)
+def effective_stars(folder: Path) -> Array:
+    """(ΣL)² / ΣL² over the raw pixels of each test map, which hold hardly more than a bright star each."""
+    light, _, _ = raw_maps(folder, "test")
     return np.array([x.sum() ** 2 / (x**2).sum() for x in (np.asarray(image, float) for image in light)])
 
 
@@ -218,7 +212,7 @@ def raw_maps(folder: Path, split: str) -> tuple[NDArray[np.float32], Array, Arra
     import polars as pl
 
     catalogue = pl.read_csv(folder / "data/clusters/catalogue.csv").filter(pl.col("split") == split).sort("map")
-    light = np.load(folder / "data/synthetic/cluster_maps/light.npy", mmap_mode="r")
+    light = np.load(folder / RAW / "light.npy", mmap_mode="r")
     return light[catalogue["map"].to_numpy()], catalogue["distance_kpc"].to_numpy(), catalogue["age_gyr"].to_numpy()
 
 
@@ -233,21 +227,13 @@ def star_list_reader(folder: Path) -> list[Row]:
     seen, true_distance, true_age, true_mass = star_features(folder, "test")
     trees = HistGradientBoostingRegressor(max_iter=300, learning_rate=0.05, random_state=1)
     read = [trees.fit(x, y).predict(seen) for y in (np.log10(distance), age, mass)]
-    kpc = by_distance(np.abs(10 ** read[0] - true_distance), true_distance, DISTANCES)
-    gyr = binned_error(true_age, read[1], AGE_BINS, lambda a, b: np.abs(a - b))
+    kpc, gyr = label_errors(true_distance, 10 ** read[0], true_age, read[1])
+    ratio = float(percent(true_mass, read[2]).mean())
     note = "boosted trees on the unblurred star fluxes of the same maps"
     return [
         Row("a reader without seeing: distance", kpc, "kpc", None, None, "lower", note),
         Row("a reader without seeing: age", gyr, "Gyr", None, None, "lower", note),
-        Row(
-            "a reader without seeing: M/L of the field",
-            float(percent(true_mass, read[2]).mean()),
-            "%",
-            None,
-            None,
-            "lower",
-            note,
-        ),
+        Row("a reader without seeing: M/L of the field", ratio, "%", None, None, "lower", note),
     ]
 
 
@@ -294,12 +280,12 @@ def speeds(quick: bool) -> list[Row]:
     rate = 3 * (many - few) / (seconds[1] - seconds[0])
     note = "2e4 to 8e4 stars, 3 projections each, all cores; start-up not counted"
     rows = [Row("maps drawn", rate, "1/s", 88.0, 300.0, "higher", f"{note}; reference: plain numpy, one core")]
-    for name, make, size in (
+    for name, module, size in (
         ("mass", LitPidocMass(width=1, uncertainty=True, beta=0.5, field_weight=0.1, lr=1e-3, weight_decay=0), 16),
         ("age and distance", LitPidocAgeDistance(
             width=1, uncertainty=True, beta=0.5, target_scaling="separate", lr=1e-3, weight_decay=0), 32),
     ):  # fmt: skip
-        rows.append(training_speed(name, make, 2 if quick else size, 1 if quick else 6))
+        rows.append(training_speed(name, module, 2 if quick else size, 1 if quick else 6))
     return rows
 
 

@@ -77,6 +77,20 @@ def complete_graphs(batch: int, n: int) -> Tensor:
     return (edges.unsqueeze(1) + n * torch.arange(batch).view(1, -1, 1)).flatten(1)
 
 
+def scatterable_network(layers: int, hidden: int) -> NBodyNetwork:
+    """A network of ours that :func:`by_scatter` can compute too, with new weights."""
+    return NBodyNetwork(
+        layers=layers,
+        hidden=hidden,
+        filter="linear",
+        coefficients=4,
+        attribute="none",
+        velocities=False,
+        symmetric=True,
+        shared=False,
+    )
+
+
 def by_scatter(net: NBodyNetwork, x: Tensor, v: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
     """What ``net`` computes, edge by edge on PyG's sparse graphs: positions and velocities (nodes, 3).
 

@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -64,13 +65,13 @@ class Row:
         return self.value <= self.goal if self.better == "lower" else self.value >= self.goal
 
 
-def write_results(name: str, rows: Sequence[Row], command: str) -> None:
+def write_results(name: str, rows: Sequence[Row], quick: bool = False) -> None:
     """Print the rows as a table and write ``benchmarks/results/<name>.json``.
 
     Args:
         name: of the benchmark.
         rows: in reading order.
-        command: that measured them.
+        quick: only print: it was tried whether the benchmark runs.
 
     Raises:
         ValueError: a value is not finite.
@@ -79,8 +80,10 @@ def write_results(name: str, rows: Sequence[Row], command: str) -> None:
         if not math.isfinite(row.value):
             raise ValueError(f"{name}: {row.name} is {row.value}")
     print_table(name, rows)
+    if quick:
+        return
     values = {
-        "command": command,
+        "command": " ".join([f"python -m benchmarks.{name}", *sys.argv[1:]]),
         "commit": _commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": _machine(),

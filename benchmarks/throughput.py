@@ -5,7 +5,6 @@ Run after `dvc repro` (it reads the data of the chain): python -m benchmarks.thr
 
 import argparse
 import statistics
-import sys
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +27,7 @@ def main() -> None:
     rows: list[Row] = []
     for name in MODELS:
         rows += measure(name, args.seconds, args.rounds)
-    write_results("throughput", rows, f"python -m benchmarks.throughput {' '.join(sys.argv[1:])}".strip())
+    write_results("throughput", rows)
 
 
 def measure(name: str, seconds: float, rounds: int) -> list[Row]:

@@ -5,23 +5,13 @@ from torch_geometric.nn import ChebConv
 from torch_geometric.utils import dense_to_sparse
 
 from benchmarks.graph_mnist import ChebyshevSpectralConv, grid_adjacency
-from benchmarks.pyg_rivals import EquivariantNetwork, by_scatter, complete_graphs
+from benchmarks.pyg_rivals import EquivariantNetwork, by_scatter, complete_graphs, scatterable_network
 from lit_modules.networks.graph.laplacian import normalized_laplacian
-from lit_modules.networks.graph.nbody import NBodyNetwork
 
 
 def test_dense_layers_are_pygs_scatter() -> None:
     torch.manual_seed(1)
-    net = NBodyNetwork(
-        layers=3,
-        hidden=8,
-        filter="linear",
-        coefficients=4,
-        attribute="none",
-        velocities=False,
-        symmetric=True,
-        shared=False,
-    ).double()
+    net = scatterable_network(layers=3, hidden=8).double()
     x, v = torch.randn(2, 6, 5, 3, dtype=torch.float64)
     dense = net(x, v)
     sparse = by_scatter(net, x.flatten(0, 1), v.flatten(0, 1), complete_graphs(6, 5))
