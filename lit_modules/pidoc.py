@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import update_bn
 
 from lit_modules.base import Batch, LitBase, random_symmetry
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN, Estimate
@@ -13,9 +14,17 @@ from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder, MassMap, 
 from lit_modules.networks.pidoc.keras_weights import published_network
 from pipeline.errors import InputError
 
+INSIDE = 0.6827  # share of truths inside a 68 % interval
+PART = 50  # maps seen at once
+STATISTICS_MAPS = 1000  # at most, of the training split
+
 
 class LitPidoc(LitBase):
-    """What both networks share: the scaling of flux, and the range of flux maps they were trained on.
+    """What both networks share: scaling of flux, batch statistics, calibration and the range of the training maps.
+
+    Before each validation the batch statistics are averaged anew over training maps, because running averages lag
+    behind the weights and are noisy (Wu & Johnson 2021, arXiv 2105.07576, section 3), and the intervals are scaled
+    so that 68 % of the validation truths lie inside.
 
     The buffer ``flux_range`` holds the lowest and highest mean (first row) and standard deviation
     (second row) over the pixels of a training map's log10 flux.
@@ -31,6 +40,33 @@ class LitPidoc(LitBase):
         moments = map_moments(tensors["flux"])
         self.net.flux_mean, self.net.flux_std = (x.float() for x in pooled(moments))
         self.flux_range = torch.stack([moments.amin(0), moments.amax(0)], 1).float()
+
+    def errors(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """Error and standard deviation of each of the two quantities that the network states."""
+        raise NotImplementedError
+
+    def on_validation_start(self) -> None:
+        if self.trainer.state.fn != "fit":  # a trained network is left as it is
+            return
+        splits = self.trainer.datamodule.splits  # type: ignore[attr-defined]
+        with self.trainer.precision_plugin.forward_context(), torch.no_grad():
+            self.average_statistics(splits["train"]["flux"])
+            self.calibrate(splits["val"])
+
+    def average_statistics(self, flux: Tensor) -> None:
+        """Set the batch statistics to averages over some maps (n, 1, H, W), evenly chosen, with the present weights."""
+        some = flux[:: -(-len(flux) // STATISTICS_MAPS)]
+        update_bn((part.float() for part in some.tensor_split(-(-len(some) // PART))), self.net, self.device)
+
+    def calibrate(self, tensors: Batch) -> None:
+        """Scale the standard deviations so that 68 % of all errors lie within them."""
+        self.net.log_variance.zero_()
+        parts = zip(*(tensor.split(PART) for tensor in tensors.values()), strict=True)
+        batches = (dict(zip(tensors, (x.float().to(self.device) for x in part), strict=True)) for part in parts)
+        scores = [[(error / sigma).abs().flatten() for error, sigma in self.errors(batch)] for batch in batches]
+        for offset, each in zip(self.net.log_variance, zip(*scores, strict=True), strict=True):
+            z = torch.cat(each)
+            offset.copy_(2 * z.kthvalue(max(1, round(INSIDE * len(z)))).values.log())
 
 
 class LitPidocMass(LitPidoc):
@@ -70,12 +106,15 @@ class LitPidocMass(LitPidoc):
         flux, mass = random_symmetry(batch["flux"], batch["mass"])
         return super().training_step({**batch, "flux": flux, "mass": mass}, batch_idx)
 
+    def errors(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """Of log10 mass, dex: of the pixels, and of the field."""
+        read, mass = self(batch["flux"]), batch["mass"]
+        return [(mass - read.log_mass, read.sigma), (log_sum(mass) - read.field_log_mass, read.field_sigma)]
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        predicted = self(batch["flux"])
-        pixel = batch["mass"] - predicted.log_mass
-        field = log_sum(batch["mass"]) - predicted.field_log_mass
         beta = self.hparams["beta"] if self.training else 0.0
-        pixel_loss, field_loss = beta_nll(pixel, predicted.sigma, beta), beta_nll(field, predicted.field_sigma, beta)
+        (pixel, sigma), (field, field_sigma) = self.errors(batch)
+        pixel_loss, field_loss = beta_nll(pixel, sigma, beta), beta_nll(field, field_sigma, beta)
         return {
             "loss": pixel_loss + self.hparams["field_weight"] * field_loss,
             "pixel_mae_dex": pixel.abs().mean(),
@@ -129,12 +168,17 @@ class LitPidocAgeDistance(LitPidoc):
         (flux,) = random_symmetry(batch["flux"])
         return super().training_step({**batch, "flux": flux}, batch_idx)
 
+    def errors(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """Of distance and age, as scaled."""
+        read = self(batch["flux"])
+        error = self.net.scale(batch["distance"], batch["age"]) - read.mean
+        return list(zip(error.unbind(1), read.sigma.unbind(1), strict=True))
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        estimate = self(batch["flux"])
-        error = self.net.scale(batch["distance"], batch["age"]) - estimate.mean
-        distance, age = self.net.unscale(estimate.mean)
+        error, sigma = (torch.stack(both, 1) for both in zip(*self.errors(batch), strict=True))
+        distance, age = self.net.unscale(self.net.scale(batch["distance"], batch["age"]) - error)
         return {
-            "loss": beta_nll(error, estimate.sigma, self.hparams["beta"] if self.training else 0.0),
+            "loss": beta_nll(error, sigma, self.hparams["beta"] if self.training else 0.0),
             "distance_mae_kpc": (batch["distance"] - distance).abs().mean(),
             "age_mae_gyr": (batch["age"] - age).abs().mean(),
         }

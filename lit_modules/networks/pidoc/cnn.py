@@ -25,7 +25,8 @@ class AgeDistanceCNN(nn.Module):
     The graph of Chardin & Bianchini (2021, MNRAS 504, 5656): four unpadded convolutions, each with
     ReLU, batch normalisation, dropout of whole channels, ReLU and pooling, then three dense layers
     and two linear outputs. The published graph has no uncertainty; two more outputs, the natural
-    logarithms of the variances, add it. Without them the buffer ``log_variance`` stands for both.
+    logarithms of the variances, add it. The buffer ``log_variance`` is added to both, or stands for
+    them, in evaluation: it calibrates the intervals.
 
     Args:
         width: multiplies the filters of every convolution (published: 1).
@@ -69,8 +70,10 @@ class AgeDistanceCNN(nn.Module):
         x = self.features((flux - self.flux_mean) / self.flux_std)
         x = self.dense(x.permute(0, 2, 3, 1).flatten(1))  # channels last, as in the published weights
         out = self.out(x).float()
-        log_variance = out[:, 2:] if out.shape[1] == 4 else self.log_variance.expand_as(out)
-        return Estimate(out[:, :2], torch.exp(0.5 * log_variance.clamp(-12.0, 6.0)))
+        mean, log_variance = out[:, :2], out[:, 2:].clamp(-12.0, 6.0) if out.shape[1] == 4 else torch.zeros_like(out)
+        if not self.training:
+            log_variance = log_variance + self.log_variance
+        return Estimate(mean, torch.exp(0.5 * log_variance))
 
     def scale(self, distance: Tensor, age: Tensor) -> Tensor:
         """Targets as the network sees them, (B, 2), from kpc and Gyr."""

@@ -52,7 +52,8 @@ class EncoderDecoder(nn.Module):
 
     The published graph has no uncertainty. Natural logarithms of variances add it: of the pixels
     as a second channel of the last convolution, of the sum by a linear map of the averaged
-    bottleneck. Without them the buffer ``log_variance`` stands for both.
+    bottleneck. The buffer ``log_variance`` is added to both, or stands for them, in evaluation: it
+    calibrates the intervals.
 
     Args:
         width: multiplies the channels of every layer.
@@ -106,13 +107,15 @@ class EncoderDecoder(nn.Module):
         out = self.out(x).float()
         mean = out[:, :1]
         if self.field_variance is None:
-            pixel, field = self.log_variance[0].expand_as(mean), self.log_variance[1].expand(len(mean))
+            pixel, field = torch.zeros_like(mean), mean.new_zeros(len(mean))
         else:
             pixel, field = out[:, 1:], self.field_variance(bottleneck.mean((2, 3))).float()[:, 0]
-        return MassMap(self.mass_mean + self.mass_std * mean, self._dex(pixel), self._dex(field))
+        sigmas = (self._dex(x, offset) for x, offset in zip((pixel, field), self.log_variance, strict=True))
+        return MassMap(self.mass_mean + self.mass_std * mean, *sigmas)
 
-    def _dex(self, log_variance: Tensor) -> Tensor:
-        return self.mass_std * torch.exp(0.5 * log_variance.clamp(-12.0, 6.0))
+    def _dex(self, log_variance: Tensor, offset: Tensor) -> Tensor:
+        log_variance = log_variance.clamp(-12.0, 6.0)
+        return self.mass_std * torch.exp(0.5 * (log_variance if self.training else log_variance + offset))
 
 
 def glorot(layer: nn.Module) -> None:
