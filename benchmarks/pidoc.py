@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,28 +38,75 @@ def main() -> None:
     """Make the maps, train, measure and write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pidoc", description=__doc__)
     parser.add_argument("--published", type=Path, required=True, help="the authors' CNN_100.h5")
-    parser.add_argument("--clusters", type=int, default=1150, help="for training, 3 maps each (default: %(default)s)")
-    parser.add_argument("--mass-epochs", type=int, default=8, help="default: %(default)s")
-    parser.add_argument("--age-epochs", type=int, default=24, help="default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="few clusters: does it run? writes no file")
     args = parser.parse_args()
-    clusters, epochs = (24, (1, 1)) if args.quick else (args.clusters, (args.mass_epochs, args.age_epochs))
-    rows, folder = authors_priors(clusters, epochs, args.published)
-    rows += broad_priors() + by_training_clusters(clusters, epochs[1])
-    rows += by_bright_stars(folder) + star_list_reader(folder) + speeds(args.quick)
+    size = QUICK if args.quick else FULL
+    authors, broad = trained("authors", size), trained("broad", size)
+    rows = authors.rows((13.5, 6.0), (3.0, 0.75)) + against_published(authors, args.published)
+    rows += broad.rows() + default_chain() + by_training_clusters(size) + by_bright_stars(authors.folder)
+    rows += star_list_reader(authors.folder) + speeds(args.quick)
     write_results("pidoc", rows, args.quick)
 
 
-def make_maps(name: str, clusters: int, settings: Settings) -> Path:
-    """Folder of a run with its parameters and its maps, of the authors' priors.
+# --- trainings ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Size:
+    """Training clusters, three maps each, and epochs of the two networks."""
+
+    clusters: int
+    mass_epochs: int
+    age_epochs: int
+
+
+FULL, QUICK = Size(8000, 6, 16), Size(64, 1, 1)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Both networks of a folder, at width 0.5 (mass) and 1 (distance and age), and what they are worth."""
+
+    priors: str
+    size: Size
+    folder: Path
+    mass: dict[str, Any]
+    age: dict[str, Any]
+
+    def rows(self, mass_goals: Goals = (None, None), age_goals: Goals = (None, None)) -> list[Row]:
+        """Errors beside the published ones and the goals, and what the trainings cost."""
+        name, maps = f"{self.priors} priors", f"{3 * self.size.clusters} training maps, one seed"
+        costs = [
+            Row(f"{name}: training {model}", metrics["minutes"], "CPU min", None, 120.0, "lower", "one thread")
+            for model, metrics in ((MASS, self.mass), (AGE, self.age))
+        ]
+        return [
+            *mass_rows(name, self.mass, mass_goals, f"{maps}, width 0.5, {self.size.mass_epochs} epochs"),
+            *age_rows(name, self.age, age_goals, f"{maps}, width 1, {self.size.age_epochs} epochs"),
+            *costs,
+        ]
+
+
+def trained(priors: str, size: Size) -> Trained:
+    """Train both networks on a set of priors, unless an earlier run has."""
+    folder = make_maps(f"{priors}-{size.clusters}", priors, size.clusters, {
+        MASS: {"model.width": 0.5, "trainer.max_epochs": size.mass_epochs},
+        AGE: {"model.width": 1.0, "trainer.max_epochs": size.age_epochs},
+    })  # fmt: skip
+    return Trained(priors, size, folder, evaluated(folder, MASS), evaluated(folder, AGE))
+
+
+def make_maps(name: str, priors: str, clusters: int, settings: Settings) -> Path:
+    """Folder runs/benchmarks/pidoc/<name> with its parameters and its maps.
 
     Args:
         name: of the folder.
-        clusters: for training; a tenth of them for validation, 100 for the test.
+        priors: authors or broad.
+        clusters: for training; a tenth of them, at most 200, for validation, and 100 for the test.
         settings: further values of params.yaml, by section and by dotted name.
     """
-    sizes = {"n_train": clusters, "n_val": max(4, clusters // 10), "n_test": min(100, 4 * clusters)}
-    folder = make_folder(f"pidoc/{name}-{clusters}", {"clusters": {"priors": "authors", **sizes}, **settings})
+    sizes = {"n_train": clusters, "n_val": min(200, max(4, clusters // 10)), "n_test": min(100, clusters)}
+    folder = make_folder(f"pidoc/{name}", {"clusters": {"priors": priors, **sizes}, **settings})
     stage(folder, RAW, "generate_clusters")
     stage(folder, "data/clusters", "preprocess_maps")
     return folder
@@ -67,39 +115,24 @@ def make_maps(name: str, clusters: int, settings: Settings) -> Path:
 # --- quality -----------------------------------------------------------------------------------------------------
 
 
-def authors_priors(clusters: int, epochs: tuple[int, int], published: Path) -> tuple[list[Row], Path]:
-    """Both networks on mocks like the authors', beside published figures and network; and the folder of the run."""
-    settings: Settings = {
-        MASS: {"model.width": 0.5, "trainer.max_epochs": epochs[0]},
-        AGE: {"model.width": 1.0, "trainer.max_epochs": epochs[1]},
-    }
-    folder = make_maps("authors", clusters, settings)
-    mass, age = evaluated(folder, MASS), evaluated(folder, AGE)
-    kpc, gyr = published_errors(folder, published)
-    distance, years = age[DISTANCE_ERROR]["model"], age[AGE_ERROR]["model"]
-    size = f"{3 * clusters} training maps, one seed"
-    rows = [
-        *mass_rows("authors' priors", mass, (13.5, 6.0), f"{size}, width 0.5, {epochs[0]} epochs"),
-        *age_rows("authors' priors", age, (3.0, 0.75), f"{size}, width 1, {epochs[1]} epochs"),
-    ]
-    for name, value, theirs, unit in (("distance", distance, kpc, "kpc"), ("age", years, gyr, "Gyr")):
-        note = f"published CNN on the same maps: {theirs:.3g} {unit}"
-        rows.append(Row(f"authors' priors: {name} / published CNN", value / theirs, "x", None, 0.5, "lower", note))
-    for model, metrics in ((MASS, mass), (AGE, age)):
-        rows.append(
-            Row(f"authors' priors: training {model}", metrics["minutes"], "CPU min", None, 120.0, "lower", "one thread")
-        )
-    return rows, folder
+def against_published(authors: Trained, published: Path) -> list[Row]:
+    """Ratios of our errors to those of the authors' network on the same maps."""
+    kpc, gyr = published_errors(authors.folder, published)
+    return [
+        Row(f"authors' priors: {name} / published CNN", authors.age[key]["model"] / theirs, "x", None, 0.5, "lower",
+            f"published CNN on the same maps: {theirs:.3g} {unit}")
+        for name, key, theirs, unit in (("distance", DISTANCE_ERROR, kpc, "kpc"), ("age", AGE_ERROR, gyr, "Gyr"))
+    ]  # fmt: skip
 
 
-def broad_priors() -> list[Row]:
+def default_chain() -> list[Row]:
     """The same measures on the broad mocks, as `dvc repro` left them at its scale."""
     mass, age = (json.loads((ROOT / f"reports/evaluate/{model}.json").read_text()) for model in (MASS, AGE))
-    note = "the chain at its default scale"
-    return mass_rows("broad priors", mass, (None, None), note) + age_rows("broad priors", age, (None, None), note)
+    name, goals = "broad priors, default chain", (None, None)
+    return mass_rows(name, mass, goals) + age_rows(name, age, goals)
 
 
-def mass_rows(priors: str, metrics: dict[str, Any], goals: Goals, note: str) -> list[Row]:
+def mass_rows(priors: str, metrics: dict[str, Any], goals: Goals, note: str = "") -> list[Row]:
     """Errors of the mass maps and how true their intervals are."""
     return [
         Row(f"{priors}: mass per pixel", metrics[PIXEL_ERROR]["model"], "%", 27.0, goals[0], "lower", note),
@@ -113,7 +146,7 @@ def mass_rows(priors: str, metrics: dict[str, Any], goals: Goals, note: str) -> 
     ]  # fmt: skip
 
 
-def age_rows(priors: str, metrics: dict[str, Any], goals: Goals, note: str) -> list[Row]:
+def age_rows(priors: str, metrics: dict[str, Any], goals: Goals, note: str = "") -> list[Row]:
     """Errors of distance and age and how true their intervals are."""
     rows = []
     for name, key, unit, published, goal in (
@@ -152,25 +185,25 @@ def maps_of(folder: Path) -> ClusterMapsDataModule:
 # --- limits ------------------------------------------------------------------------------------------------------
 
 
-def by_training_clusters(clusters: int, epochs: int) -> list[Row]:
-    """Error against the number of training clusters, of smaller networks."""
+def by_training_clusters(size: Size) -> list[Row]:
+    """Error against the number of training clusters, of smaller networks that take as many steps for each number."""
     rows = []
-    for part in (1 / 8, 1 / 3, 1):
-        number = max(4, round(part * clusters))
-        few, fewer = max(1, round(epochs / 3 / part)), max(1, round(epochs / 12 / part))  # as many steps for each
-        folder = make_maps("floor", number, {
-            AGE: {"model.width": 0.5, "trainer.max_epochs": few},
-            MASS: {"model.width": 0.25, "trainer.max_epochs": fewer},
+    for parts in (64, 8, 2):
+        number, age_epochs, mass_epochs = size.clusters // parts, 3 * parts, parts
+        folder = make_maps(f"floor-{number}", "authors", number, {
+            AGE: {"model.width": 0.5, "trainer.max_epochs": age_epochs},
+            MASS: {"model.width": 0.25, "trainer.max_epochs": mass_epochs},
         })  # fmt: skip
         age, mass = evaluated(folder, AGE), evaluated(folder, MASS)
-        for name, value, unit, note in (
-            ("distance", age[DISTANCE_ERROR]["model"], "kpc", f"width 0.5, {few} epochs"),
-            ("age", age[AGE_ERROR]["model"], "Gyr", f"width 0.5, {few} epochs"),
-            ("mass per pixel", mass[PIXEL_ERROR]["model"], "%", f"width 0.25, {fewer} epochs"),
-            ("M/L of the field", mass[FIELD_ERROR]["model"], "%", f"width 0.25, {fewer} epochs"),
-        ):
-            note += ": as many steps for each"
-            rows.append(Row(f"{number} training clusters: {name}", value, unit, None, None, "lower", note))
+        rows += [
+            Row(f"{number} training clusters: {name}", metrics[key]["model"], unit, None, None, "lower", note)
+            for name, metrics, key, unit, note in (
+                ("distance", age, DISTANCE_ERROR, "kpc", f"width 0.5, {age_epochs} epochs: as many steps for each"),
+                ("age", age, AGE_ERROR, "Gyr", ""),
+                ("mass per pixel", mass, PIXEL_ERROR, "%", f"width 0.25, {mass_epochs} epochs: as many steps for each"),
+                ("M/L of the field", mass, FIELD_ERROR, "%", ""),
+            )
+        ]
     return rows
 
 
