@@ -37,9 +37,10 @@ def changed_parameters(settings: Settings) -> str:
 def make_folder(name: str, settings: Settings) -> Path:
     """Folder runs/benchmarks/<name> with its :func:`changed_parameters`; made with others, it is emptied first."""
     text, path = changed_parameters(settings), RUNS / name / "params.yaml"
-    if path.exists() and path.read_text() != text:
-        shutil.rmtree(path.parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.read_text() == text:
+        return path.parent
+    shutil.rmtree(path.parent, ignore_errors=True)
+    path.parent.mkdir(parents=True)
     path.write_text(text)
     return path.parent
 
