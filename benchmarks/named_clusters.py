@@ -2,8 +2,9 @@
 
 Mocks of the masses, radii, distances, metallicities and ages of NGC 5053, NGC 5466, Pal 11 and NGC 7492 are seen as
 Pan-STARRS 1 would see them (pixels of 0.25 arcsec, stars 1.25 arcsec wide, reddened), written as FITS files in counts
-and read by the pipeline's own networks. They are King-model mocks, not the real clusters.
-Run it after `dvc repro`: python -m benchmarks.named_clusters
+and read by the networks of `dvc repro`, by those that benchmarks.pidoc trains for longer on the same broad priors, and
+by one reader that sees the stars unblurred. They are King-model mocks, not the real clusters.
+Run it after both: python -m benchmarks.named_clusters
 """
 
 import argparse
@@ -20,9 +21,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.pidoc_limits import StarListReader, field_of
+from benchmarks.pidoc_runs import AGE, FULL, MASS, QUICK, trained
 from benchmarks.results import RESULTS, Row, write_results
 from pipeline.errors import run
 from pipeline.evaluation.pidoc import predict
+from pipeline.models import MODELS
 from pipeline.observation import LOG_FLOOR, SIDE
 from pipeline.predict import load_family
 from pipeline.simulation.star_cluster import ClusterParameters, draw_cluster
@@ -41,6 +45,7 @@ Array = NDArray[Any]
 PIXELS = 240  # of the picture; the field that is read is smaller
 SHARPNESS = 1.25 / 2.3548 / PIXEL  # sigma in pixels: the seeing of Pan-STARRS 1
 ZERO_POINT, SKY, ONE_ELECTRON = 25.0, 21.9, 29.3  # magnitudes; noise of V = 27.1 in a pixel of sky
+GOALS = {"distance": 15.0, "M/L of the field": 25.0}  # %
 R_V = 3.1  # A_V / E(B-V)
 METALS_OF_THE_SUN = 0.0142  # Asplund et al. (2009)
 
@@ -82,44 +87,75 @@ def main() -> None:
     parser.add_argument("--realisations", type=int, default=50, help="of each cluster (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="two of each: does it run? writes no file")
     args = parser.parse_args()
-    models, number = load_family("pidoc", None), 2 if args.quick else args.realisations
+    number = 2 if args.quick else args.realisations
+    folder = trained("broad", QUICK if args.quick else FULL).folder
+    trees = StarListReader.trained(folder)
+    networks = {
+        "trained long": [MODELS[name].load(folder / f"models/{name}.ckpt") for name in (MASS, AGE)],
+        "default chain": load_family("pidoc", None),
+    }
     rows: list[Row] = []
-    shown: dict[str, dict[str, Any]] = {}
+    shown: dict[str, Mock] = {}
     for noise in (False, True):
         for name, cluster in CLUSTERS.items():
-            answers = list(
-                track(realisations(cluster, number, noise, models), name, number, console=Console(stderr=True))
-            )
-            rows += judged(f"{name}, {'noise of Pan-STARRS 1' if noise else 'no noise'}", answers)
-            shown.setdefault(name, answers[0])  # without noise
+            drawn = mocks(cluster, number, noise, networks)
+            seen = list(track(drawn, name, number, console=Console(stderr=True)))
+            title = f"{name}, {'noise of Pan-STARRS 1' if noise else 'no noise'}"
+            if not noise:
+                rows += without_seeing(f"{title}, a reader without seeing", seen, trees)
+                shown[name] = seen[0]
+            rows += judged(f"{title}, trained long", seen, "trained long", GOALS)
+            rows += judged(f"{title}, default chain", seen, "default chain", {})
     write_results("named_clusters", rows, args.quick)
     if not args.quick:
         draw(shown).savefig(RESULTS / "named_clusters.png", metadata={"Software": None})
 
 
-def realisations(cluster: Cluster, number: int, noise: bool, models: list[Any]) -> Iterator[dict[str, Any]]:
-    """Truth and answer for each mock: M/L and light of the field, distance, age, and the maps."""
+@dataclass(frozen=True)
+class Mock:
+    """One realisation of a cluster.
+
+    Attributes:
+        truth: distance (kpc), age (Gyr) and M/L of the field.
+        light: raw map, Lsun.
+        seen: V flux map, Lsun kpc⁻².
+        answers: of each pair of networks, as `predict pidoc` writes them.
+        mass_map: read by the first pair, Msun per pixel.
+    """
+
+    truth: dict[str, float]
+    light: Array
+    seen: Array
+    answers: dict[str, dict[str, Any]]
+    mass_map: Array
+
+
+def mocks(cluster: Cluster, number: int, noise: bool, networks: dict[str, list[Any]]) -> Iterator[Mock]:
+    """Draw, observe and read a cluster again and again."""
     for k in range(number):
         rng = np.random.default_rng([k, round(cluster.mass)])
+        light, mass = raw_maps(cluster, rng)
         with tempfile.TemporaryDirectory() as folder:
-            truth, path = write_fits(cluster, rng, noise, Path(folder) / "cluster.fits")
-            result = predict(models, path)
-        yield {**truth, "answer": result.metrics, "mass map": result.hdus["mass"][0].data}
+            path = Path(folder) / "cluster.fits"
+            seen = write_fits(cluster, light, rng, noise, path)
+            results = {name: predict(pair, path) for name, pair in networks.items()}
+        ratio = float(field_of(mass).sum() / field_of(light).sum())
+        yield Mock(
+            truth={"distance": cluster.distance, "age": cluster.age, "M/L of the field": ratio},
+            light=light,
+            seen=seen,
+            answers={name: result.metrics for name, result in results.items()},
+            mass_map=next(iter(results.values())).hdus["mass"][0].data,
+        )
 
 
-def write_fits(cluster: Cluster, rng: np.random.Generator, noise: bool, path: Path) -> tuple[dict[str, Any], Path]:
-    """Draw a mock of a cluster and write its picture in counts; what is true in its central field, and the file."""
-    light, mass = raw_maps(cluster, rng)
-    inner = slice((len(light) - SIDE) // 2, (len(light) + SIDE) // 2)
-    inside = [float(image[inner, inner].sum()) for image in (mass, light)]
+def write_fits(cluster: Cluster, light: Array, rng: np.random.Generator, noise: bool, path: Path) -> Array:
+    """Write a mock's picture in counts as Pan-STARRS 1 would see it; its V flux map."""
     detector = Detector(SHARPNESS, SKY if noise else None, ONE_ELECTRON if noise else None, 0.0, 0.0)
-    seen = detector.observe(
-        rng, (light * 10 ** (-0.4 * R_V * cluster.reddening)).astype(np.float32), cluster.distance, PIXELS
-    )
-    counts = seen / flux_of_magnitude(ZERO_POINT)
-    fits.writeto(path, counts.astype(np.float32), header(cluster))
-    truth = {"M/L of the field": inside[0] / inside[1], "luminosity of the field": inside[1], "age": cluster.age}
-    return truth | {"distance": cluster.distance, "light map": seen}, path
+    reddened = light * 10 ** (-0.4 * R_V * cluster.reddening)
+    seen = detector.observe(rng, reddened.astype(np.float32), cluster.distance, PIXELS)
+    fits.writeto(path, (seen / flux_of_magnitude(ZERO_POINT)).astype(np.float32), header(cluster))
+    return seen
 
 
 def raw_maps(cluster: Cluster, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -154,22 +190,37 @@ def header(cluster: Cluster) -> fits.Header:
     return cards
 
 
-def judged(name: str, answers: list[dict[str, Any]]) -> list[Row]:
-    """Error of the median answer, and how often the truth is in the 68 % interval."""
+def judged(name: str, seen: list[Mock], networks: str, goals: dict[str, float]) -> list[Row]:
+    """Errors of the median answers, and how often the truth is in the 68 % interval."""
     rows = []
-    for quantity, goal in (("distance", 15.0), ("M/L of the field", 25.0), ("age", None)):
-        read = np.array([[a["answer"][quantity][end] for end in ("value", "low", "high")] for a in answers])
-        true = np.array([a[quantity] for a in answers])
-        error = 100 * abs(np.median(read[:, 0] / true) - 1)
+    for quantity in ("distance", "M/L of the field", "age"):
+        read = np.array([[m.answers[networks][quantity][end] for end in ("value", "low", "high")] for m in seen])
+        true = np.array([m.truth[quantity] for m in seen])
         inside = 100 * ((read[:, 1] <= true) & (true <= read[:, 2])).mean()
-        spread = " to ".join(f"{x:.3g}" for x in np.quantile(read[:, 0], [0.16, 0.84]))
-        note = f"{len(answers)} mocks: true {np.median(true):.3g}, read {np.median(read[:, 0]):.3g} ({spread})"
-        note += f"; {inside:.0f} % in their 68 % interval"
-        rows.append(Row(f"{name}: {quantity}", error, "%", None, goal, "lower", note))
+        note = f"; {inside:.0f} % in their 68 % interval"
+        rows.append(median_error(f"{name}: {quantity}", true, read[:, 0], goals.get(quantity), note))
     return rows
 
 
-def draw(shown: dict[str, dict[str, Any]]) -> Any:
+def without_seeing(name: str, seen: list[Mock], trees: StarListReader) -> list[Row]:
+    """Errors of the median answers of a reader of the unblurred stars."""
+    true = {quantity: np.array([m.truth[quantity] for m in seen]) for quantity in seen[0].truth}
+    light = np.array([m.light for m in seen])
+    distance, age, log_mass = trees.read(light, true["distance"])
+    log_light = np.log10(field_of(light).sum((1, 2)) * (distance / true["distance"]) ** 2)  # as seen, if that far
+    read = {"distance": distance, "M/L of the field": 10 ** (log_mass - log_light), "age": age}
+    return [median_error(f"{name}: {quantity}", true[quantity], read[quantity], None) for quantity in read]
+
+
+def median_error(name: str, true: Array, read: Array, goal: float | None, note: str = "") -> Row:
+    """Error of the median of read to true, per cent."""
+    error = 100 * abs(np.median(read / true) - 1)
+    spread = " to ".join(f"{x:.3g}" for x in np.quantile(read, [0.16, 0.84]))
+    note = f"{len(true)} mocks: true {np.median(true):.3g}, read {np.median(read):.3g} ({spread}){note}"
+    return Row(name, error, "%", None, goal, "lower", note)
+
+
+def draw(shown: dict[str, Mock]) -> Any:
     """The paper's Figure 4, of mocks: light seen and mass read of each cluster, with the numbers read and true."""
     import matplotlib.pyplot as plt
 
@@ -179,18 +230,18 @@ def draw(shown: dict[str, dict[str, Any]]) -> Any:
     with style():
         figure, axes = plt.subplots(2, len(CLUSTERS), figsize=(13, 7.6))
         for column, name in zip(axes.T, CLUSTERS, strict=True):
-            found = shown[name]
+            mock = shown[name]
             edge = (PIXELS - SIDE) // 2
-            light = log_map(found["light map"][edge:-edge, edge:-edge], LOG_FLOOR)
+            light = log_map(mock.seen[edge:-edge, edge:-edge], LOG_FLOOR)
             images = [
                 show_map(column[0], light, cmap="inferno", vmin=-7, vmax=-3.5),
-                show_map(column[1], np.log10(found["mass map"]), cmap="viridis", vmin=-2, vmax=0.5),
+                show_map(column[1], np.log10(mock.mass_map), cmap="viridis", vmin=-2, vmax=0.5),
             ]
-            read = found["answer"]
+            read = mock.answers["trained long"]
             lines = []
             for label, key, unit in (("D", "distance", "kpc"), ("age", "age", "Gyr"), ("M/L", "M/L of the field", "")):
                 value, low, high = (f"{read[key][end]:.3g}" for end in ("value", "low", "high"))
-                lines.append(f"{label} {value} ({low}–{high}) {unit}, true {found[key]:.3g}")
+                lines.append(f"{label} {value} ({low}–{high}) {unit}, true {mock.truth[key]:.3g}")
             column[0].set_title("mock of " + name + "\n" + "\n".join(lines), fontsize=9)
             column[1].set_xlabel("arcsec")
         for row, image, label in zip(

@@ -1,0 +1,229 @@
+"""What no reader of a cluster's flux map can know, and what more of everything would bring."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from benchmarks.chain import evaluated
+from benchmarks.pidoc_runs import (
+    AGE,
+    AGE_ERROR,
+    DISTANCE_ERROR,
+    FIELD_ERROR,
+    MASS,
+    PIXEL_ERROR,
+    RawMaps,
+    Size,
+    make_maps,
+    maps_of,
+    raw_maps,
+)
+from benchmarks.results import Row
+from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
+from pipeline.evaluation.pidoc import collected
+from pipeline.evaluation.pidoc_measures import (
+    AGE_BINS,
+    MASS_BINS,
+    Array,
+    binned_error,
+    by_distance,
+    log_sum,
+    percent,
+)
+from pipeline.models import load_checkpoint
+from pipeline.observation import SIDE
+from pipeline.simulation.star_cluster import ClusterParameters, draw_cluster
+from pipeline.simulation.telescope import bin_stars, blur, gaussian_psf, random_view, sky_position
+
+DISTANCES = np.array([15.0, 30.0, 60.0, 80.0])  # kpc
+REALISATIONS = 40  # of a cluster, over which the all-knowing reader averages
+BRIGHT = 1.0  # Lsun
+PSF_SIGMA, MASS_FLOOR = 4.0, 1e-3  # pixels, Msun: as in params.yaml
+
+
+# --- the mass map of a reader who knows the cluster --------------------------------------------------------------
+
+
+def all_knowing_reader(folder: Path) -> list[Row]:
+    """Mass error of a reader who knows all parameters of a test cluster and its centre, but not where its stars are.
+
+    It states the mean log map of clusters drawn anew with the same parameters. A second one also knows the mass of each
+    raw pixel that holds more than a solar luminosity. No network can read more than these are told.
+    """
+    raw, mass = raw_maps(folder, "test"), maps_of(folder).splits["test"]["mass"][:, 0].numpy()
+    stated = np.array(Parallel(-1)(delayed(mean_maps)(raw, row) for row in range(len(mass))))
+    rows = []
+    for k, told in enumerate(("every parameter", "every parameter and all stars above 1 Lsun")):
+        true, read = mass.astype(float), stated[:, k]
+        error = binned_error(true.ravel(), read.ravel(), MASS_BINS, percent)
+        note = f"mean of {REALISATIONS} clusters drawn anew with these parameters, on the same test maps"
+        rows.append(Row(f"a reader told {told}: mass per pixel", error, "%", None, None, "lower", note))
+    return rows
+
+
+def mean_maps(raw: RawMaps, row: int) -> Array:
+    """Mean log10 mass maps (2, 160, 160) of new clusters like a test map's; in the second, bright pixels are known."""
+    facts = raw.catalogue.row(row, named=True)
+    parameters = ClusterParameters(**{field.name: facts[field.name] for field in fields(ClusterParameters)})
+    shift = np.array([facts["shift_x_arcsec"], facts["shift_y_arcsec"]])
+    kernel, rng = gaussian_psf(PSF_SIGMA), np.random.default_rng(facts["map"])
+    known = blurred(np.where(raw.light[row] > BRIGHT, raw.mass[row], 0), kernel)
+    total = np.zeros((2, SIDE, SIDE))
+    for _ in range(REALISATIONS):
+        stars = draw_cluster(rng, parameters)
+        offset = sky_position(stars.position, random_view(rng), facts["distance_kpc"], shift)
+        light, mass = bin_stars(offset, np.stack([stars.luminosity_v, stars.mass]), raw.light.shape[1])
+        dark = blurred(np.where(light > BRIGHT, 0, mass), kernel)
+        total += np.log10(np.maximum([blurred(mass, kernel), known + dark], MASS_FLOOR))
+    return total / REALISATIONS
+
+
+def blurred(image: Array, kernel: Array) -> Array:
+    """A raw map as the telescope shows it."""
+    return blur(image.astype(np.float32), kernel, SIDE)
+
+
+# --- the number of clusters and of stars -------------------------------------------------------------------------
+
+
+def by_training_clusters(size: Size) -> list[Row]:
+    """Error against the number of training clusters, of smaller networks that take as many steps for each number."""
+    rows = []
+    for parts in (64, 8, 2):
+        number, age_epochs, mass_epochs = size.clusters // parts, 3 * parts, parts
+        folder = make_maps(f"floor-{number}", "authors", number, {
+            AGE: {"model.width": 0.5, "trainer.max_epochs": age_epochs},
+            MASS: {"model.width": 0.25, "trainer.max_epochs": mass_epochs},
+        })  # fmt: skip
+        age, mass = evaluated(folder, AGE), evaluated(folder, MASS)
+        rows += [
+            Row(f"{number} training clusters: {name}", metrics[key]["model"], unit, None, None, "lower", note)
+            for name, metrics, key, unit, note in (
+                ("distance", age, DISTANCE_ERROR, "kpc", f"width 0.5, {age_epochs} epochs: as many steps for each"),
+                ("age", age, AGE_ERROR, "Gyr", ""),
+                ("mass per pixel", mass, PIXEL_ERROR, "%", f"width 0.25, {mass_epochs} epochs: as many steps for each"),
+                ("M/L of the field", mass, FIELD_ERROR, "%", ""),
+            )
+        ]
+    return rows
+
+
+def by_bright_stars(folder: Path) -> list[Row]:
+    """Errors of the trained networks by the effective number of stars that make the light of a map, (ΣL)² / ΣL²."""
+    maps = maps_of(folder)
+    labels = collected(load_checkpoint(LitPidocAgeDistance, folder / f"models/{AGE}.ckpt"), maps)
+    masses = collected(load_checkpoint(LitPidocMass, folder / f"models/{MASS}.ckpt"), maps)
+    errors = (
+        ("distance", "%", 100 * np.abs(labels["distance_read"] / labels["distance"] - 1)),
+        ("age", "Gyr", np.abs(labels["age_read"] - labels["age"])),
+        ("M/L of the field", "%", percent(log_sum(masses["mass"]), log_sum(masses["log_mass"]))),
+    )
+    return [
+        Row(f"{stars} light-giving stars: {name}", float(error[inside].mean()), unit, None, None, "lower", "plain mean")
+        for stars, inside in thirds(effective_stars(raw_maps(folder, "test").light))
+        for name, unit, error in errors
+    ]
+
+
+def thirds(values: Array) -> list[tuple[str, Array]]:
+    """Label and mask of the lower, middle and upper third."""
+    low, high = np.quantile(values, [1 / 3, 2 / 3])
+    return [
+        (f"under {low:.0f}", values < low),
+        (f"{low:.0f} to {high:.0f}", (values >= low) & (values < high)),
+        (f"over {high:.0f}", values >= high),
+    ]
+
+
+def effective_stars(light: Array) -> Array:
+    """(ΣL)² / ΣL² over the raw pixels of each map, which hold hardly more than a bright star each."""
+    return np.array([x.sum() ** 2 / (x**2).sum() for x in (np.asarray(image, float) for image in light)])
+
+
+# --- a reader without seeing -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StarListReader:
+    """Boosted trees on what the sky really holds: the flux of every pixel before the telescope blurs it.
+
+    No bound, but a reader without the seeing: what it cannot tell is hardly in the light.
+    """
+
+    distance: HistGradientBoostingRegressor
+    age: HistGradientBoostingRegressor
+    mass: HistGradientBoostingRegressor
+
+    @classmethod
+    def trained(cls, folder: Path) -> "StarListReader":
+        """On the training maps of a run."""
+        raw = raw_maps(folder, "train")
+        seen = star_features(raw.light, raw.distance)
+        targets = np.log10(raw.distance), raw.age, field_log_mass(raw.mass)
+        trees = {"max_iter": 300, "learning_rate": 0.05, "random_state": 1}
+        return cls(*(HistGradientBoostingRegressor(**trees).fit(seen, target) for target in targets))
+
+    def read(self, light: Array, distance: Array) -> tuple[Array, Array, Array]:
+        """Distance (kpc), age (Gyr) and log10 mass of the field (Msun) of raw maps (Lsun) seen from ``distance``."""
+        seen = star_features(light, distance)
+        return 10 ** self.distance.predict(seen), self.age.predict(seen), self.mass.predict(seen)
+
+
+def star_list_reader(folder: Path) -> list[Row]:
+    """Its errors on the test maps of a run."""
+    raw = raw_maps(folder, "test")
+    distance, age, mass = StarListReader.trained(folder).read(raw.light, raw.distance)
+    kpc, gyr = label_errors(raw.distance, distance, raw.age, age)
+    ratio = float(percent(field_log_mass(raw.mass), mass).mean())
+    note = "boosted trees on the unblurred star fluxes of the same maps"
+    return [
+        Row("a reader without seeing: distance", kpc, "kpc", None, None, "lower", note),
+        Row("a reader without seeing: age", gyr, "Gyr", None, None, "lower"),
+        Row("a reader without seeing: M/L of the field", ratio, "%", None, None, "lower"),
+    ]
+
+
+def field_of(raw: Array) -> Array:
+    """The field that networks see, of raw maps (..., pixels, pixels)."""
+    edge = (raw.shape[-1] - SIDE) // 2
+    return raw[..., edge : edge + SIDE, edge : edge + SIDE]
+
+
+def field_log_mass(mass: Array) -> Array:
+    """log10 of the mass in the field of each raw map."""
+    return np.log10([np.asarray(image, float).sum() for image in field_of(mass)])
+
+
+def star_features(light: Array, distance: Array) -> Array:
+    """Brightest fluxes, luminosity function, moments and radii of the field of raw maps (Lsun) at distances (kpc)."""
+    return np.array(Parallel(-1)(delayed(features_of)(*pair) for pair in zip(field_of(light), distance, strict=True)))
+
+
+def features_of(image: Array, kpc: float) -> Array:
+    """Those of one map."""
+    flux = np.sort(np.asarray(image, float).ravel())[::-1] / (4 * np.pi * kpc**2)
+    total = flux.sum()
+    brightest = np.log10(np.maximum(flux[[0, 1, 2, 4, 9, 19, 49, 99, 199, 499, 999, 1999]], 1e-9))
+    counts = np.log10(1 + (flux[:, None] > 10.0 ** np.arange(-7, -1, 0.25)).sum(0))
+    moments = np.log10([total, (flux**2).sum() / total, (flux**3).sum() / (flux**2).sum()])
+    return np.concatenate([brightest, counts, moments, radii(image)])
+
+
+def radii(image: Array) -> Array:
+    """log10 radii in pixels that hold a quarter, half and three quarters of the root of the light."""
+    weight = np.sqrt(np.asarray(image, float))
+    y, x = np.indices(image.shape)
+    total = weight.sum()
+    r = np.hypot(y - (weight * y).sum() / total, x - (weight * x).sum() / total).ravel()
+    order = np.argsort(r)
+    inside = np.cumsum(weight.ravel()[order]) / total
+    return np.log10(r[order][np.searchsorted(inside, [0.25, 0.5, 0.75])] + 1)
+
+
+def label_errors(distance: Array, distance_read: Array, age: Array, age_read: Array) -> tuple[float, float]:
+    """The authors' errors of distance (kpc) and age (Gyr)."""
+    kpc = by_distance(np.abs(distance_read - distance), distance, DISTANCES)
+    return kpc, binned_error(age, age_read, AGE_BINS, lambda x, y: np.abs(x - y))
