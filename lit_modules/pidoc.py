@@ -49,7 +49,7 @@ class LitPidoc(LitBase):
         if self.trainer.state.fn != "fit":  # a trained network is left as it is
             return
         splits = self.trainer.datamodule.splits  # type: ignore[attr-defined]
-        with self.trainer.precision_plugin.forward_context(), torch.no_grad():
+        with self.trainer.precision_plugin.forward_context():
             self.average_statistics(splits["train"]["flux"])
             self.calibrate(splits["val"])
 
@@ -58,15 +58,16 @@ class LitPidoc(LitBase):
         some = flux[:: -(-len(flux) // STATISTICS_MAPS)]
         update_bn((part.float() for part in some.tensor_split(-(-len(some) // PART))), self.net, self.device)
 
+    @torch.no_grad()
     def calibrate(self, tensors: Batch) -> None:
         """Scale the standard deviations so that 68 % of all errors lie within them."""
         self.net.log_variance.zero_()
         parts = zip(*(tensor.split(PART) for tensor in tensors.values()), strict=True)
         batches = (dict(zip(tensors, (x.float().to(self.device) for x in part), strict=True)) for part in parts)
         scores = [[(error / sigma).abs().flatten() for error, sigma in self.errors(batch)] for batch in batches]
-        for offset, each in zip(self.net.log_variance, zip(*scores, strict=True), strict=True):
-            z = torch.cat(each)
-            offset.copy_(2 * z.kthvalue(max(1, round(INSIDE * len(z)))).values.log())
+        each = [torch.cat(z) for z in zip(*scores, strict=True)]
+        widths = torch.stack([z.kthvalue(max(1, round(INSIDE * len(z)))).values for z in each])
+        self.net.log_variance.copy_(2 * widths.log())
 
 
 class LitPidocMass(LitPidoc):

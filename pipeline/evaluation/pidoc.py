@@ -200,7 +200,7 @@ def predict(models: list[LitPidocMass | LitPidocAgeDistance], path: Path, band: 
                 remarks += field_outside_training(model, float(log_sum(answer["log_mass"])))
             if not model.hparams["uncertainty"]:
                 remarks.append(
-                    "the network states no uncertainty of its own; intervals are its mean errors as published"
+                    "the network states no uncertainty of its own; its intervals are equally wide for all maps"
                 )
     metrics: dict[str, Any] = {
         "input": path.name,

@@ -104,6 +104,37 @@ def test_field_loss_sees_the_summed_mass() -> None:
 
 
 @pytest.mark.parametrize(("make", "size"), [(mass_module, 32), (age_module, 160)])
+@pytest.mark.parametrize("uncertainty", [True, False])
+def test_calibrated_intervals_hold_68_per_cent(make, size: int, uncertainty: bool) -> None:
+    batch = maps(120, size)
+    module = make(uncertainty=uncertainty).eval()
+    module.fit_statistics(batch)
+    torch.manual_seed(1)
+    before = module.train().losses(batch)["loss"].item()
+    module.eval().calibrate({name: tensor.half() for name, tensor in batch.items()})
+    with torch.no_grad():
+        for error, sigma in module.errors(batch):
+            inside = (error.abs() <= sigma).double().mean().item()
+            assert inside == pytest.approx(0.6827, abs=0.011)  # a map is 0.8 % of all; half precision moves one more
+    torch.manual_seed(1)
+    assert module.train().losses(batch)["loss"].item() == before  # training ignores it
+
+
+def test_batch_statistics_are_those_of_the_training_maps() -> None:
+    """Of the first normalisation: mean and variance over all maps of what the first convolution gives it."""
+    flux = maps(2000, 16)["flux"].half()
+    module = mass_module().eval()
+    normalisation = module.net.down[0][2]
+    normalisation.running_mean.fill_(7.0)
+    module.average_statistics(flux)
+    with torch.no_grad():
+        x = module.net.down[0][1](module.net.down[0][0](flux[::2].float()))
+    torch.testing.assert_close(normalisation.running_mean, x.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(normalisation.running_var, x.var((0, 2, 3)), rtol=0.02, atol=1e-5)  # within parts of 50
+    assert not module.net.training and normalisation.momentum == 0.1
+
+
+@pytest.mark.parametrize(("make", "size"), [(mass_module, 32), (age_module, 160)])
 def test_training_learns_mean_and_spread(make, size: int) -> None:
     """Brightness tells the distance here: a few steps must beat the likelihood of knowing nothing, 1/2."""
     batch = maps(8, size)
