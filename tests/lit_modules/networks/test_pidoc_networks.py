@@ -1,5 +1,6 @@
 """The two graphs against an interpreter of their layer lists, and against the published network itself."""
 
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
 from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder, log_sum
@@ -151,6 +152,27 @@ def test_published_cnn_reproduces_its_own_answers(real_data: Path) -> None:
         distance, age = net.unscale(net(torch.from_numpy(reference["log_flux"])[:, None]).mean)
     np.testing.assert_allclose(distance, reference["published_cnn_distance_kpc"], rtol=0, atol=1e-3)
     np.testing.assert_allclose(age, reference["published_cnn_age_gyr"], rtol=0, atol=1e-3)
+
+
+def test_pooling_before_dropout_is_the_published_graph() -> None:
+    """Values and gradients of a training step are those of the published order of layers."""
+    torch.manual_seed(1)
+    ours = AgeDistanceCNN(0.5, True, True)
+    published = copy.deepcopy(ours)
+    layers = list(published.features)
+    blocks = (layers[i : i + 6] for i in range(0, len(layers), 6))
+    published.features = nn.Sequential(*(block[k] for block in blocks for k in (0, 1, 2, 5, 4, 3)))
+    assert [type(x) for x in published.features[2:6]] == [nn.BatchNorm2d, nn.Dropout2d, nn.ReLU, nn.MaxPool2d]
+    flux, answers = torch.randn(4, 1, 160, 160), []
+    for net in (ours, published):
+        for layer in net.modules():
+            if isinstance(layer, nn.Dropout2d):
+                layer.p = 0.5
+        torch.manual_seed(2)
+        mean, sigma = net(flux)
+        (mean.square() + sigma).sum().backward()
+        answers.append([mean, sigma, *(weight.grad for weight in net.parameters())])
+    torch.testing.assert_close(*answers, rtol=1e-4, atol=1e-5)
 
 
 def test_files_of_other_networks_are_refused(tmp_path: Path) -> None:
