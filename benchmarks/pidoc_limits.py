@@ -35,13 +35,13 @@ from pipeline.evaluation.pidoc_measures import (
 )
 from pipeline.models import load_checkpoint
 from pipeline.observation import SIDE
+from pipeline.params import Maps, load_params
 from pipeline.simulation.star_cluster import ClusterParameters, draw_cluster
 from pipeline.simulation.telescope import bin_stars, blur, gaussian_psf, random_view, sky_position
 
 DISTANCES = np.array([15.0, 30.0, 60.0, 80.0])  # kpc
 REALISATIONS = 40  # of a cluster, over which the all-knowing reader averages
 BRIGHT = 1.0  # Lsun
-PSF_SIGMA, MASS_FLOOR = 4.0, 1e-3  # pixels, Msun: as in params.yaml
 
 
 # --- the mass map of a reader who knows the cluster --------------------------------------------------------------
@@ -54,7 +54,8 @@ def all_knowing_reader(folder: Path) -> list[Row]:
     raw pixel that holds more than a solar luminosity. No network can read more than these are told.
     """
     raw, mass = raw_maps(folder, "test"), maps_of(folder).splits["test"]["mass"][:, 0].numpy()
-    stated = np.array(Parallel(-1)(delayed(mean_maps)(raw, row) for row in range(len(mass))))
+    maps = load_params(str(folder / "params.yaml")).maps
+    stated = np.array(Parallel(-1)(delayed(mean_maps)(raw, row, maps) for row in range(len(mass))))
     rows = []
     for k, told in enumerate(("every parameter", "every parameter and all stars above 1 Lsun")):
         true, read = mass.astype(float), stated[:, k]
@@ -64,12 +65,12 @@ def all_knowing_reader(folder: Path) -> list[Row]:
     return rows
 
 
-def mean_maps(raw: RawMaps, row: int) -> Array:
+def mean_maps(raw: RawMaps, row: int, maps: Maps) -> Array:
     """Mean log10 mass maps (2, 160, 160) of new clusters like a test map's; in the second, bright pixels are known."""
     facts = raw.catalogue.row(row, named=True)
     parameters = ClusterParameters(**{field.name: facts[field.name] for field in fields(ClusterParameters)})
     shift = np.array([facts["shift_x_arcsec"], facts["shift_y_arcsec"]])
-    kernel, rng = gaussian_psf(PSF_SIGMA), np.random.default_rng(facts["map"])
+    kernel, rng = gaussian_psf(maps.psf_sigma), np.random.default_rng(facts["map"])
     known = blurred(np.where(raw.light[row] > BRIGHT, raw.mass[row], 0), kernel)
     total = np.zeros((2, SIDE, SIDE))
     for _ in range(REALISATIONS):
@@ -77,7 +78,7 @@ def mean_maps(raw: RawMaps, row: int) -> Array:
         offset = sky_position(stars.position, random_view(rng), facts["distance_kpc"], shift)
         light, mass = bin_stars(offset, np.stack([stars.luminosity_v, stars.mass]), raw.light.shape[1])
         dark = blurred(np.where(light > BRIGHT, 0, mass), kernel)
-        total += np.log10(np.maximum([blurred(mass, kernel), known + dark], MASS_FLOOR))
+        total += np.log10(np.maximum([blurred(mass, kernel), known + dark], 10**maps.mass_floor))
     return total / REALISATIONS
 
 
