@@ -37,7 +37,8 @@ def changed_parameters(settings: Settings) -> str:
 def make_folder(name: str, settings: Settings) -> Path:
     """Folder runs/benchmarks/<name> with its :func:`changed_parameters`; made with others, it is emptied first."""
     text, path = changed_parameters(settings), RUNS / name / "params.yaml"
-    if path.exists() and path.read_text() == text:
+    read = YAML(typ="safe").load  # so that a comment changes nothing
+    if path.exists() and read(path.read_text()) == read(text):
         return path.parent
     shutil.rmtree(path.parent, ignore_errors=True)
     path.parent.mkdir(parents=True)

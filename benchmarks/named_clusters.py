@@ -89,7 +89,7 @@ def main() -> None:
     args = parser.parse_args()
     number = 2 if args.quick else args.realisations
     folder = trained("broad", QUICK if args.quick else FULL).folder
-    trees = StarListReader.trained(folder)
+    trees = StarListReader.fitted(folder)
     networks = {
         "trained long": [MODELS[name].load(folder / f"models/{name}.ckpt") for name in (MASS, AGE)],
         "default chain": load_family("pidoc", None),
@@ -134,7 +134,7 @@ def mocks(cluster: Cluster, number: int, noise: bool, networks: dict[str, list[A
     """Draw, observe and read a cluster again and again."""
     for k in range(number):
         rng = np.random.default_rng([k, round(cluster.mass)])
-        light, mass = raw_maps(cluster, rng)
+        light, mass = draw_raw_maps(cluster, rng)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "cluster.fits"
             seen = write_fits(cluster, light, rng, noise, path)
@@ -158,7 +158,7 @@ def write_fits(cluster: Cluster, light: Array, rng: np.random.Generator, noise: 
     return seen
 
 
-def raw_maps(cluster: Cluster, rng: np.random.Generator) -> tuple[Array, Array]:
+def draw_raw_maps(cluster: Cluster, rng: np.random.Generator) -> tuple[Array, Array]:
     """Light (Lsun,V) and mass (Msun) in pixels, of a mock as heavy as the cluster."""
     stars = 2.5 * cluster.mass  # at birth; corrected by what is left of it
     for _ in range(3):
@@ -190,11 +190,11 @@ def header(cluster: Cluster) -> fits.Header:
     return cards
 
 
-def judged(name: str, seen: list[Mock], networks: str, goals: dict[str, float]) -> list[Row]:
+def judged(name: str, seen: list[Mock], pair: str, goals: dict[str, float]) -> list[Row]:
     """Errors of the median answers, and how often the truth is in the 68 % interval."""
     rows = []
     for quantity in ("distance", "M/L of the field", "age"):
-        read = np.array([[m.answers[networks][quantity][end] for end in ("value", "low", "high")] for m in seen])
+        read = np.array([[m.answers[pair][quantity][end] for end in ("value", "low", "high")] for m in seen])
         true = np.array([m.truth[quantity] for m in seen])
         inside = 100 * ((read[:, 1] <= true) & (true <= read[:, 2])).mean()
         note = f"; {inside:.0f} % in their 68 % interval"

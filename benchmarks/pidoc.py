@@ -168,16 +168,16 @@ def training_speed(name: str, module: LitPidocMass | LitPidocAgeDistance, size: 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the trainings of the pipeline
     for turn in range(rounds + 1):
-        for kind, trained_one in modules.items():
+        for kind, one in modules.items():
             torch.manual_seed(1)
             start = time.perf_counter()
             with torch.autocast("cpu", torch.bfloat16, enabled=kind == "ours"):
-                loss = trained_one.losses(batch)["loss"]
+                loss = one.losses(batch)["loss"]
             loss.backward()
             if turn:
                 seconds[kind].append(time.perf_counter() - start)
             losses[kind] = loss.item()
-            trained_one.zero_grad()
+            one.zero_grad()
     torch.set_num_threads(threads)
     times = {kind: float(np.median(values)) for kind, values in seconds.items()}
     note = (

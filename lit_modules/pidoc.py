@@ -41,8 +41,8 @@ class LitPidoc(LitBase):
         self.net.flux_mean, self.net.flux_std = (x.float() for x in pooled(moments))
         self.flux_range = torch.stack([moments.amin(0), moments.amax(0)], 1).float()
 
-    def errors(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-        """Error and standard deviation of each of the two quantities that the network states."""
+    def errors(self, batch: Batch, read: Any) -> list[tuple[Tensor, Tensor]]:
+        """Error and standard deviation of each of the two quantities that the network has read off the flux."""
         raise NotImplementedError
 
     def on_validation_start(self) -> None:
@@ -56,15 +56,16 @@ class LitPidoc(LitBase):
     def average_statistics(self, flux: Tensor) -> None:
         """Set the batch statistics to averages over some maps (n, 1, H, W), evenly chosen, with the present weights."""
         some = flux[:: -(-len(flux) // STATISTICS_MAPS)]
-        update_bn((part.float() for part in some.tensor_split(-(-len(some) // PART))), self.net, self.device)
+        update_bn((part.to(self.dtype) for part in some.tensor_split(-(-len(some) // PART))), self.net, self.device)
 
     @torch.no_grad()
     def calibrate(self, tensors: Batch) -> None:
         """Scale the standard deviations so that 68 % of all errors lie within them."""
         self.net.log_variance.zero_()
         parts = zip(*(tensor.split(PART) for tensor in tensors.values()), strict=True)
-        batches = (dict(zip(tensors, (x.float().to(self.device) for x in part), strict=True)) for part in parts)
-        scores = [[(error / sigma).abs().flatten() for error, sigma in self.errors(batch)] for batch in batches]
+        batches = (dict(zip(tensors, (x.to(self.device, self.dtype) for x in part), strict=True)) for part in parts)
+        errors = (self.errors(batch, self(batch["flux"])) for batch in batches)
+        scores = [[(error / sigma).abs().flatten() for error, sigma in both] for both in errors]
         each = [torch.cat(z) for z in zip(*scores, strict=True)]
         widths = torch.stack([z.kthvalue(max(1, round(INSIDE * len(z)))).values for z in each])
         self.net.log_variance.copy_(2 * widths.log())
@@ -107,14 +108,14 @@ class LitPidocMass(LitPidoc):
         flux, mass = random_symmetry(batch["flux"], batch["mass"])
         return super().training_step({**batch, "flux": flux, "mass": mass}, batch_idx)
 
-    def errors(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+    def errors(self, batch: Batch, read: MassMap) -> list[tuple[Tensor, Tensor]]:
         """Of log10 mass, dex: of the pixels, and of the field."""
-        read, mass = self(batch["flux"]), batch["mass"]
+        mass = batch["mass"]
         return [(mass - read.log_mass, read.sigma), (log_sum(mass) - read.field_log_mass, read.field_sigma)]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         beta = self.hparams["beta"] if self.training else 0.0
-        (pixel, sigma), (field, field_sigma) = self.errors(batch)
+        (pixel, sigma), (field, field_sigma) = self.errors(batch, self(batch["flux"]))
         pixel_loss, field_loss = beta_nll(pixel, sigma, beta), beta_nll(field, field_sigma, beta)
         return {
             "loss": pixel_loss + self.hparams["field_weight"] * field_loss,
@@ -169,17 +170,17 @@ class LitPidocAgeDistance(LitPidoc):
         (flux,) = random_symmetry(batch["flux"])
         return super().training_step({**batch, "flux": flux}, batch_idx)
 
-    def errors(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+    def errors(self, batch: Batch, read: Estimate) -> list[tuple[Tensor, Tensor]]:
         """Of distance and age, as scaled."""
-        read = self(batch["flux"])
         error = self.net.scale(batch["distance"], batch["age"]) - read.mean
         return list(zip(error.unbind(1), read.sigma.unbind(1), strict=True))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        error, sigma = (torch.stack(both, 1) for both in zip(*self.errors(batch), strict=True))
-        distance, age = self.net.unscale(self.net.scale(batch["distance"], batch["age"]) - error)
+        beta = self.hparams["beta"] if self.training else 0.0
+        read = self(batch["flux"])
+        distance, age = self.net.unscale(read.mean)
         return {
-            "loss": beta_nll(error, sigma, self.hparams["beta"] if self.training else 0.0),
+            "loss": torch.stack([beta_nll(*both, beta) for both in self.errors(batch, read)]).mean(),
             "distance_mae_kpc": (batch["distance"] - distance).abs().mean(),
             "age_mae_gyr": (batch["age"] - age).abs().mean(),
         }

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lit_modules.networks.pidoc.encoder_decoder import MOMENTUM, glorot
+from lit_modules.networks.pidoc.encoder_decoder import glorot
 
 FILTERS = ((16, 10), (32, 10), (64, 5), (128, 5))  # filters and kernel side of the convolutions, at width 1
 UNITS = (64, 32, 16)
@@ -49,13 +49,13 @@ class AgeDistanceCNN(nn.Module):
         channels, side = 1, 160
         for filters, kernel in FILTERS:
             c = max(1, round(width * filters))
-            layers += [nn.Conv2d(channels, c, kernel), nn.ReLU(), nn.BatchNorm2d(c, eps=1e-3, momentum=MOMENTUM)]
+            layers += [nn.Conv2d(channels, c, kernel), nn.ReLU(), nn.BatchNorm2d(c, eps=1e-3)]
             layers += [nn.MaxPool2d(2), nn.ReLU(), nn.Dropout2d(SPATIAL_DROPOUT)]
             channels, side = c, (side - kernel + 1) // 2
         self.features = nn.Sequential(*layers)
         layers, n = [nn.Dropout(DROPOUT)], channels * side * side
         for units in UNITS:
-            layers += [nn.Linear(n, units), nn.ReLU(), nn.BatchNorm1d(units, eps=1e-3, momentum=MOMENTUM), nn.ReLU()]
+            layers += [nn.Linear(n, units), nn.ReLU(), nn.BatchNorm1d(units, eps=1e-3), nn.ReLU()]
             n = units
         self.dense = nn.Sequential(*layers)
         self.out = nn.Linear(n, 4 if uncertainty else 2)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 CHANNELS = (32, 64, 128, 128)  # of the four levels, at width 1
 DROPOUT = 10**-2.5
-MOMENTUM = 0.1  # of batch statistics; the published 0.01 lags behind a training of some hundred steps
 
 
 class MassMap(NamedTuple):
@@ -37,7 +36,7 @@ class ConvUnit(nn.Sequential):
         super().__init__(
             nn.Conv2d(c_in, c_out, 3, padding=1),
             nn.ReLU(),
-            nn.BatchNorm2d(c_out, eps=1e-3, momentum=MOMENTUM),
+            nn.BatchNorm2d(c_out, eps=1e-3),
             nn.Dropout2d(DROPOUT),
         )
 
