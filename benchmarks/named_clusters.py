@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.pidoc_limits import StarListReader, field_of
-from benchmarks.pidoc_runs import AGE, FULL, MASS, QUICK, trained
+from benchmarks.pidoc_runs import AGE, MASS, trained
 from benchmarks.results import RESULTS, Row, write_results
 from pipeline.errors import run
 from pipeline.evaluation.pidoc import predict
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two of each: does it run? writes no file")
     args = parser.parse_args()
     number = 2 if args.quick else args.realisations
-    folder = trained("broad", QUICK if args.quick else FULL).folder
+    folder = trained("broad", args.quick).folder
     trees = StarListReader.fitted(folder)
     networks = {
         "trained long": [MODELS[name].load(folder / f"models/{name}.ckpt") for name in (MASS, AGE)],

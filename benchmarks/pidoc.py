@@ -28,10 +28,8 @@ from benchmarks.pidoc_runs import (
     AGE_ERROR,
     DISTANCE_ERROR,
     FIELD_ERROR,
-    FULL,
     MASS,
     PIXEL_ERROR,
-    QUICK,
     Trained,
     maps_of,
     trained,
@@ -51,11 +49,10 @@ def main() -> None:
     parser.add_argument("--published", type=Path, required=True, help="the authors' CNN_100.h5")
     parser.add_argument("--quick", action="store_true", help="few clusters: does it run? writes no file")
     args = parser.parse_args()
-    size = QUICK if args.quick else FULL
-    authors, broad = trained("authors", size), trained("broad", size)
+    authors, broad = trained("authors", args.quick), trained("broad", args.quick)
     rows = quality("authors' priors", authors, (13.5, 6.0), (3.0, 0.75)) + against_published(authors, args.published)
     rows += all_knowing_reader(authors.folder) + star_list_reader(authors.folder) + by_bright_stars(authors.folder)
-    rows += by_training_clusters(size) + quality("broad priors", broad, NONE, NONE) + default_chain()
+    rows += by_training_clusters(authors.size.clusters) + quality("broad priors", broad, NONE, NONE) + default_chain()
     rows += speeds(args.quick)
     write_results("pidoc", rows, args.quick)
 

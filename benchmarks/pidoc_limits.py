@@ -16,7 +16,6 @@ from benchmarks.pidoc_runs import (
     MASS,
     PIXEL_ERROR,
     RawMaps,
-    Size,
     make_maps,
     maps_of,
     raw_maps,
@@ -99,11 +98,11 @@ def blurred(image: Array, kernel: Array) -> Array:
 # --- the number of clusters and of stars -------------------------------------------------------------------------
 
 
-def by_training_clusters(size: Size) -> list[Row]:
-    """Error against the number of training clusters, of smaller networks that take as many steps for each number."""
+def by_training_clusters(clusters: int) -> list[Row]:
+    """Error against the number of training clusters, parts of ``clusters``; smaller networks take as many steps for each."""
     rows = []
     for parts in (64, 8, 2):
-        number, age_epochs, mass_epochs = max(4, size.clusters // parts), 3 * parts, parts
+        number, age_epochs, mass_epochs = max(4, clusters // parts), 3 * parts, parts
         folder = make_maps(f"floor-{number}", "authors", number, {
             AGE: {"model.width": 0.5, "trainer.max_epochs": age_epochs},
             MASS: {"model.width": 0.25, "trainer.max_epochs": mass_epochs},

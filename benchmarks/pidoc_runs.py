@@ -27,7 +27,7 @@ class Size:
     age_epochs: int
 
 
-FULL, QUICK = Size(8000, 6, 16), Size(64, 1, 1)
+SIZES, QUICK = {"authors": Size(8000, 6, 16), "broad": Size(8000, 4, 10)}, Size(64, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class Trained:
     age: dict[str, Any]
 
 
-def trained(priors: str, size: Size) -> Trained:
+def trained(priors: str, quick: bool) -> Trained:
     """Train both networks on a set of priors, unless an earlier run has."""
+    size = QUICK if quick else SIZES[priors]
     folder = make_maps(f"{priors}-{size.clusters}", priors, size.clusters, {
         MASS: {"model.width": 0.5, "trainer.max_epochs": size.mass_epochs},
         AGE: {"model.width": 1.0, "trainer.max_epochs": size.age_epochs},
