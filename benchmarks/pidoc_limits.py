@@ -99,7 +99,7 @@ def blurred(image: Array, kernel: Array) -> Array:
 
 
 def by_training_clusters(clusters: int) -> list[Row]:
-    """Error against the number of training clusters, up to ``clusters``, of smaller networks with as many steps each."""
+    """Error against the number of training clusters, up to ``clusters``; smaller networks, as many steps for each."""
     rows = []
     for parts in (64, 8, 2):
         number, age_epochs, mass_epochs = max(4, clusters // parts), 3 * parts, parts
