@@ -1,5 +1,6 @@
 """What every LightningModule here shares: one step for three splits, one naming, one optimiser."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -7,6 +8,9 @@ import torch
 from torch import Tensor
 
 Batch = dict[str, Tensor]
+Mirror = Callable[[Tensor], Tensor]
+# Together they make the eight symmetries of the square; each undoes itself.
+MIRRORS: tuple[Mirror, ...] = (lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.mT)
 
 
 def random_symmetry(*images: Tensor) -> list[Tensor]:
@@ -15,7 +19,7 @@ def random_symmetry(*images: Tensor) -> list[Tensor]:
     Several tensors (B, C, size, size) move alike, picture by picture.
     """
     moved = list(images)
-    for mirror in (lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.mT):  # together they make all eight
+    for mirror in MIRRORS:
         chosen = torch.rand(len(moved[0]), 1, 1, 1, device=moved[0].device) < 0.5
         moved = [torch.where(chosen, mirror(x), x) for x in moved]
     return moved

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
-from lit_modules.base import Batch, LitBase, random_symmetry
+from lit_modules.base import MIRRORS, Batch, LitBase, Mirror, random_symmetry
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN, Estimate
 from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder, MassMap, log_sum
 from lit_modules.networks.pidoc.keras_weights import published_network
@@ -32,6 +32,7 @@ class LitPidoc(LitBase):
 
     net: Any
     flux_range: Tensor
+    symmetric = True  # trained on all eight symmetric views of a map
 
     def _register_range(self) -> None:
         self.register_buffer("flux_range", torch.tensor([[-math.inf, math.inf], [-math.inf, math.inf]]))
@@ -44,6 +45,21 @@ class LitPidoc(LitBase):
     def errors(self, batch: Batch, read: Any) -> list[tuple[Tensor, Tensor]]:
         """Error and standard deviation of each of the two quantities that the network has read off the flux."""
         raise NotImplementedError
+
+    def read(self, flux: Tensor) -> Any:
+        """What the network says of flux maps (B, 1, H, W): the mean over their eight symmetric views.
+
+        A network that was not trained on all of them (``symmetric`` is False) is asked once.
+        """
+        return self._mean(flux, MIRRORS if self.symmetric else ())
+
+    def _mean(self, flux: Tensor, mirrors: tuple[Mirror, ...]) -> Any:
+        if not mirrors:
+            return self(flux)
+        mirror, others = mirrors[0], mirrors[1:]
+        seen, turned = self._mean(flux, others), self._mean(mirror(flux), others)
+        back = (mirror(x) if x.ndim == 4 else x for x in turned)
+        return type(seen)(*(0.5 * (a + b) for a, b in zip(seen, back, strict=True)))
 
     def on_validation_start(self) -> None:
         if self.trainer.state.fn != "fit":  # a trained network is left as it is
@@ -64,7 +80,7 @@ class LitPidoc(LitBase):
         self.net.log_variance.zero_()
         parts = zip(*(tensor.split(PART) for tensor in tensors.values()), strict=True)
         batches = (dict(zip(tensors, (x.to(self.device, self.dtype) for x in part), strict=True)) for part in parts)
-        errors = (self.errors(batch, self(batch["flux"])) for batch in batches)
+        errors = (self.errors(batch, self.read(batch["flux"])) for batch in batches)
         scores = [[(error / sigma).abs().flatten() for error, sigma in both] for both in errors]
         each = [torch.cat(z) for z in zip(*scores, strict=True)]
         widths = torch.stack([z.kthvalue(max(1, round(INSIDE * len(z)))).values for z in each])
@@ -235,4 +251,5 @@ def load_published(path: Path) -> LitPidocMass | LitPidocAgeDistance:
             width=1.0, uncertainty=False, beta=0.0, target_scaling="joint", lr=1e-3, weight_decay=0.0
         )
     module.net = network
+    module.symmetric = False
     return module.eval()

@@ -284,9 +284,9 @@ def mass_hdus(found: dict[str, Array], seen: Observation) -> Any:
 def answers(model: LitPidocMass | LitPidocAgeDistance, flux: torch.Tensor) -> dict[str, torch.Tensor]:
     """Predictions for flux maps (B, 1, H, W): log mass and its uncertainties, or labels with ends of their interval."""
     if isinstance(model, LitPidocMass):
-        mass = model(flux)
+        mass = model.read(flux)
         return {"log_mass": mass.log_mass, "sigma": mass.sigma, "field_sigma": mass.field_sigma}
-    mean, sigma = model(flux)
+    mean, sigma = model.read(flux)
     read = {"z_mean": mean, "z_sigma": sigma}
     for end, z in (("read", mean), ("low", mean - sigma), ("high", mean + sigma)):
         read[f"distance_{end}"], read[f"age_{end}"] = model.net.unscale(z)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from lit_modules.base import random_symmetry
+from lit_modules.base import MIRRORS, random_symmetry
 from lit_modules.networks.pidoc.encoder_decoder import log_sum
 from lit_modules.pidoc import (
     LitPidocAgeDistance,
@@ -113,11 +113,26 @@ def test_calibrated_intervals_hold_68_per_cent(make, size: int, uncertainty: boo
     before = module.train().losses(batch)["loss"].item()
     module.eval().calibrate({name: tensor.half() for name, tensor in batch.items()})
     with torch.no_grad():
-        for error, sigma in module.errors(batch, module(batch["flux"])):
+        for error, sigma in module.errors(batch, module.read(batch["flux"])):
             inside = (error.abs() <= sigma).double().mean().item()
             assert inside == pytest.approx(0.6827, abs=0.011)  # a map is 0.8 % of all; half precision moves one more
     torch.manual_seed(1)
     assert module.train().losses(batch)["loss"].item() == before  # training ignores it
+
+
+@pytest.mark.parametrize(("make", "size"), [(mass_module, 32), (age_module, 160)])
+def test_reading_turns_with_the_map(make, size: int) -> None:
+    """The mean over all views is the same for each view, and the network itself is not; one asked once is itself."""
+    flux, module = maps(2, size)["flux"], make().eval()
+    with torch.no_grad():
+        read, raw = module.read(flux), module(flux)
+        assert not torch.allclose(read[0], raw[0], atol=1e-5)
+        for mirror in MIRRORS:
+            turned = module.read(mirror(flux))
+            for one, other in zip(read, turned, strict=True):
+                torch.testing.assert_close(mirror(other) if other.ndim == 4 else other, one, rtol=1e-4, atol=1e-5)
+        module.symmetric = False
+        torch.testing.assert_close(module.read(flux), raw)
 
 
 def test_double_precision_is_kept() -> None:
