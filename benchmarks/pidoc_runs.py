@@ -89,12 +89,12 @@ class RawMaps:
 
     @property
     def distance(self) -> Array:
-        """Kpc."""
+        """Of each map, kpc."""
         return self.catalogue["distance_kpc"].to_numpy()
 
     @property
     def age(self) -> Array:
-        """Gyr."""
+        """Of each map, Gyr."""
         return self.catalogue["age_gyr"].to_numpy()
 
 
