@@ -51,12 +51,14 @@ class EncoderDecoder(nn.Module):
 
     The published graph has no uncertainty. Natural logarithms of variances add it: of the pixels
     as a second channel of the last convolution, of the sum by a linear map of the averaged
-    bottleneck. The buffer ``log_variance`` is added to both, or stands for them, in evaluation: it
-    calibrates the intervals.
+    bottleneck. The same map gives a second number, by which all log masses of a picture are
+    shifted: distance and age scale the whole mass map, and no pixel's surroundings tell them as
+    well as the whole picture does. The buffer ``log_variance`` is added to both variances, or
+    stands for them, in evaluation: it calibrates the intervals.
 
     Args:
         width: multiplies the channels of every layer.
-        uncertainty: add the variances.
+        uncertainty: add the variances and the shift; False is the published graph.
     """
 
     flux_mean: Tensor
@@ -80,11 +82,11 @@ class EncoderDecoder(nn.Module):
             self.up.extend([ConvUnit(below + channels[level], c), ConvUnit(c + pooled[level], c)])
             below = c
         self.out = nn.Conv2d(below + channels[0], 2 if uncertainty else 1, 3, padding=1)
-        self.field_variance = nn.Linear(channels[-1], 1) if uncertainty else None
+        self.field_head = nn.Linear(channels[-1], 2) if uncertainty else None
         self.apply(glorot)
-        if self.field_variance is not None:  # a fresh network states the spread of its targets
+        if self.field_head is not None:  # a fresh network states the spread of its targets
             nn.init.zeros_(self.out.weight[1:])
-            nn.init.zeros_(self.field_variance.weight)
+            nn.init.zeros_(self.field_head.weight)
         for name, value in (("flux_mean", 0.0), ("flux_std", 1.0), ("mass_mean", 0.0), ("mass_std", 1.0)):
             self.register_buffer(name, torch.tensor(value))
         self.register_buffer("log_variance", torch.zeros(2))  # of a pixel, of the sum
@@ -105,10 +107,11 @@ class EncoderDecoder(nn.Module):
         x = torch.cat([F.interpolate(x, scale_factor=2.0), skips.pop()[0]], 1)
         out = self.out(x).float()
         mean = out[:, :1]
-        if self.field_variance is None:
+        if self.field_head is None:
             pixel, field = torch.zeros_like(mean), mean.new_zeros(len(mean))
         else:
-            pixel, field = out[:, 1:], self.field_variance(bottleneck.mean((2, 3))).float()[:, 0]
+            shift, field = self.field_head(bottleneck.mean((2, 3))).float().unbind(1)
+            mean, pixel = mean + shift[:, None, None, None], out[:, 1:]
         sigmas = (self._dex(x, offset) for x, offset in zip((pixel, field), self.log_variance, strict=True))
         return MassMap(self.mass_mean + self.mass_std * mean, *sigmas)
 

@@ -206,6 +206,20 @@ def test_sum_of_the_map() -> None:
     torch.testing.assert_close(log_sum(log_mass), torch.log10((10**log_mass).sum((1, 2, 3))))
 
 
+def test_the_whole_picture_shifts_all_masses_alike() -> None:
+    net = EncoderDecoder(0.1, uncertainty=True).eval()
+    net.mass_std.fill_(0.5)
+    before, far = torch.zeros(1, 1, 480, 480), torch.zeros(1, 1, 480, 480)
+    far[..., 400:, 400:] = 2.0  # beyond what the pixels of the first corner see
+    corner = (..., slice(0, 32), slice(0, 32))
+    torch.testing.assert_close(net(far).log_mass[corner], net(before).log_mass[corner])
+    assert net.field_head is not None
+    torch.nn.init.normal_(net.field_head.weight)
+    moved = net(far).log_mass[corner] - net(before).log_mass[corner]
+    assert moved.abs().min() > 1e-3
+    torch.testing.assert_close(moved, moved.mean().expand_as(moved), atol=1e-5, rtol=0)
+
+
 def test_fresh_network_states_the_spread_of_its_targets() -> None:
     net = EncoderDecoder(0.1, uncertainty=True).eval()
     net.mass_std.fill_(0.5)
