@@ -115,8 +115,8 @@ def models(data: ClusterMapsDataModule) -> list:
         model.fit_statistics(data.splits["train"])
         model.eval()
     with torch.no_grad():  # untrained, but right about the mass in a field, so that only a strange map is warned of
-        true = data.splits["train"]
-        models[0].net.mass_mean += (log_sum(true["mass"]) - models[0](true["flux"]).field_log_mass).mean()
+        flux, mass = (data.splits["train"][name].float() for name in ("flux", "mass"))
+        models[0].net.mass_mean += (log_sum(mass) - models[0](flux).field_log_mass).mean()
     return models
 
 
