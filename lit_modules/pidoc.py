@@ -155,6 +155,8 @@ class LitPidocAgeDistance(LitPidoc):
         width: multiplies the published filters.
         uncertainty: predict variances; False is the published graph, trained by squared error.
         beta: of the training loss, see ``beta_nll``; validation and test state the plain likelihood, beta 0.
+        statistics: let the outputs see statistics of the whole map; False is the published graph.
+        dropout: probability before the dense layers (published: 0.1).
         target_scaling: ``separate``: log10 distance and age, each by its own mean and standard
             deviation; ``joint``: distance and age by those of both together, as published.
         lr: peak of the one-cycle learning rate.
@@ -164,11 +166,21 @@ class LitPidocAgeDistance(LitPidoc):
     net: AgeDistanceCNN
 
     def __init__(
-        self, *, width: float, uncertainty: bool, beta: float, target_scaling: str, lr: float, weight_decay: float
+        self,
+        *,
+        width: float,
+        uncertainty: bool,
+        statistics: bool,
+        dropout: float,
+        beta: float,
+        target_scaling: str,
+        lr: float,
+        weight_decay: float,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        net = AgeDistanceCNN(width, uncertainty, log_distance=target_scaling == "separate")
+        separate = target_scaling == "separate"
+        net = AgeDistanceCNN(width, uncertainty, log_distance=separate, statistics=statistics, dropout=dropout)
         self.net = net.to(memory_format=torch.channels_last)
         self._register_range()
 
@@ -248,7 +260,14 @@ def load_published(path: Path) -> LitPidocMass | LitPidocAgeDistance:
         module = LitPidocMass(width=1.0, uncertainty=False, beta=0.0, field_weight=0.0, lr=1e-3, weight_decay=0.0)
     else:
         module = LitPidocAgeDistance(
-            width=1.0, uncertainty=False, beta=0.0, target_scaling="joint", lr=1e-3, weight_decay=0.0
+            width=1.0,
+            uncertainty=False,
+            statistics=False,
+            dropout=0.1,
+            beta=0.0,
+            target_scaling="joint",
+            lr=1e-3,
+            weight_decay=0.0,
         )
     module.net = network
     module.symmetric = False

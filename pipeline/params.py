@@ -404,6 +404,8 @@ class PidocAgeDistance(Section):
     class Model(Section):
         width: PositiveFloat
         uncertainty: bool
+        statistics: bool
+        dropout: Annotated[float, Field(ge=0, lt=1)]
         beta: Annotated[float, Field(ge=0, le=1)]
         target_scaling: Literal["separate", "joint"]
         lr: PositiveFloat

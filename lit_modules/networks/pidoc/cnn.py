@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from lit_modules.networks.pidoc.encoder_decoder import glorot
+from lit_modules.networks.pidoc.statistics import StatisticsReader
 
 FILTERS = ((16, 10), (32, 10), (64, 5), (128, 5))  # filters and kernel side of the convolutions, at width 1
 UNITS = (64, 32, 16)
-SPATIAL_DROPOUT, DROPOUT = 10**-2.5, 0.1
+SPATIAL_DROPOUT = 10**-2.5
+STATISTICS_FEATURES = 128
 
 
 class Estimate(NamedTuple):
@@ -34,6 +36,8 @@ class AgeDistanceCNN(nn.Module):
         width: multiplies the filters of every convolution (published: 1).
         uncertainty: add the outputs of the variances.
         log_distance: the first target is log10 D/kpc instead of D in kpc.
+        statistics: let the outputs see statistics of the whole map, read by a perceptron; False as published.
+        dropout: probability before the dense layers (published: 0.1).
     """
 
     flux_mean: Tensor
@@ -42,7 +46,9 @@ class AgeDistanceCNN(nn.Module):
     target_std: Tensor
     log_variance: Tensor
 
-    def __init__(self, width: float, uncertainty: bool, log_distance: bool) -> None:
+    def __init__(
+        self, width: float, uncertainty: bool, log_distance: bool, *, statistics: bool, dropout: float
+    ) -> None:
         super().__init__()
         self.log_distance = log_distance
         layers: list[nn.Module] = []
@@ -53,12 +59,13 @@ class AgeDistanceCNN(nn.Module):
             layers += [nn.MaxPool2d(2), nn.ReLU(), nn.Dropout2d(SPATIAL_DROPOUT)]
             channels, side = c, (side - kernel + 1) // 2
         self.features = nn.Sequential(*layers)
-        layers, n = [nn.Dropout(DROPOUT)], channels * side * side
+        layers, n = [nn.Dropout(dropout)], channels * side * side
         for units in UNITS:
             layers += [nn.Linear(n, units), nn.ReLU(), nn.BatchNorm1d(units, eps=1e-3), nn.ReLU()]
             n = units
         self.dense = nn.Sequential(*layers)
-        self.out = nn.Linear(n, 4 if uncertainty else 2)
+        self.reader = StatisticsReader(STATISTICS_FEATURES) if statistics else None
+        self.out = nn.Linear(n + (STATISTICS_FEATURES if statistics else 0), 4 if uncertainty else 2)
         self.apply(glorot)
         nn.init.zeros_(self.out.weight[2:])  # a fresh network states the spread of its targets
         self.register_buffer("flux_mean", torch.tensor(0.0))
@@ -71,6 +78,8 @@ class AgeDistanceCNN(nn.Module):
         """Map log10 F/(Lsun kpc⁻²), (B, 1, 160, 160), to Gaussians of the scaled targets."""
         x = self.features((flux - self.flux_mean) / self.flux_std)
         x = self.dense(x.permute(0, 2, 3, 1).flatten(1))  # channels last, as in the published weights
+        if self.reader is not None:
+            x = torch.cat([x, self.reader(flux)], 1)
         out = self.out(x).float()
         mean, log_variance = out[:, :2], out[:, 2:].clamp(-12.0, 6.0) if out.shape[1] == 4 else torch.zeros_like(out)
         if not self.training:

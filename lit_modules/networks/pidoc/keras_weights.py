@@ -31,7 +31,11 @@ def published_network(path: str | Path) -> EncoderDecoder | AgeDistanceCNN:
         OSError: the file cannot be opened.
     """
     layers = read_layers(path)
-    network = EncoderDecoder(1.0, False) if layers[0][0].shape[:2] == (3, 3) else AgeDistanceCNN(1.0, False, False)
+    network: EncoderDecoder | AgeDistanceCNN
+    if layers[0][0].shape[:2] == (3, 3):
+        network = EncoderDecoder(1.0, False)
+    else:
+        network = AgeDistanceCNN(1.0, False, log_distance=False, statistics=False, dropout=0.1)
     copy_layers(network, layers)
     network.flux_mean.fill_(LOG_FLUX[0])
     network.flux_std.fill_(LOG_FLUX[1])

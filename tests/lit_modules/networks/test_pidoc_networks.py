@@ -117,7 +117,7 @@ def test_published_sizes() -> None:
 
     assert weights(EncoderDecoder(1.0, uncertainty=False)) == 2_179_681
     assert weights(EncoderDecoder(0.25, uncertainty=False)) == 137_113
-    cnn = AgeDistanceCNN(1.0, uncertainty=False, log_distance=False)
+    cnn = AgeDistanceCNN(1.0, uncertainty=False, log_distance=False, statistics=False, dropout=0.1)
     statistics = sum(b.numel() for name, b in cnn.named_buffers() if "running" in name)
     assert weights(cnn) + statistics == 517_954
 
@@ -157,7 +157,7 @@ def test_published_cnn_reproduces_its_own_answers(real_data: Path) -> None:
 def test_pooling_before_dropout_is_the_published_graph() -> None:
     """Values and gradients of a training step are those of the published order of layers."""
     torch.manual_seed(1)
-    ours = AgeDistanceCNN(0.5, True, True)
+    ours = AgeDistanceCNN(0.5, True, True, statistics=False, dropout=0.1)
     published = copy.deepcopy(ours)
     layers = list(published.features)
     blocks = (layers[i : i + 6] for i in range(0, len(layers), 6))
@@ -193,7 +193,7 @@ def test_files_of_other_networks_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("log_distance", [True, False])
 def test_targets_scale_and_return(log_distance: bool) -> None:
-    net = AgeDistanceCNN(0.25, uncertainty=True, log_distance=log_distance)
+    net = AgeDistanceCNN(0.25, uncertainty=True, log_distance=log_distance, statistics=True, dropout=0.0)
     net.target_mean, net.target_std = torch.tensor([1.5, 7.0]), torch.tensor([0.4, 4.0])
     distance, age = torch.tensor([5.0, 110.0]), torch.tensor([0.1, 14.0])
     back = net.unscale(net.scale(distance, age))
@@ -227,5 +227,5 @@ def test_fresh_network_states_the_spread_of_its_targets() -> None:
     torch.testing.assert_close(answer.sigma, torch.full((2, 1, 16, 16), 0.5))
     torch.testing.assert_close(answer.field_sigma, torch.full((2,), 0.5))
     assert answer.log_mass.std() > 0
-    cnn = AgeDistanceCNN(0.25, uncertainty=True, log_distance=True).eval()
+    cnn = AgeDistanceCNN(0.25, uncertainty=True, log_distance=True, statistics=True, dropout=0.0).eval()
     torch.testing.assert_close(cnn(torch.randn(2, 1, 160, 160)).sigma, torch.ones(2, 2))

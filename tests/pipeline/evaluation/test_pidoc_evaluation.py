@@ -110,7 +110,10 @@ def data(folder: Path) -> ClusterMapsDataModule:
 def models(data: ClusterMapsDataModule) -> list:
     torch.manual_seed(1)
     common = {"width": 0.1, "uncertainty": True, "beta": 0.5, "lr": 1e-3, "weight_decay": 0.0}
-    models = [LitPidocMass(field_weight=0.1, **common), LitPidocAgeDistance(target_scaling="separate", **common)]
+    models = [
+        LitPidocMass(field_weight=0.1, **common),
+        LitPidocAgeDistance(statistics=True, dropout=0.0, target_scaling="separate", **common),
+    ]
     for model in models:
         model.fit_statistics(data.splits["train"])
         model.eval()
