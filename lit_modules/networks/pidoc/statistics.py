@@ -71,16 +71,14 @@ def profile(log_flux: Tensor, flux: Tensor) -> Tensor:
     y, x = (torch.arange(n, device=flux.device, dtype=flux.dtype) for n in flux.shape[1:])
     centre_y, centre_x = (weight.sum(2) @ y, weight.sum(1) @ x)
     radius = torch.hypot(y[:, None] - centre_y[:, None, None], x - centre_x[:, None, None])
-    edges = RING * torch.arange(1, RINGS + 1, device=flux.device)
-    edges[-1] = torch.inf
-    inside = (radius.flatten(1)[:, None] < edges[:, None]).to(flux.dtype)  # (B, rings, pixels)
+    ring = (radius / RING).long().clamp_max(RINGS - 1).flatten(1)
     values = torch.stack([torch.ones_like(flux), log_flux, log_flux**2, flux, weight], 1).flatten(2)
-    within = inside @ values.mT  # (B, rings, values)
-    count, first, second, light, _ = within.diff(dim=1, prepend=torch.zeros_like(within[:, :1])).unbind(2)
+    sums = values.new_zeros(*values.shape[:2], RINGS).scatter_add_(2, ring[:, None].expand_as(values), values)
+    count, first, second, light, share = sums.unbind(1)
     count = count.clamp_min(1)
     scatter = (second / count - (first / count) ** 2).clamp_min(0).sqrt()
     rings = torch.cat([first / count, scatter, (light / count).clamp_min(FAINT).log10()], 1)
-    return torch.cat([rings, light_radii(within[:, :, 4])], 1)
+    return torch.cat([rings, light_radii(share.cumsum(1))], 1)
 
 
 def light_radii(within: Tensor) -> Tensor:
