@@ -40,12 +40,13 @@ class StatisticsReader(nn.Sequential):
     def forward(self, log_flux: Tensor) -> Tensor:
         """Features of maps of log10 F/(Lsun kpc⁻²)."""
         with torch.autocast(log_flux.device.type, enabled=False):
-            return super().forward(map_statistics(log_flux[:, 0].float()))
+            return super().forward(map_statistics(log_flux[:, 0]))
 
 
 @torch.no_grad()
 def map_statistics(log_flux: Tensor) -> Tensor:
     """All statistics of maps (B, H, W), (B, ``LENGTH``); no mirror or quarter turn changes them."""
+    log_flux = log_flux.half().float()  # as maps are stored: sharpening sees the rounding
     flux = torch.pow(10.0, log_flux)
     transform = torch.fft.fft2(flux)
     y, x = (torch.fft.fftfreq(n, device=flux.device) for n in flux.shape[1:])
