@@ -27,7 +27,7 @@ class Size:
     age_epochs: int
 
 
-SIZES, QUICK = {"authors": Size(8000, 11, 16), "broad": Size(8000, 3, 14)}, Size(64, 1, 1)
+SIZES, QUICK = {"authors": Size(8000, 11, 16), "broad": Size(8000, 3, 8)}, Size(64, 1, 1)
 
 
 @dataclass(frozen=True)
