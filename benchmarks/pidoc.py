@@ -148,7 +148,7 @@ def speeds(quick: bool) -> list[Row]:
     for name, module, size in (
         ("mass", LitPidocMass(width=1, uncertainty=True, beta=0.5, field_weight=0.1, lr=1e-3, weight_decay=0), 16),
         ("age and distance", LitPidocAgeDistance(
-            width=1, uncertainty=True, statistics=True, dropout=0.1, beta=0.5, target_scaling="separate", lr=1e-3,
+            width=1, uncertainty=True, statistics=True, dropout=0.0, beta=0.5, target_scaling="separate", lr=1e-3,
             weight_decay=0), 32),
     ):  # fmt: skip
         rows.append(training_speed(name, module, 2 if quick else size, 1 if quick else 6))
