@@ -154,9 +154,9 @@ class LitPidocAgeDistance(LitPidoc):
     Args:
         width: multiplies the published filters.
         uncertainty: predict variances; False is the published graph, trained by squared error.
-        beta: of the training loss, see ``beta_nll``; validation and test state the plain likelihood, beta 0.
         statistics: let the outputs see statistics of the whole map; False is the published graph.
         dropout: probability before the dense layers (published: 0.1).
+        beta: of the training loss, see ``beta_nll``; validation and test state the plain likelihood, beta 0.
         target_scaling: ``separate``: log10 distance and age, each by its own mean and standard
             deviation; ``joint``: distance and age by those of both together, as published.
         lr: peak of the one-cycle learning rate.

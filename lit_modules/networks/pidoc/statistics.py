@@ -52,7 +52,8 @@ def map_statistics(log_flux: Tensor) -> Tensor:
     y, x = (torch.fft.fftfreq(n, device=flux.device) for n in flux.shape[1:])
     frequency = torch.hypot(y[:, None], x)
     sharp = torch.fft.ifft2(transform * sharpening(frequency)).real
-    return torch.cat([profile(log_flux, flux), power_spectrum(transform, frequency), peaks(flux), peaks(sharp)], 1)
+    spots = [statistic(image) for image in (flux, sharp) for statistic in (peaks, light_moments)]
+    return torch.cat([profile(log_flux, flux), power_spectrum(transform, frequency), *spots], 1)
 
 
 def sharpening(frequency: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ def profile(log_flux: Tensor, flux: Tensor) -> Tensor:
     weight = flux.sqrt()
     weight = weight / weight.sum((1, 2), keepdim=True)
     y, x = (torch.arange(n, device=flux.device, dtype=flux.dtype) for n in flux.shape[1:])
-    centre_y, centre_x = (weight.sum(2) @ y, weight.sum(1) @ x)
+    centre_y, centre_x = weight.sum(2) @ y, weight.sum(1) @ x
     radius = torch.hypot(y[:, None] - centre_y[:, None, None], x - centre_x[:, None, None])
     ring = (radius / RING).long().clamp_max(RINGS - 1).flatten(1)
     values = torch.stack([torch.ones_like(flux), log_flux, log_flux**2, flux, weight], 1).flatten(2)
@@ -85,7 +86,7 @@ def profile(log_flux: Tensor, flux: Tensor) -> Tensor:
 def light_radii(within: Tensor) -> Tensor:
     """log10 of the radii in pixels that hold the shares, interpolated in those within each ring (B, rings)."""
     shares = within.new_tensor(LIGHT_RADII).expand(len(within), -1)
-    ring = torch.searchsorted(within.contiguous(), shares.contiguous()).clamp_max(RINGS - 1)
+    ring = torch.searchsorted(within, shares.contiguous()).clamp_max(RINGS - 1)
     curve = torch.cat([torch.zeros_like(within[:, :1]), within], 1)
     low, high = curve.gather(1, ring), curve.gather(1, ring + 1)
     return (RING * (ring + (shares - low) / (high - low).clamp_min(1e-9)) + 1).log10()
@@ -101,7 +102,7 @@ def power_spectrum(transform: Tensor, frequency: Tensor) -> Tensor:
 
 
 def peaks(flux: Tensor) -> Tensor:
-    """log10 fluxes of peaks by rank, roots of their numbers above limits and of all, log10 of two moments of light."""
+    """log10 fluxes of peaks by rank, roots of their numbers above each limit and of all, (B, ranks + limits + 1)."""
     highest = flux
     for axis in (1, 2, 1, 2):  # twice three pixels are five
         highest = torch.maximum(highest, torch.maximum(highest.roll(1, axis), highest.roll(-1, axis)))
@@ -109,7 +110,11 @@ def peaks(flux: Tensor) -> Tensor:
     limits = torch.linspace(*LIMITS, device=flux.device).expand(len(peak), -1)
     counts = torch.searchsorted(-peak, -limits.contiguous())
     counts = torch.cat([counts, (peak > math.log10(FAINT)).sum(1, keepdim=True)], 1).to(flux.dtype).sqrt()
+    return torch.cat([peak[:, [rank - 1 for rank in RANKS]], counts], 1)
+
+
+def light_moments(flux: Tensor) -> Tensor:
+    """log10 of ΣF²/ΣF and of ΣF³/ΣF², (B, 2): how much of the light is in few bright spots."""
     light = flux.clamp_min(0)
     sums = torch.stack([light.sum((1, 2)), light.square().sum((1, 2)), light.pow(3).sum((1, 2))], 1)
-    moments = (sums[:, 1:] / sums[:, :-1]).clamp_min(FAINT).log10()
-    return torch.cat([peak[:, [rank - 1 for rank in RANKS]], counts, moments], 1)
+    return (sums[:, 1:] / sums[:, :-1]).clamp_min(FAINT).log10()

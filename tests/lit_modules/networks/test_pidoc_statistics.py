@@ -16,12 +16,14 @@ from lit_modules.networks.pidoc.statistics import (
     RINGS,
     SHARPER,
     StatisticsReader,
+    light_moments,
     map_statistics,
     peaks,
     power_spectrum,
     profile,
     sharpening,
 )
+from pipeline import observation
 
 SIDE = 160
 y, x = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2
@@ -91,18 +93,23 @@ def test_peaks_are_ranked_and_counted() -> None:
     brightness = 1e-2 / np.arange(1, 31)
     for k, peak in enumerate(brightness):
         flux += peak * gaussian(2.0, shift=(25.0 * (k // 6) - 50.5, 25.0 * (k % 6) - 62.5)).numpy()
-    answer = peaks(torch.tensor(flux, dtype=torch.float32)[None])[0].numpy()
+    field = torch.tensor(flux, dtype=torch.float32)[None]
+    answer = peaks(field)[0].numpy()
     seen = [rank for rank in RANKS if rank <= 30]
     np.testing.assert_allclose(answer[: len(seen)], np.log10(brightness[np.array(seen) - 1]), atol=1e-3)
     assert (answer[len(seen) : len(RANKS)] == -9).all()  # there are no more
-    counts = answer[len(RANKS) : -3] ** 2
+    counts = answer[len(RANKS) : -1] ** 2
     np.testing.assert_allclose(
         counts, [(brightness > 10**limit).sum() for limit in np.linspace(-7, -1.25, 24)], atol=1e-4
     )
-    assert answer[-3] ** 2 == pytest.approx(30)
+    assert answer[-1] ** 2 == pytest.approx(30)
     np.testing.assert_allclose(
-        10 ** answer[-2:], [(flux**2).sum() / flux.sum(), (flux**3).sum() / (flux**2).sum()], rtol=1e-4
+        10 ** light_moments(field)[0], [(flux**2).sum() / flux.sum(), (flux**3).sum() / (flux**2).sum()], rtol=1e-4
     )
+
+
+def test_sharpening_is_for_the_seeing_of_the_maps() -> None:
+    assert PSF_SIGMA * observation.PIXEL == observation.PSF_SIGMA
 
 
 @pytest.mark.parametrize("level", [-8.0, 0.0])
