@@ -30,6 +30,7 @@ STYLE: dict[str, Any] = {
     "image.interpolation": "nearest",
     "legend.frameon": False,
 }
+ROUND_OFF = 1e-24  # what is smaller is zero but for the order of additions, which differs from processor to processor
 
 
 @contextmanager
@@ -65,7 +66,7 @@ class Result:
 
 
 def write_json(values: dict[str, Any], path: Path) -> None:
-    """Write JSON with sorted nesting as given and floats to seven digits.
+    """Write JSON with sorted nesting as given and floats to seven digits, those below ``ROUND_OFF`` as 0.
 
     Raises:
         ValueError: a number is not finite; a metric is never silently NaN.
@@ -83,7 +84,7 @@ def _rounded(value: Any, key: str) -> Any:
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(f"{key.lstrip('/')} is {number}")
-    return float(f"{number:.7g}")
+    return float(f"{number:.7g}") if abs(number) >= ROUND_OFF else 0.0
 
 
 def write_pictures(pictures: list[Picture], folder: Path) -> None:
