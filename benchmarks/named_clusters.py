@@ -228,7 +228,7 @@ def draw(shown: dict[str, Mock]) -> Any:
     from pipeline.evaluation.result import style
 
     with style():
-        figure, axes = plt.subplots(2, len(CLUSTERS), figsize=(13, 7.6))
+        figure, axes = plt.subplots(2, len(CLUSTERS), figsize=(13, 6.6))
         for column, name in zip(axes.T, CLUSTERS, strict=True):
             mock = shown[name]
             edge = (PIXELS - SIDE) // 2
@@ -239,9 +239,10 @@ def draw(shown: dict[str, Mock]) -> Any:
             ]
             read = mock.answers["trained long"]
             lines = []
-            for label, key, unit in (("D", "distance", "kpc"), ("age", "age", "Gyr"), ("M/L", "M/L of the field", "")):
+            titles = ("D", "distance", " kpc"), ("age", "age", " Gyr"), ("M/L", "M/L of the field", "")
+            for label, key, unit in titles:
                 value, low, high = (f"{read[key][end]:.3g}" for end in ("value", "low", "high"))
-                lines.append(f"{label} {value} ({low}–{high}) {unit}, true {mock.truth[key]:.3g}")
+                lines.append(f"{label} {value} ({low}–{high}){unit}, true {mock.truth[key]:.3g}")
             column[0].set_title("mock of " + name + "\n" + "\n".join(lines), fontsize=9)
             column[1].set_xlabel("arcsec")
         for row, image, label in zip(
