@@ -23,101 +23,116 @@ from benchmarks.pidoc_limits import (
     label_errors,
     star_list_reader,
 )
-from benchmarks.pidoc_runs import (
-    AGE,
-    AGE_ERROR,
-    DISTANCE_ERROR,
-    FIELD_ERROR,
-    MASS,
-    PIXEL_ERROR,
-    Trained,
-    maps_of,
-    trained,
-)
+from benchmarks.pidoc_runs import AGE, MASS, MEASURES, WIDTHS, Trained, maps_of, trained
 from benchmarks.results import Row, write_results
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import run
 from pipeline.evaluation.pidoc import collected
 
-Goals = tuple[float | None, float | None]
-NONE: Goals = (None, None)
+PUBLISHED = {MASS: (27.0, 12.0), AGE: (6.0, 1.5)}  # of the measures of each model
+GOALS = {MASS: (13.5, 6.0), AGE: (3.0, 0.75)}  # on the authors' priors
+INSIDE = {MASS: ("pixels inside their", "fields inside their"), AGE: ("distance inside its", "age inside its")}
 
 
 def main() -> None:
     """Make the maps, train, measure and write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pidoc", description=__doc__)
     parser.add_argument("--published", type=Path, required=True, help="the authors' CNN_100.h5")
+    parser.add_argument("--model", choices=(MASS, AGE), help="measure this one alone; the file keeps the other's rows")
     parser.add_argument("--quick", action="store_true", help="few clusters: does it run? writes no file")
     args = parser.parse_args()
-    authors, broad = trained("authors", args.quick), trained("broad", args.quick)
-    rows = quality("authors' priors", authors, (13.5, 6.0), (3.0, 0.75)) + against_published(authors, args.published)
-    rows += all_knowing_reader(authors.folder) + star_list_reader(authors.folder) + by_bright_stars(authors.folder)
-    rows += by_training_clusters(authors.size.clusters) + quality("broad priors", broad, NONE, NONE) + default_chain()
-    rows += speeds(args.quick)
-    write_results("pidoc", rows, args.quick)
+    for model in (args.model,) if args.model else (MASS, AGE):
+        rows = mass(args.quick) if model == MASS else age_distance(args.quick, args.published)
+        write_results("pidoc", rows, args.quick, part=model)
+
+
+def mass(quick: bool) -> list[Row]:
+    """All rows of the mass map."""
+    authors = trained("authors", MASS, quick)
+    module = LitPidocMass(width=1, uncertainty=True, beta=0.5, field_weight=0.1, lr=1e-3, weight_decay=0)
+    return [
+        *quality(MASS, authors, quick),
+        *all_knowing_reader(authors.folder),
+        *by_bright_stars(MASS, authors.folder),
+        *by_training_clusters(MASS, quick),
+        training_speed("mass", module, 2 if quick else 16, 1 if quick else 6),
+    ]
+
+
+def age_distance(quick: bool, published: Path) -> list[Row]:
+    """All rows of distance and age, and the speed at which maps are drawn."""
+    authors = trained("authors", AGE, quick)
+    module = LitPidocAgeDistance(
+        width=1,
+        uncertainty=True,
+        statistics=True,
+        dropout=0.0,
+        beta=0.5,
+        target_scaling="separate",
+        lr=1e-3,
+        statistics_lr=1e-3,
+        weight_decay=0,
+    )
+    return [
+        *quality(AGE, authors, quick),
+        *against_published(authors, published),
+        *star_list_reader(authors.folder),
+        *by_bright_stars(AGE, authors.folder),
+        *by_training_clusters(AGE, quick),
+        maps_drawn(quick),
+        training_speed("age and distance", module, 2 if quick else 32, 1 if quick else 6),
+    ]
 
 
 # --- quality -----------------------------------------------------------------------------------------------------
 
 
-def quality(name: str, networks: Trained, mass_goals: Goals, age_goals: Goals) -> list[Row]:
-    """Errors beside the published ones and the goals, and what the trainings cost."""
+def quality(model: str, authors: Trained, quick: bool) -> list[Row]:
+    """Errors on both sets of priors and at the scale of `dvc repro`, and what the trainings cost."""
+    broad = trained("broad", model, quick)
+    default = json.loads((ROOT / f"reports/evaluate/{model}.json").read_text())
+    rows = errors(model, "authors' priors", authors.metrics, GOALS[model], conditions(model, authors))
+    rows += errors(model, "broad priors", broad.metrics, (None, None), conditions(model, broad))
+    rows += errors(model, "broad priors, default chain", default, (None, None), "")
+    for name, networks in (("authors' priors", authors), ("broad priors", broad)):
+        minutes = networks.metrics["minutes"]
+        rows.append(Row(f"{name}: training {model}", minutes, "CPU min", None, 120.0, "lower", "one thread"))
+    return rows
+
+
+def conditions(model: str, networks: Trained) -> str:
+    """Of a training, in a few words."""
     size = networks.size
-    maps = f"{3 * size.clusters} training maps, one seed"
-    return [
-        *mass_rows(name, networks.mass, mass_goals, f"{maps}, width 0.5, {size.mass_epochs} epochs"),
-        *age_rows(name, networks.age, age_goals, f"{maps}, width 1, {size.age_epochs} epochs"),
-        *(
-            Row(f"{name}: training {model}", metrics["minutes"], "CPU min", None, 120.0, "lower", "one thread")
-            for model, metrics in ((MASS, networks.mass), (AGE, networks.age))
-        ),
+    maps = f"{size.projections * size.clusters} training maps of {size.clusters} clusters"
+    return f"{maps}, one seed, width {WIDTHS[model]}, {size.epochs} epochs"
+
+
+def errors(
+    model: str, priors: str, metrics: dict[str, Any], goals: tuple[float | None, float | None], note: str
+) -> list[Row]:
+    """Both errors of a model beside those of a simple rival, and how true its intervals are."""
+    rows = []
+    for (name, key, unit), published, goal in zip(MEASURES[model], PUBLISHED[model], goals, strict=True):
+        score = metrics[key]
+        rows += [
+            Row(f"{priors}: {name}", score["model"], unit, published, goal, "lower", note),
+            Row(f"{priors}: {name}, radial ridge", score["radial ridge"], unit, None, None, "lower"),
+        ]
+    rows += [
+        Row(f"{priors}: {what} 68 % interval", metrics[f"{what} 68 % interval (%)"], "%", 68.3, None, "higher")
+        for what in INSIDE[model]
     ]
+    return rows
 
 
 def against_published(authors: Trained, published: Path) -> list[Row]:
     """Ratios of our errors to those of the authors' network on the same maps."""
-    kpc, gyr = published_errors(authors.folder, published)
-    return [
-        Row(f"authors' priors: {name} / published CNN", authors.age[key]["model"] / theirs, "x", None, 0.5, "lower",
-            f"published CNN on the same maps: {theirs:.3g} {unit}")
-        for name, key, theirs, unit in (("distance", DISTANCE_ERROR, kpc, "kpc"), ("age", AGE_ERROR, gyr, "Gyr"))
-    ]  # fmt: skip
-
-
-def default_chain() -> list[Row]:
-    """The same measures on the broad mocks, as `dvc repro` left them at its scale."""
-    mass, age = (json.loads((ROOT / f"reports/evaluate/{model}.json").read_text()) for model in (MASS, AGE))
-    name = "broad priors, default chain"
-    return mass_rows(name, mass, NONE) + age_rows(name, age, NONE)
-
-
-def mass_rows(priors: str, metrics: dict[str, Any], goals: Goals, note: str = "") -> list[Row]:
-    """Errors of the mass maps and how true their intervals are."""
-    return [
-        Row(f"{priors}: mass per pixel", metrics[PIXEL_ERROR]["model"], "%", 27.0, goals[0], "lower", note),
-        Row(f"{priors}: mass per pixel, radial ridge", metrics[PIXEL_ERROR]["radial ridge"], "%", None, None, "lower"),
-        Row(f"{priors}: M/L of the field", metrics[FIELD_ERROR]["model"], "%", 12.0, goals[1], "lower", note),
-        *(
-            Row(f"{priors}: {what} inside their 68 % interval", metrics[f"{what} inside their 68 % interval (%)"], "%",
-                68.3, None, "higher")
-            for what in ("pixels", "fields")
-        ),
-    ]  # fmt: skip
-
-
-def age_rows(priors: str, metrics: dict[str, Any], goals: Goals, note: str = "") -> list[Row]:
-    """Errors of distance and age and how true their intervals are."""
     rows = []
-    for name, key, unit, published, goal in (
-        ("distance", DISTANCE_ERROR, "kpc", 6.0, goals[0]),
-        ("age", AGE_ERROR, "Gyr", 1.5, goals[1]),
-    ):
-        rows += [
-            Row(f"{priors}: {name}", metrics[key]["model"], unit, published, goal, "lower", note),
-            Row(f"{priors}: {name}, radial ridge", metrics[key]["radial ridge"], unit, None, None, "lower"),
-        ]
-        inside = metrics[f"{name} inside its 68 % interval (%)"]
-        rows.append(Row(f"{priors}: {name} inside its 68 % interval", inside, "%", 68.3, None, "higher"))
+    theirs = published_errors(authors.folder, published)
+    for (name, key, unit), other in zip(MEASURES[AGE], theirs, strict=True):
+        note = f"published CNN on the same maps: {other:.3g} {unit}"
+        ratio = authors.metrics[key]["model"] / other
+        rows.append(Row(f"authors' priors: {name} / published CNN", ratio, "x", None, 0.5, "lower", note))
     return rows
 
 
@@ -131,8 +146,8 @@ def published_errors(folder: Path, published: Path) -> tuple[float, float]:
 # --- speed -------------------------------------------------------------------------------------------------------
 
 
-def speeds(quick: bool) -> list[Row]:
-    """Maps drawn a second, and training images a second as the pipeline trains and in plain float32 NCHW."""
+def maps_drawn(quick: bool) -> Row:
+    """Maps drawn a second."""
     few, many = (4, 12) if quick else (40, 400)
     seconds = []
     for number in (few, many):
@@ -143,16 +158,8 @@ def speeds(quick: bool) -> list[Row]:
         stage(folder, None, "generate_clusters")
         seconds.append(time.perf_counter() - start)
     rate = 3 * (many - few) / (seconds[1] - seconds[0])
-    note = "2e4 to 8e4 stars, 3 projections each, all cores; start-up not counted"
-    rows = [Row("maps drawn", rate, "1/s", 88.0, 300.0, "higher", f"{note}; reference: plain numpy, one core")]
-    for name, module, size in (
-        ("mass", LitPidocMass(width=1, uncertainty=True, beta=0.5, field_weight=0.1, lr=1e-3, weight_decay=0), 16),
-        ("age and distance", LitPidocAgeDistance(
-            width=1, uncertainty=True, statistics=True, dropout=0.0, beta=0.5, target_scaling="separate", lr=1e-3,
-            weight_decay=0), 32),
-    ):  # fmt: skip
-        rows.append(training_speed(name, module, 2 if quick else size, 1 if quick else 6))
-    return rows
+    note = "2e4 to 8e4 stars, 3 projections each, all cores; start-up not counted; reference: plain numpy, one core"
+    return Row("maps drawn", rate, "1/s", 88.0, 300.0, "higher", note)
 
 
 def training_speed(name: str, module: LitPidocMass | LitPidocAgeDistance, size: int, rounds: int) -> Row:

@@ -7,19 +7,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from benchmarks.chain import evaluated
-from benchmarks.pidoc_runs import (
-    AGE,
-    AGE_ERROR,
-    DISTANCE_ERROR,
-    FIELD_ERROR,
-    MASS,
-    PIXEL_ERROR,
-    RawMaps,
-    make_maps,
-    maps_of,
-    raw_maps,
-)
+from benchmarks.pidoc_runs import AGE, MASS, MEASURES, QUICK, RawMaps, Size, maps_of, raw_maps, trained_on
 from benchmarks.results import Row
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
 from pipeline.evaluation.pidoc import collected
@@ -98,38 +86,37 @@ def blurred(image: Array, kernel: Array) -> Array:
 # --- the number of clusters and of stars -------------------------------------------------------------------------
 
 
-def by_training_clusters(clusters: int) -> list[Row]:
-    """Error against the number of training clusters, up to ``clusters``; smaller networks, as many steps for each."""
+FEWER = {  # clusters: smaller networks, trained for as many steps on each number
+    MASS: (Size(125, 3, 64), Size(1000, 3, 8), Size(4000, 3, 2)),
+    AGE: (Size(1000, 1, 72), Size(6000, 1, 12), Size(36000, 1, 2)),
+}
+SMALL = {MASS: 0.25, AGE: 0.5}  # widths
+
+
+def by_training_clusters(model: str, quick: bool) -> list[Row]:
+    """Errors on the authors' priors against the number of training clusters."""
     rows = []
-    for parts in (64, 8, 2):
-        number, age_epochs, mass_epochs = max(4, clusters // parts), 3 * parts, parts
-        folder = make_maps(f"floor-{number}", "authors", number, {
-            AGE: {"model.width": 0.5, "trainer.max_epochs": age_epochs},
-            MASS: {"model.width": 0.25, "trainer.max_epochs": mass_epochs},
-        })  # fmt: skip
-        age, mass = evaluated(folder, AGE), evaluated(folder, MASS)
+    for size in (QUICK,) if quick else FEWER[model]:
+        metrics = trained_on(f"fewer-{model}-{size.clusters}", "authors", model, size, SMALL[model]).metrics
+        note = f"{size.projections} maps of each, width {SMALL[model]}, {size.epochs} epochs: as many steps for each"
         rows += [
-            Row(f"{number} training clusters: {name}", metrics[key]["model"], unit, None, None, "lower", note)
-            for name, metrics, key, unit, note in (
-                ("distance", age, DISTANCE_ERROR, "kpc", f"width 0.5, {age_epochs} epochs: as many steps for each"),
-                ("age", age, AGE_ERROR, "Gyr", ""),
-                ("mass per pixel", mass, PIXEL_ERROR, "%", f"width 0.25, {mass_epochs} epochs: as many steps for each"),
-                ("M/L of the field", mass, FIELD_ERROR, "%", ""),
-            )
+            Row(f"{size.clusters} training clusters: {name}", metrics[key]["model"], unit, None, None, "lower", note)
+            for name, key, unit in MEASURES[model]
         ]
     return rows
 
 
-def by_bright_stars(folder: Path) -> list[Row]:
-    """Errors of the trained networks by the effective number of stars that make the light of a map, (ΣL)² / ΣL²."""
-    maps = maps_of(folder)
-    labels = collected(load_checkpoint(LitPidocAgeDistance, folder / f"models/{AGE}.ckpt"), maps)
-    masses = collected(load_checkpoint(LitPidocMass, folder / f"models/{MASS}.ckpt"), maps)
-    errors = (
-        ("distance", "%", 100 * np.abs(labels["distance_read"] / labels["distance"] - 1)),
-        ("age", "Gyr", np.abs(labels["age_read"] - labels["age"])),
-        ("M/L of the field", "%", percent(log_sum(masses["mass"]), log_sum(masses["log_mass"]))),
-    )
+def by_bright_stars(model: str, folder: Path) -> list[Row]:
+    """Errors of a trained network by the effective number of stars that make the light of a map, (ΣL)² / ΣL²."""
+    if model == MASS:
+        test = collected(load_checkpoint(LitPidocMass, folder / f"models/{MASS}.ckpt"), maps_of(folder))
+        errors = [("M/L of the field", "%", percent(log_sum(test["mass"]), log_sum(test["log_mass"])))]
+    else:
+        test = collected(load_checkpoint(LitPidocAgeDistance, folder / f"models/{AGE}.ckpt"), maps_of(folder))
+        errors = [
+            ("distance", "%", 100 * np.abs(test["distance_read"] / test["distance"] - 1)),
+            ("age", "Gyr", np.abs(test["age_read"] - test["age"])),
+        ]
     return [
         Row(f"{stars} light-giving stars: {name}", float(error[inside].mean()), unit, None, None, "lower", "plain mean")
         for stars, inside in thirds(effective_stars(field_of(raw_maps(folder, "test").light)))

@@ -8,62 +8,71 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks.chain import Settings, evaluated, make_folder, stage
+from benchmarks.chain import evaluated, make_folder, stage
 from datamodules.cluster_maps import ClusterMapsDataModule
 from pipeline.evaluation.pidoc_measures import Array
 
 MASS, AGE = "pidoc-mass", "pidoc-age-distance"
 PIXEL_ERROR, FIELD_ERROR = "pixel mass, authors' bins (%)", "M/L of the field, mean error (%)"
 DISTANCE_ERROR, AGE_ERROR = "distance, authors' mean over distances (kpc)", "age, authors' bins (Gyr)"
+MEASURES = {  # of each model: name, key of reports/evaluate/<model>.json, unit
+    MASS: (("mass per pixel", PIXEL_ERROR, "%"), ("M/L of the field", FIELD_ERROR, "%")),
+    AGE: (("distance", DISTANCE_ERROR, "kpc"), ("age", AGE_ERROR, "Gyr")),
+}
 RAW = Path("data/synthetic/cluster_maps")
 
 
 @dataclass(frozen=True)
 class Size:
-    """Training clusters, three maps each, and epochs of the two networks."""
+    """Training clusters, maps of each, and epochs."""
 
     clusters: int
-    mass_epochs: int
-    age_epochs: int
+    projections: int
+    epochs: int
 
 
-SIZES, QUICK = {"authors": Size(8000, 11, 16), "broad": Size(8000, 3, 8)}, Size(64, 1, 1)
+SIZES = {
+    ("authors", MASS): Size(8000, 3, 11),
+    ("authors", AGE): Size(48000, 1, 8),
+    ("broad", MASS): Size(8000, 3, 3),
+    ("broad", AGE): Size(32000, 1, 6),
+}
+QUICK = Size(64, 1, 1)
+WIDTHS = {MASS: 0.5, AGE: 1.0}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Folder of both networks, at width 0.5 (mass) and 1 (distance and age), and their metrics."""
+    """Folder of a network and its metrics."""
 
     size: Size
     folder: Path
-    mass: dict[str, Any]
-    age: dict[str, Any]
+    metrics: dict[str, Any]
 
 
-def trained(priors: str, quick: bool) -> Trained:
-    """Train both networks on a set of priors, unless an earlier run has."""
-    size = QUICK if quick else SIZES[priors]
-    folder = make_maps(f"{priors}-{size.clusters}", priors, size.clusters, {
-        MASS: {"model.width": 0.5, "trainer.max_epochs": size.mass_epochs},
-        AGE: {"model.width": 1.0, "trainer.max_epochs": size.age_epochs},
-    })  # fmt: skip
-    return Trained(size, folder, evaluated(folder, MASS), evaluated(folder, AGE))
+def trained(priors: str, model: str, quick: bool) -> Trained:
+    """Train a network on a set of priors, unless an earlier run has."""
+    size = QUICK if quick else SIZES[priors, model]
+    return trained_on(f"{priors}-{model}-{size.clusters}", priors, model, size, WIDTHS[model])
 
 
-def make_maps(name: str, priors: str, clusters: int, settings: Settings) -> Path:
-    """Folder runs/benchmarks/pidoc/<name> with its parameters and its maps.
+def trained_on(name: str, priors: str, model: str, size: Size, width: float) -> Trained:
+    """Train a network in folder runs/benchmarks/pidoc/<name>, unless an earlier run has.
 
-    Args:
-        name: of the folder.
-        priors: authors or broad.
-        clusters: for training; a tenth of them, at most 200, for validation, and 100 for the test.
-        settings: further values of params.yaml, by section and by dotted name.
+    A tenth of the number of training clusters, at most 600 maps, validate, and at most 100 clusters are for the test.
     """
-    sizes = {"n_train": clusters, "n_val": min(200, max(4, clusters // 10)), "n_test": min(100, clusters)}
-    folder = make_folder(f"pidoc/{name}", {"clusters": {"priors": priors, **sizes}, **settings})
+    clusters = {
+        "priors": priors,
+        "projections": size.projections,
+        "n_train": size.clusters,
+        "n_val": min(600 // size.projections, max(4, size.clusters // 10)),
+        "n_test": min(100, size.clusters),
+    }
+    network = {"model.width": width, "trainer.max_epochs": size.epochs}
+    folder = make_folder(f"pidoc/{name}", {"clusters": clusters, model: network})
     stage(folder, str(RAW), "generate_clusters")
     stage(folder, "data/clusters", "preprocess_maps")
-    return folder
+    return Trained(size, folder, evaluated(folder, model))
 
 
 def maps_of(folder: Path) -> ClusterMapsDataModule:

@@ -65,13 +65,15 @@ class Row:
         return self.value <= self.goal if self.better == "lower" else self.value >= self.goal
 
 
-def write_results(name: str, rows: Sequence[Row], quick: bool = False) -> None:
+def write_results(name: str, rows: Sequence[Row], quick: bool = False, part: str | None = None) -> None:
     """Print the rows as a table and write ``benchmarks/results/<name>.json``.
 
     Args:
         name: of the benchmark.
         rows: in reading order.
         quick: only print: it was tried whether the benchmark runs.
+        part: of the benchmark that was measured; rows of its other parts stay in the file. Each then says of which
+            part it is and at which commit it was measured.
 
     Raises:
         ValueError: a value is not finite.
@@ -82,15 +84,21 @@ def write_results(name: str, rows: Sequence[Row], quick: bool = False) -> None:
     print_table(name, rows)
     if quick:
         return
+    path, commit = RESULTS / f"{name}.json", _commit()
+    measured = [_rounded(asdict(row)) for row in rows]
+    if part:
+        kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+        measured = [row | {"part": part, "commit": commit} for row in measured]
+        measured = sorted([row for row in kept if row["part"] != part] + measured, key=lambda row: row["part"])
     values = {
         "command": " ".join([f"python -m benchmarks.{name}", *sys.argv[1:]]),
-        "commit": _commit(),
+        "commit": commit,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": _machine(),
         "versions": _versions(),
-        "rows": [_rounded(asdict(row)) for row in rows],
+        "rows": measured,
     }
-    with atomic_file(RESULTS / f"{name}.json") as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 

@@ -66,12 +66,17 @@ class LitBase(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, "test")
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """All parameters, in groups that may have a learning rate ``"lr"`` of their own."""
+        return [{"params": list(self.parameters())}]
+
     def configure_optimizers(self) -> Any:
-        """AdamW under a one-cycle learning rate with its peak at ``hparams.lr``."""
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"]
-        )
+        """AdamW under a one-cycle learning rate with its peak at ``hparams.lr``, or that of a group of parameters."""
+        groups = self.parameter_groups()
+        optimizer = torch.optim.AdamW(groups, lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"])
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=self.hparams["lr"], total_steps=int(self.trainer.estimated_stepping_batches)
+            optimizer,
+            max_lr=[group["lr"] for group in optimizer.param_groups],
+            total_steps=int(self.trainer.estimated_stepping_batches),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,6 +1,7 @@
 """π-DOC: the mass map, and the distance and age, of a globular cluster from one flux map."""
 
 import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,17 @@ class LitPidoc(LitBase):
 
         A network that was not trained on all of them (``symmetric`` is False) is asked once.
         """
-        return self._mean(flux, MIRRORS if self.symmetric else ())
+        return self.mean_of_views(self, flux)
 
-    def _mean(self, flux: Tensor, mirrors: tuple[Mirror, ...]) -> Any:
+    def mean_of_views(self, network: Callable[[Tensor], Any], flux: Tensor) -> Any:
+        """The mean of what a network says of the views of flux maps, turned back."""
+        return self._mean(network, flux, MIRRORS if self.symmetric else ())
+
+    def _mean(self, network: Callable[[Tensor], Any], flux: Tensor, mirrors: tuple[Mirror, ...]) -> Any:
         if not mirrors:
-            return self(flux)
+            return network(flux)
         mirror, others = mirrors[0], mirrors[1:]
-        seen, turned = self._mean(flux, others), self._mean(mirror(flux), others)
+        seen, turned = self._mean(network, flux, others), self._mean(network, mirror(flux), others)
         back = (mirror(x) if x.ndim == 4 else x for x in turned)
         return type(seen)(*(0.5 * (a + b) for a, b in zip(seen, back, strict=True)))
 
@@ -78,12 +83,18 @@ class LitPidoc(LitBase):
     def calibrate(self, tensors: Batch) -> None:
         """Scale the standard deviations so that 68 % of all errors lie within them."""
         self.net.log_variance.zero_()
-        parts = zip(*(tensor.split(PART) for tensor in tensors.values()), strict=True)
-        batches = (dict(zip(tensors, (x.to(self.device, self.dtype) for x in part), strict=True)) for part in parts)
-        errors = (self.errors(batch, self.read(batch["flux"])) for batch in batches)
+        errors = (self.errors(batch, self.read(batch["flux"])) for batch in self.parts(tensors))
         scores = [[(error / sigma).abs().flatten() for error, sigma in both] for both in errors]
-        each = [torch.cat(z) for z in zip(*scores, strict=True)]
-        widths = torch.stack([z.kthvalue(max(1, round(INSIDE * len(z)))).values for z in each])
+        self.set_widths([torch.cat(each) for each in zip(*scores, strict=True)])
+
+    def parts(self, tensors: Batch) -> Iterator[Batch]:
+        """A split in batches of ``PART`` maps."""
+        for part in zip(*(tensor.split(PART) for tensor in tensors.values()), strict=True):
+            yield {name: x.to(self.device, self.dtype) for name, x in zip(tensors, part, strict=True)}
+
+    def set_widths(self, scores: list[Tensor]) -> None:
+        """Calibrate by the absolute errors of both quantities, each over its standard deviation."""
+        widths = torch.stack([z.kthvalue(max(1, round(INSIDE * len(z)))).values for z in scores])
         self.net.log_variance.copy_(2 * widths.log())
 
 
@@ -154,12 +165,13 @@ class LitPidocAgeDistance(LitPidoc):
     Args:
         width: multiplies the published filters.
         uncertainty: predict variances; False is the published graph, trained by squared error.
-        statistics: let the outputs see statistics of the whole map; False is the published graph.
+        statistics: add an estimate from statistics of the whole map; False is the published graph.
         dropout: probability before the dense layers (published: 0.1).
         beta: of the training loss, see ``beta_nll``; validation and test state the plain likelihood, beta 0.
         target_scaling: ``separate``: log10 distance and age, each by its own mean and standard
             deviation; ``joint``: distance and age by those of both together, as published.
         lr: peak of the one-cycle learning rate.
+        statistics_lr: that of the perceptron on the statistics.
         weight_decay: of AdamW.
     """
 
@@ -175,6 +187,7 @@ class LitPidocAgeDistance(LitPidoc):
         beta: float,
         target_scaling: str,
         lr: float,
+        statistics_lr: float,
         weight_decay: float,
     ) -> None:
         super().__init__()
@@ -194,9 +207,37 @@ class LitPidocAgeDistance(LitPidoc):
         self.net.target_mean = targets.mean(over).float().expand(2).clone()
         self.net.target_std = targets.std(over, correction=0).float().expand(2).clone()
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The perceptron on the statistics learns at a rate of its own."""
+        perceptron = [] if self.net.perceptron is None else list(self.net.perceptron.parameters())
+        own = set(perceptron)
+        rest = [parameter for parameter in self.parameters() if parameter not in own]
+        return [{"params": rest}, *([{"params": perceptron, "lr": self.hparams["statistics_lr"]}] if own else [])]
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         (flux,) = random_symmetry(batch["flux"])
         return super().training_step({**batch, "flux": flux}, batch_idx)
+
+    def read(self, flux: Tensor) -> Estimate:
+        return self.net.answer(self.estimates(flux))
+
+    def estimates(self, flux: Tensor) -> list[Estimate]:
+        """The convolutions' mean over symmetric views, and what the statistics say, which no view changes."""
+        convolved, *others = self.net.readers
+        return [self.mean_of_views(convolved, flux), *(reader(flux) for reader in others)]
+
+    @torch.no_grad()
+    def calibrate(self, tensors: Batch) -> None:
+        """Weight both estimates so that their mean has the least squared error, then scale its deviations."""
+        self.net.log_variance.zero_()
+        labels = {name: tensors[name].to(self.device) for name in ("distance", "age")}
+        read = zip(*(self.estimates(part["flux"]) for part in self.parts(tensors)), strict=True)
+        estimates = [Estimate(*map(torch.cat, zip(*parts, strict=True))) for parts in read]
+        if len(estimates) == 2:
+            truth = self.net.scale(labels["distance"], labels["age"])
+            self.net.share.copy_(best_share(*(truth - estimate.mean for estimate in estimates)))
+        errors = self.errors(labels, self.net.answer(estimates))
+        self.set_widths([(error / sigma).abs() for error, sigma in errors])
 
     def errors(self, batch: Batch, read: Estimate) -> list[tuple[Tensor, Tensor]]:
         """Of distance and age, as scaled."""
@@ -204,14 +245,26 @@ class LitPidocAgeDistance(LitPidoc):
         return list(zip(error.unbind(1), read.sigma.unbind(1), strict=True))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        beta = self.hparams["beta"] if self.training else 0.0
-        read = self(batch["flux"])
+        """Each estimate learns by itself; validation and test judge the answer."""
+        estimates = self.net.estimates(batch["flux"])
+        read = self.net.answer(estimates)
+        beta, judged = (self.hparams["beta"], estimates) if self.training else (0.0, [read])
+        terms = [beta_nll(*error, beta) for estimate in judged for error in self.errors(batch, estimate)]
         distance, age = self.net.unscale(read.mean)
         return {
-            "loss": torch.stack([beta_nll(*both, beta) for both in self.errors(batch, read)]).mean(),
+            "loss": torch.stack(terms).mean(),
             "distance_mae_kpc": (batch["distance"] - distance).abs().mean(),
             "age_mae_gyr": (batch["age"] - age).abs().mean(),
         }
+
+
+def best_share(first: Tensor, last: Tensor) -> Tensor:
+    """The w in [0, 1] for which w first + (1 - w) last has the least squares, for each column of errors (n, 2).
+
+    Bates & Granger (1969, Operational Research Quarterly 20, 451), section 2.
+    """
+    difference = last - first
+    return ((last * difference).sum(0) / difference.square().sum(0).clamp_min(1e-12)).clamp(0.0, 1.0)
 
 
 def beta_nll(error: Tensor, sigma: Tensor, beta: float) -> Tensor:
@@ -267,6 +320,7 @@ def load_published(path: Path) -> LitPidocMass | LitPidocAgeDistance:
             beta=0.0,
             target_scaling="joint",
             lr=1e-3,
+            statistics_lr=1e-3,
             weight_decay=0.0,
         )
     module.net = network

@@ -409,6 +409,7 @@ class PidocAgeDistance(Section):
         beta: Annotated[float, Field(ge=0, le=1)]
         target_scaling: Literal["separate", "joint"]
         lr: PositiveFloat
+        statistics_lr: PositiveFloat
         weight_decay: NonNegativeFloat
 
     seed: Seed

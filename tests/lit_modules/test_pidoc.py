@@ -25,7 +25,9 @@ def mass_module(**changes: object) -> LitPidocMass:
 def age_module(**changes: object) -> LitPidocAgeDistance:
     torch.manual_seed(1)
     values = {"width": 0.1, "uncertainty": True, "statistics": True, "dropout": 0.1, "beta": 0.5}
-    return LitPidocAgeDistance(**(values | {"target_scaling": "separate", "lr": 1e-3, "weight_decay": 0.0} | changes))
+    return LitPidocAgeDistance(
+        **(values | {"target_scaling": "separate", "lr": 1e-3, "statistics_lr": 1e-3, "weight_decay": 0.0} | changes)
+    )
 
 
 def maps(n: int, size: int = 160) -> dict[str, torch.Tensor]:

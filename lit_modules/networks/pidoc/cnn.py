@@ -1,17 +1,17 @@
 """The convolutional network of π-DOC: a cluster's flux map in, its distance and age out."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lit_modules.networks.pidoc.encoder_decoder import glorot
-from lit_modules.networks.pidoc.statistics import StatisticsReader
+from lit_modules.networks.pidoc.statistics import StatisticsPerceptron
 
 FILTERS = ((16, 10), (32, 10), (64, 5), (128, 5))  # filters and kernel side of the convolutions, at width 1
 UNITS = (64, 32, 16)
 SPATIAL_DROPOUT = 10**-2.5
-STATISTICS_FEATURES = 128
 
 
 class Estimate(NamedTuple):
@@ -30,13 +30,14 @@ class AgeDistanceCNN(nn.Module):
     the largest of four stays the largest when all are rectified or scaled alike. The published
     graph has no uncertainty; two more outputs, the natural logarithms of the variances, add it. The
     buffer ``log_variance`` is added to both, or stands for them, in evaluation: it calibrates the
-    intervals.
+    intervals. A perceptron on statistics of the whole map gives a second estimate; the answer is
+    the mean of both, in which the buffer ``share`` is the weight of the convolutions' estimate.
 
     Args:
         width: multiplies the filters of every convolution (published: 1).
         uncertainty: add the outputs of the variances.
         log_distance: the first target is log10 D/kpc instead of D in kpc.
-        statistics: let the outputs see statistics of the whole map, read by a perceptron; False as published.
+        statistics: add the estimate from statistics of the whole map; False as published.
         dropout: probability before the dense layers (published: 0.1).
     """
 
@@ -45,6 +46,7 @@ class AgeDistanceCNN(nn.Module):
     target_mean: Tensor
     target_std: Tensor
     log_variance: Tensor
+    share: Tensor
 
     def __init__(
         self, width: float, uncertainty: bool, log_distance: bool, *, statistics: bool, dropout: float
@@ -64,27 +66,48 @@ class AgeDistanceCNN(nn.Module):
             layers += [nn.Linear(n, units), nn.ReLU(), nn.BatchNorm1d(units, eps=1e-3), nn.ReLU()]
             n = units
         self.dense = nn.Sequential(*layers)
-        self.reader = StatisticsReader(STATISTICS_FEATURES) if statistics else None
-        self.out = nn.Linear(n + (STATISTICS_FEATURES if statistics else 0), 4 if uncertainty else 2)
+        outputs = 4 if uncertainty else 2
+        self.out = nn.Linear(n, outputs)
+        self.perceptron = StatisticsPerceptron(outputs) if statistics else None
         self.apply(glorot)
-        nn.init.zeros_(self.out.weight[2:])  # a fresh network states the spread of its targets
+        for layer in [self.out] if self.perceptron is None else [self.out, self.perceptron.out]:
+            nn.init.zeros_(layer.weight[2:])  # a fresh network states the spread of its targets
         self.register_buffer("flux_mean", torch.tensor(0.0))
         self.register_buffer("flux_std", torch.tensor(1.0))
         self.register_buffer("target_mean", torch.zeros(2))
         self.register_buffer("target_std", torch.ones(2))
         self.register_buffer("log_variance", torch.zeros(2))
+        self.register_buffer("share", torch.full((2,), 0.5))
 
     def forward(self, flux: Tensor) -> Estimate:
         """Map log10 F/(Lsun kpc⁻²), (B, 1, 160, 160), to Gaussians of the scaled targets."""
+        return self.answer(self.estimates(flux))
+
+    def estimates(self, flux: Tensor) -> list[Estimate]:
+        """What each of the ``readers`` says."""
+        return [reader(flux) for reader in self.readers]
+
+    @property
+    def readers(self) -> list[Callable[[Tensor], Estimate]]:
+        """The convolutions and, if there is one, the perceptron on statistics."""
+        return [self.convolved] if self.perceptron is None else [self.convolved, self.perceived]
+
+    def convolved(self, flux: Tensor) -> Estimate:
+        """What the convolutions say."""
         x = self.features((flux - self.flux_mean) / self.flux_std)
         x = self.dense(x.permute(0, 2, 3, 1).flatten(1))  # channels last, as in the published weights
-        if self.reader is not None:
-            x = torch.cat([x, self.reader(flux)], 1)
-        out = self.out(x).float()
-        mean, log_variance = out[:, :2], out[:, 2:].clamp(-12.0, 6.0) if out.shape[1] == 4 else torch.zeros_like(out)
-        if not self.training:
-            log_variance = log_variance + self.log_variance
-        return Estimate(mean, torch.exp(0.5 * log_variance))
+        return gaussians(self.out(x))
+
+    def perceived(self, flux: Tensor) -> Estimate:
+        """What the statistics say; it is the same for all symmetric views of a map."""
+        assert self.perceptron is not None
+        return gaussians(self.perceptron(flux))
+
+    def answer(self, estimates: list[Estimate]) -> Estimate:
+        """The mean of one or two estimates, in evaluation with calibrated deviations."""
+        both = zip(estimates[0], estimates[-1], strict=True)
+        mean, sigma = (torch.lerp(last, first, self.share) for first, last in both)
+        return Estimate(mean, sigma if self.training else sigma * torch.exp(0.5 * self.log_variance))
 
     def scale(self, distance: Tensor, age: Tensor) -> Tensor:
         """Targets as the network sees them, (B, 2), from kpc and Gyr."""
@@ -98,3 +121,9 @@ class AgeDistanceCNN(nn.Module):
         """
         first, age = (targets * self.target_std + self.target_mean).unbind(-1)
         return (torch.pow(10.0, first.clamp(-2.0, 4.0)) if self.log_distance else first), age
+
+
+def gaussians(outputs: Tensor) -> Estimate:
+    """Means and, if there are four outputs (B, 4), logarithms of variances as Gaussians in float32."""
+    mean, log_variance = outputs[:, :2].float(), outputs[:, 2:].float().clamp(-12.0, 6.0)
+    return Estimate(mean, torch.exp(0.5 * log_variance) if log_variance.shape[1] else torch.ones_like(mean))

@@ -1,4 +1,4 @@
-"""Statistics of a whole flux map: how its light falls off, clumps, and peaks with and without the seeing."""
+"""Statistics of a whole flux map: how its light falls off and clumps, with and without the seeing."""
 
 import math
 
@@ -14,33 +14,43 @@ LIGHT_RADII = (0.1, 0.25, 0.5, 0.75, 0.9)  # shares of the root of the light
 FREQUENCY, FREQUENCIES = 0.0126, 12  # width of a band of the power spectrum, cycles per pixel, and their number
 RANKS = (1, 2, 3, 5, 10, 20, 30, 50, 75, 100, 150)  # of peaks, from the brightest
 PEAKS = 600  # at most
-LIMITS = (-7.0, -1.25, 24)  # log10 F/(Lsun kpc⁻²) above which peaks are counted: first, last and number
+PEAK_LIMITS = (-7.0, -1.25, 24)  # log10 F/(Lsun kpc⁻²) above which peaks are counted: first, last and number
+ZONES = (12.0, 25.0, 45.0, 75.0)  # outer radii of zones around the centre of light, pixels
+FLUX_LIMITS = (-7.6, -1.4, 17)  # log10 F/(Lsun kpc⁻²) above which a zone's sharpened pixels are counted
+CURVATURE_LIMITS = (-0.07, 0.07, 16)  # per pixel², above which its curvatures are: that of a lone star is -1/8
+SMOOTHING = 2.0  # pixels, of the curvature
 FAINT = 1e-9  # Lsun kpc⁻²: no logarithm of less
-LENGTH = 3 * RINGS + len(LIGHT_RADII) + FREQUENCIES + 2 * (len(RANKS) + LIMITS[2] + 3)
+LENGTH = (
+    3 * RINGS + len(LIGHT_RADII) + FREQUENCIES + len(RANKS) + PEAK_LIMITS[2] + 3
+    + len(ZONES) * (FLUX_LIMITS[2] + CURVATURE_LIMITS[2])
+)  # fmt: skip
+UNITS = 768
 
 
-class StatisticsReader(nn.Sequential):
-    """Perceptron on the statistics of log10 flux maps, (B, 1, H, W) -> (B, features), in float32.
+class StatisticsPerceptron(nn.Module):
+    """Perceptron on the statistics of log10 flux maps, (B, 1, H, W) -> (B, outputs), in float32.
 
     What a distant, an old or a massive cluster changes is the flux of its giants, their number and
     the fall of its light. Convolutions learn this slowly, as they see patches and not the whole.
     """
 
-    def __init__(self, features: int) -> None:
-        super().__init__(
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(
             nn.BatchNorm1d(LENGTH, affine=False),
             nn.Hardtanh(-5.0, 5.0),
-            nn.Linear(LENGTH, 512),
+            nn.Linear(LENGTH, UNITS),
             nn.GELU(),
-            nn.Dropout(0.1),
-            nn.Linear(512, features),
+            nn.Dropout(0.3),
+            nn.Linear(UNITS, 128),
             nn.GELU(),
         )
+        self.out = nn.Linear(128, outputs)
 
     def forward(self, log_flux: Tensor) -> Tensor:
-        """Features of maps of log10 F/(Lsun kpc⁻²)."""
+        """Outputs for maps of log10 F/(Lsun kpc⁻²)."""
         with torch.autocast(log_flux.device.type, enabled=False):
-            return super().forward(map_statistics(log_flux[:, 0]))
+            return self.out(self.hidden(map_statistics(log_flux[:, 0])))
 
 
 @torch.no_grad()
@@ -48,12 +58,27 @@ def map_statistics(log_flux: Tensor) -> Tensor:
     """All statistics of maps (B, H, W), (B, ``LENGTH``); no mirror or quarter turn changes them."""
     log_flux = log_flux.half().float()  # as maps are stored: sharpening sees the rounding
     flux = torch.pow(10.0, log_flux)
-    transform = torch.fft.fft2(flux)
-    y, x = (torch.fft.fftfreq(n, device=flux.device) for n in flux.shape[1:])
-    frequency = torch.hypot(y[:, None], x)
-    sharp = torch.fft.ifft2(transform * sharpening(frequency)).real
-    spots = [statistic(image) for image in (flux, sharp) for statistic in (peaks, light_moments)]
-    return torch.cat([profile(log_flux, flux), power_spectrum(transform, frequency), *spots], 1)
+    transform = torch.fft.rfft2(flux)
+    frequency = frequencies(flux)
+    sharp = torch.fft.irfft2(transform * sharpening(frequency), s=flux.shape[1:])
+    radius, share = radii(flux)
+    zone = torch.bucketize(radius, torch.tensor(ZONES, device=flux.device))
+    parts = [
+        profile(log_flux, flux, radius, share),
+        power_spectrum(transform, frequency),
+        peaks(sharp),
+        light_moments(sharp),
+        shares_above(sharp.clamp_min(FAINT).log10(), zone, FLUX_LIMITS),
+        shares_above(curvature(log_flux, frequency), zone, CURVATURE_LIMITS),
+    ]
+    return torch.cat(parts, 1)
+
+
+def frequencies(image: Tensor) -> Tensor:
+    """Cycles per pixel of the half plane that torch.fft.rfft2 keeps of images (..., H, W)."""
+    height, width = image.shape[-2:]
+    y = torch.fft.fftfreq(height, device=image.device)
+    return torch.hypot(y[:, None], torch.fft.rfftfreq(width, device=image.device))
 
 
 def sharpening(frequency: Tensor) -> Tensor:
@@ -63,24 +88,51 @@ def sharpening(frequency: Tensor) -> Tensor:
     return blurred * (SHARPER**2 * exponent).exp() / (blurred**2 + NOISE)
 
 
-def profile(log_flux: Tensor, flux: Tensor) -> Tensor:
-    """Mean and scatter of log10 flux and log10 of the mean flux in rings; log10 of radii that hold shares of light.
+def curvature(log_flux: Tensor, frequency: Tensor) -> Tensor:
+    """Laplacian of the natural logarithm of the flux, smoothed by a Gaussian; per pixel².
 
-    Shares and the centre are those of the root of the light, because a few giants hold most light.
+    For a lone star under a Gaussian PSF it is -2/σ². Where stars overlap, their variance on the sky, weighted by
+    the flux each adds, over σ⁴ comes on top: it tells few bright stars from many faint ones.
     """
-    weight = flux.sqrt()
-    weight = weight / weight.sum((1, 2), keepdim=True)
+    wave = 2 * math.pi * frequency
+    smoothed = -(wave**2) * torch.exp(-0.5 * (SMOOTHING * wave) ** 2) * math.log(10.0)
+    return torch.fft.irfft2(torch.fft.rfft2(log_flux) * smoothed, s=log_flux.shape[1:])
+
+
+def radii(flux: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance of each pixel from the centre of light, and its share of the light, both (B, H, W).
+
+    Both are of the root of the light, because a few giants hold most light.
+    """
+    share = flux.sqrt()
+    share = share / share.sum((1, 2), keepdim=True)
     y, x = (torch.arange(n, device=flux.device, dtype=flux.dtype) for n in flux.shape[1:])
-    centre_y, centre_x = weight.sum(2) @ y, weight.sum(1) @ x
-    radius = torch.hypot(y[:, None] - centre_y[:, None, None], x - centre_x[:, None, None])
+    centre_y, centre_x = share.sum(2) @ y, share.sum(1) @ x
+    return torch.hypot((y - centre_y[:, None])[:, :, None], (x - centre_x[:, None])[:, None]), share
+
+
+def profile(log_flux: Tensor, flux: Tensor, radius: Tensor, share: Tensor) -> Tensor:
+    """Mean and scatter of log10 flux and log10 of the mean flux in rings; log10 of radii that hold shares of light."""
     ring = (radius / RING).long().clamp_max(RINGS - 1).flatten(1)
-    values = torch.stack([torch.ones_like(flux), log_flux, log_flux**2, flux, weight], 1).flatten(2)
+    values = torch.stack([torch.ones_like(flux), log_flux, log_flux**2, flux, share], 1).flatten(2)
     sums = values.new_zeros(*values.shape[:2], RINGS).scatter_add_(2, ring[:, None].expand_as(values), values)
-    count, first, second, light, share = sums.unbind(1)
+    count, first, second, light, within = sums.unbind(1)
     count = count.clamp_min(1)
     scatter = (second / count - (first / count) ** 2).clamp_min(0).sqrt()
     rings = torch.cat([first / count, scatter, (light / count).clamp_min(FAINT).log10()], 1)
-    return torch.cat([rings, light_radii(share.cumsum(1))], 1)
+    return torch.cat([rings, light_radii(within.cumsum(1))], 1)
+
+
+def shares_above(values: Tensor, zone: Tensor, limits: tuple[float, float, int]) -> Tensor:
+    """Roots of the shares of each zone's pixels (B, H, W) whose value exceeds limits, (B, zones * limits)."""
+    first, last, number = limits
+    step = (last - first) / (number - 1)
+    rank = ((values - first) / step + 1).floor().clamp(0, number).long()  # limits that the value exceeds
+    bins = (zone * (number + 1) + rank).flatten(1)
+    counts = values.new_zeros(len(values), (len(ZONES) + 1) * (number + 1))
+    counts = counts.scatter_add_(1, bins, values.new_ones(1).expand_as(bins)).unflatten(1, (-1, number + 1))
+    above = counts[:, :-1].flip(2).cumsum(2).flip(2)  # what lies beyond the last zone is left out
+    return (above[..., 1:] / above[..., :1].clamp_min(1)).sqrt().flatten(1)
 
 
 def light_radii(within: Tensor) -> Tensor:
@@ -93,11 +145,14 @@ def light_radii(within: Tensor) -> Tensor:
 
 
 def power_spectrum(transform: Tensor, frequency: Tensor) -> Tensor:
-    """log10 of the mean power in bands of frequency over that of the mean flux, (B, bands)."""
+    """log10 of the mean power in bands of frequency over that of the mean flux, (B, bands), from a half plane."""
     power = transform.abs().square().flatten(1)
+    twice = torch.full_like(frequency, 2.0)  # for the half that is not kept
+    twice[:, [0, -1]] = 1.0
     bands = (frequency / FREQUENCY).long().flatten()
     band = (bands == torch.arange(FREQUENCIES, device=bands.device)[:, None]) & (frequency.flatten() > 0)
-    mean = power @ (band / band.sum(1, keepdim=True)).to(power.dtype).mT
+    weight = band * twice.flatten()
+    mean = power @ (weight / weight.sum(1, keepdim=True)).mT
     return (mean / power[:, :1]).clamp_min(1e-15).log10()
 
 
@@ -107,7 +162,7 @@ def peaks(flux: Tensor) -> Tensor:
     for axis in (1, 2, 1, 2):  # twice three pixels are five
         highest = torch.maximum(highest, torch.maximum(highest.roll(1, axis), highest.roll(-1, axis)))
     peak = torch.where(flux == highest, flux, FAINT).flatten(1).topk(PEAKS).values.clamp_min(FAINT).log10()
-    limits = torch.linspace(*LIMITS, device=flux.device).expand(len(peak), -1)
+    limits = torch.linspace(*PEAK_LIMITS, device=flux.device).expand(len(peak), -1)
     counts = torch.searchsorted(-peak, -limits.contiguous())
     counts = torch.cat([counts, (peak > math.log10(FAINT)).sum(1, keepdim=True)], 1).to(flux.dtype).sqrt()
     return torch.cat([peak[:, [rank - 1 for rank in RANKS]], counts], 1)

@@ -15,12 +15,17 @@ from lit_modules.networks.pidoc.statistics import (
     RANKS,
     RINGS,
     SHARPER,
-    StatisticsReader,
+    ZONES,
+    StatisticsPerceptron,
+    curvature,
+    frequencies,
     light_moments,
     map_statistics,
     peaks,
     power_spectrum,
     profile,
+    radii,
+    shares_above,
     sharpening,
 )
 from pipeline import observation
@@ -41,10 +46,6 @@ def star_field(n: int, seed: int = 1) -> torch.Tensor:
     return torch.tensor(np.log10(gaussian_filter(stars, PSF_SIGMA)), dtype=torch.float32)[None]
 
 
-def frequencies() -> torch.Tensor:
-    return torch.hypot(torch.fft.fftfreq(SIDE)[:, None], torch.fft.fftfreq(SIDE))
-
-
 def test_no_symmetry_changes_them() -> None:
     field = star_field(60)
     expected = map_statistics(field)
@@ -56,10 +57,9 @@ def test_no_symmetry_changes_them() -> None:
 def test_profile_of_a_gaussian() -> None:
     """The root of exp(-r²/2s²) is a Gaussian of width s √2 = 16, of which 1 - exp(-r²/2 16²) lies within r."""
     flux = gaussian(16 / np.sqrt(2), shift=(5.0, -3.0))
-    answer = profile(flux.clamp_min(1e-9).log10()[None], flux[None])[0]
+    answer = profile(flux.clamp_min(1e-9).log10()[None], flux[None], *radii(flux[None]))[0]
     expected = 16 * np.sqrt(-2 * np.log(1 - np.array(LIGHT_RADII)))
-    radii = 10 ** answer[3 * RINGS :].numpy() - 1
-    np.testing.assert_allclose(radii, expected, atol=0.5)
+    np.testing.assert_allclose(10 ** answer[3 * RINGS :].numpy() - 1, expected, atol=0.5)
     mean_flux = 10 ** answer[2 * RINGS : 2 * RINGS + 8].numpy()
     edges = 4.0 * np.arange(9)
     exact = -np.diff(16**2 * np.exp(-(edges**2) / 16**2)) / np.diff(edges**2)
@@ -68,23 +68,52 @@ def test_profile_of_a_gaussian() -> None:
 
 def test_power_of_a_wave_is_in_its_band() -> None:
     cycles = 12  # of the side: 0.075 per pixel
-    wave = torch.tensor(1 + 0.5 * np.cos(2 * np.pi * cycles * (x / SIDE)), dtype=torch.float32)[None]
-    power = power_spectrum(torch.fft.fft2(wave), frequencies())[0]
     band = int(cycles / SIDE / FREQUENCY)
-    modes = int(((frequencies() / FREQUENCY).long() == band).sum())
-    assert power.argmax() == band
-    assert 10 ** power[band].item() == pytest.approx(2 * 0.25**2 / modes, rel=1e-3)
-    assert power[torch.arange(FREQUENCIES) != band].max() < -10
+    plane = np.hypot(*np.meshgrid(np.fft.fftfreq(SIDE), np.fft.fftfreq(SIDE)))
+    modes = ((plane / FREQUENCY).astype(int) == band).sum()
+    for along in (x, y):
+        wave = torch.tensor(1 + 0.5 * np.cos(2 * np.pi * cycles * (along / SIDE)), dtype=torch.float32)[None]
+        power = power_spectrum(torch.fft.rfft2(wave), frequencies(wave))[0]
+        assert power.argmax() == band
+        assert 10 ** power[band].item() == pytest.approx(2 * 0.25**2 / modes, rel=1e-3)
+        assert power[torch.arange(FREQUENCIES) != band].max() < -10
 
 
 def test_sharpening_makes_a_star_narrower_and_keeps_its_light() -> None:
     """Up to where ε counts, the star's transform is that of a Gaussian of half the width."""
-    sharp = torch.fft.fft2(gaussian(PSF_SIGMA)) * sharpening(frequencies())
-    narrow = torch.fft.fft2(gaussian(SHARPER * PSF_SIGMA) / SHARPER**2)  # of the same light
-    seen = frequencies() < 0.06
+    star = gaussian(PSF_SIGMA)
+    sharp = torch.fft.rfft2(star) * sharpening(frequencies(star))
+    narrow = torch.fft.rfft2(gaussian(SHARPER * PSF_SIGMA) / SHARPER**2)  # of the same light
+    seen = frequencies(star) < 0.06
     torch.testing.assert_close(sharp[seen], narrow[seen], rtol=1e-2, atol=1e-2)
-    star = torch.fft.ifft2(sharp).real
-    assert (star > 0.5 * star.max()).sum() < 0.5 * (gaussian(PSF_SIGMA) > 0.5).sum()  # pixels; 0.25 were ε zero
+    image = torch.fft.irfft2(sharp)
+    assert (image > 0.5 * image.max()).sum() < 0.5 * (star > 0.5).sum()  # pixels; 0.25 were ε zero
+
+
+def test_curvature_of_overlapping_stars() -> None:
+    """-2/σ² for one star; two of equal flux, d apart, add (d/2)²/σ⁴ halfway between them."""
+    distance = 7.0
+    pair = gaussian(PSF_SIGMA, shift=(0.0, distance / 2)) + gaussian(PSF_SIGMA, shift=(0.0, -distance / 2))
+    for field, expected in (
+        (gaussian(PSF_SIGMA), -2 / PSF_SIGMA**2),
+        (pair, -2 / PSF_SIGMA**2 + (distance / 2) ** 2 / PSF_SIGMA**4),
+    ):
+        log_flux = field.clamp_min(1e-30).log10()[None]
+        middle = curvature(log_flux, frequencies(log_flux))[0, 79:81, 79:81]
+        torch.testing.assert_close(middle, torch.full((2, 2), expected), rtol=0.15, atol=0)  # it is smoothed
+
+
+def test_shares_above_are_counted_in_each_zone() -> None:
+    generator = torch.Generator().manual_seed(1)
+    values = torch.rand(2, SIDE, SIDE, generator=generator)
+    radius = torch.tensor(np.hypot(x, y), dtype=torch.float32).repeat(2, 1, 1)
+    zone = torch.bucketize(radius, torch.tensor(ZONES))
+    answer = shares_above(values, zone, (0.1, 0.9, 5)).unflatten(1, (len(ZONES), 5)).numpy()
+    edges = (0.0, *ZONES)
+    for k in range(len(ZONES)):
+        inside = values[0][(radius[0] > edges[k]) & (radius[0] <= edges[k + 1])].numpy()
+        expected = [np.sqrt((inside > limit).mean()) for limit in np.linspace(0.1, 0.9, 5)]
+        np.testing.assert_allclose(answer[0, k], expected, atol=2e-3)
 
 
 def test_peaks_are_ranked_and_counted() -> None:
@@ -119,7 +148,7 @@ def test_a_flat_map_has_finite_statistics(level: float) -> None:
 
 def test_reader_keeps_single_precision() -> None:
     torch.manual_seed(1)
-    reader, field = StatisticsReader(8).eval(), star_field(60)[:, None]
+    reader, field = StatisticsPerceptron(8).eval(), star_field(60)[:, None]
     with torch.autocast("cpu", torch.bfloat16):
         answer = reader(field)
     assert answer.dtype == torch.float32

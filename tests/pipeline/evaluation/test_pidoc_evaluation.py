@@ -112,7 +112,7 @@ def models(data: ClusterMapsDataModule) -> list:
     common = {"width": 0.1, "uncertainty": True, "beta": 0.5, "lr": 1e-3, "weight_decay": 0.0}
     models = [
         LitPidocMass(field_weight=0.1, **common),
-        LitPidocAgeDistance(statistics=True, dropout=0.0, target_scaling="separate", **common),
+        LitPidocAgeDistance(statistics=True, dropout=0.0, target_scaling="separate", statistics_lr=1e-3, **common),
     ]
     for model in models:
         model.fit_statistics(data.splits["train"])
