@@ -10,6 +10,7 @@ from lit_modules.networks.pidoc.encoder_decoder import log_sum
 from lit_modules.pidoc import (
     LitPidocAgeDistance,
     LitPidocMass,
+    best_share,
     beta_nll,
     load_published,
 )
@@ -135,6 +136,53 @@ def test_reading_turns_with_the_map(make, size: int) -> None:
                 torch.testing.assert_close(mirror(other) if other.ndim == 4 else other, one, rtol=1e-4, atol=1e-5)
         module.symmetric = False
         torch.testing.assert_close(module.read(flux), raw)
+
+
+def test_what_no_view_changes_is_read_once() -> None:
+    """The answer is the mean of the answers to all eight views, though the statistics are taken of one."""
+    flux, module = maps(2)["flux"], age_module().eval()
+    module.net.share.copy_(torch.tensor([0.3, 0.8]))
+    views = [flux]
+    for mirror in MIRRORS:
+        views += [mirror(view) for view in views]
+    taken = []
+    module.net.perceptron.register_forward_hook(lambda *_: taken.append(1))
+    with torch.no_grad():
+        read = module.read(flux)
+        assert taken == [1]
+        for one, each in zip(read, zip(*(module(view) for view in views), strict=True), strict=True):
+            torch.testing.assert_close(one, torch.stack(each).mean(0), rtol=1e-3, atol=1e-3)
+
+
+def test_the_best_share_leaves_the_least_error() -> None:
+    generator = torch.Generator().manual_seed(1)
+    common, own, other = torch.randn(3, 500, 3, generator=generator)
+    first, last = common + own, common + torch.tensor([1.0, 2.0, 0.0]) * other
+    share = best_share(first, last)
+    torch.testing.assert_close(share[:2], torch.tensor([0.5, 0.8]), atol=0.08, rtol=0)  # of independent errors
+    assert share[2] == 0.0  # all that the first adds is its own error: -0.0 or so without the bound
+    grid = torch.linspace(0, 1, 1001)[:, None, None]
+    squares = (grid * first + (1 - grid) * last).square().mean(1)
+    torch.testing.assert_close(share, grid[squares.argmin(0), 0, 0], atol=1e-3, rtol=0)
+
+
+def test_calibration_trusts_whom_the_errors_favour() -> None:
+    batch, module = maps(60), age_module().eval()
+    module.fit_statistics(batch)
+    torch.nn.init.normal_(module.net.out.weight, std=10.0)  # convolutions that talk nonsense
+    torch.nn.init.zeros_(module.net.perceptron.out.weight)  # statistics that state the mean
+    module.calibrate(batch)
+    assert (module.net.share < 0.1).all()
+
+
+def test_each_parameter_has_one_rate() -> None:
+    module = age_module(lr=4e-3, statistics_lr=1e-3)
+    rest, perceptron = module.parameter_groups()
+    everything = [id(p) for group in (rest, perceptron) for p in group["params"]]
+    assert sorted(everything) == sorted(id(p) for p in module.parameters())
+    assert perceptron["lr"] == 1e-3 and "lr" not in rest
+    assert {id(p) for p in perceptron["params"]} == {id(p) for p in module.net.perceptron.parameters()}
+    assert len(age_module(statistics=False).parameter_groups()) == 1
 
 
 def test_double_precision_is_kept() -> None:
