@@ -35,7 +35,7 @@ SIZES = {
     ("authors", MASS): Size(8000, 3, 11),
     ("authors", AGE): Size(48000, 1, 8),
     ("broad", MASS): Size(8000, 3, 3),
-    ("broad", AGE): Size(32000, 1, 6),
+    ("broad", AGE): Size(32000, 1, 5),
 }
 QUICK = Size(64, 1, 1)
 WIDTHS = {MASS: 0.5, AGE: 1.0}
@@ -68,7 +68,7 @@ def trained_on(name: str, priors: str, model: str, size: Size, width: float) -> 
         "n_val": min(600 // size.projections, max(4, size.clusters // 10)),
         "n_test": min(100, size.clusters),
     }
-    network = {"model.width": width, "trainer.max_epochs": size.epochs}
+    network = {"model.width": width, "trainer.max_epochs": size.epochs, "trainer.threads": 1}
     folder = make_folder(f"pidoc/{name}", {"clusters": clusters, model: network})
     stage(folder, str(RAW), "generate_clusters")
     stage(folder, "data/clusters", "preprocess_maps")
