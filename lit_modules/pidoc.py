@@ -160,7 +160,7 @@ class LitPidocMass(LitPidoc):
 
 
 class LitPidocAgeDistance(LitPidoc):
-    """Convolutional network from log10 flux to Gaussians of distance and age.
+    """Convolutions and, beside them, statistics of the map, from log10 flux to Gaussians of distance and age.
 
     Args:
         width: multiplies the published filters.
