@@ -88,7 +88,7 @@ def blurred(image: Array, kernel: Array) -> Array:
 
 FEWER = {  # clusters: smaller networks, trained for as many steps on each number
     MASS: (Size(125, 3, 64), Size(1000, 3, 8), Size(4000, 3, 2)),
-    AGE: (Size(1000, 1, 36), Size(6000, 1, 6), Size(36000, 1, 1)),
+    AGE: (Size(1000, 1, 24), Size(6000, 1, 4), Size(24000, 1, 1)),
 }
 SMALL = {MASS: 0.25, AGE: 0.5}  # widths
 

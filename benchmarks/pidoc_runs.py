@@ -35,7 +35,7 @@ SIZES = {
     ("authors", MASS): Size(8000, 3, 11),
     ("authors", AGE): Size(48000, 1, 8),
     ("broad", MASS): Size(8000, 3, 3),
-    ("broad", AGE): Size(32000, 1, 5),
+    ("broad", AGE): Size(20000, 1, 5),
 }
 QUICK = Size(64, 1, 1)
 WIDTHS = {MASS: 0.5, AGE: 1.0}
