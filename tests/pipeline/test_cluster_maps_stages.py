@@ -14,7 +14,13 @@ from pipeline.params import Clusters, load_params
 from pipeline.simulation.telescope import blur, flux, gaussian_psf, log_map
 
 RAW, DONE = Path("data/synthetic/cluster_maps"), Path("data/clusters")
-SMALL = {"clusters.n_train": 11, "clusters.n_val": 2, "clusters.n_test": 2, "runtime.workers": 1}
+SMALL = {
+    "clusters.n_train": 11,
+    "clusters.n_val": 2,
+    "clusters.n_test": 2,
+    "clusters.projections": 3,
+    "runtime.workers": 1,
+}
 
 
 @pytest.fixture(autouse=True)
