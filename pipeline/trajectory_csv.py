@@ -17,6 +17,7 @@ Bytes = NDArray[np.uint8]
 
 LARGEST = 1e6  # beyond it, twelve decimals overflow 64 bits
 PIECE_ROWS = 10_000  # formatted at once: their memory is used again and stays in the cache
+_WHOLE = 2.0**52  # from here on a float has no fraction, and half a unit more would only round away from it
 _ROW = 200  # bytes that a row never reaches
 _COMMA, _MINUS, _POINT, _ZERO, _NEWLINE = (uint64(ord(sign)) for sign in ",-.0\n")
 _ONE, _TEN, _4_DIGITS, _12_DIGITS = uint64(1), uint64(10), uint64(10**4), uint64(10**12)
@@ -92,7 +93,8 @@ def _put_decimal(rows: Bytes, at: Any, value: float) -> Any:
     rows[at] = _COMMA
     rows[at + _ONE] = _MINUS
     at += _ONE + uint64(value < 0)
-    scaled = uint64(abs(value) * 1e12 + 0.5)
+    product = abs(value) * 1e12
+    scaled = uint64(product + 0.5 if product < _WHOLE else product)
     whole = scaled // _12_DIGITS
     at = _put_integer(rows, at, whole)
     rows[at] = _POINT
