@@ -28,6 +28,8 @@ from benchmarks.results import Row, write_results
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import run
 from pipeline.evaluation.pidoc import collected
+from pipeline.models import MODELS
+from pipeline.params import load_params
 
 PUBLISHED = {MASS: (27.0, 12.0), AGE: (6.0, 1.5)}  # of the measures of each model
 GOALS = {MASS: (13.5, 6.0), AGE: (3.0, 0.75)}  # on the authors' priors
@@ -50,30 +52,19 @@ def main() -> None:
 def mass(quick: bool) -> list[Row]:
     """All rows of the mass map."""
     authors = trained("authors", MASS, quick)
-    module = LitPidocMass(width=1, uncertainty=True, beta=0.5, field_weight=0.1, lr=1e-3, weight_decay=0)
     return [
         *quality(MASS, authors, quick),
         *all_knowing_reader(authors.folder),
         *by_bright_stars(MASS, authors.folder),
         *by_training_clusters(MASS, quick),
-        training_speed("mass", module, 2 if quick else 16, 1 if quick else 6),
+        training_speed("mass", published_width(MASS), 2 if quick else 16, 1 if quick else 6),
     ]
 
 
 def age_distance(quick: bool, published: Path) -> list[Row]:
     """All rows of distance and age, and the speed at which maps are drawn."""
     authors = trained("authors", AGE, quick)
-    module = LitPidocAgeDistance(
-        width=1,
-        uncertainty=True,
-        statistics=True,
-        dropout=0.0,
-        beta=0.5,
-        target_scaling="separate",
-        lr=1e-3,
-        statistics_lr=1e-3,
-        weight_decay=0,
-    )
+    module = published_width(AGE)
     return [
         *quality(AGE, authors, quick),
         *against_published(authors, published),
@@ -166,6 +157,13 @@ def maps_drawn(quick: bool) -> Row:
     rate = 3 * (many - few) / (seconds[1] - seconds[0])
     note = "2e4 to 8e4 stars, 3 projections each, all cores; start-up not counted; reference: plain numpy, one core"
     return Row("maps drawn", rate, "1/s", 88.0, 300.0, "higher", note)
+
+
+def published_width(model: str) -> Any:
+    """The module of params.yaml with as many channels as published."""
+    section = load_params(str(ROOT / "params.yaml")).model_section(model)
+    wide = section.model.model_copy(update={"width": 1.0})
+    return MODELS[model].make_module(section.model_copy(update={"model": wide}))
 
 
 def training_speed(name: str, module: LitPidocMass | LitPidocAgeDistance, size: int, rounds: int) -> Row:

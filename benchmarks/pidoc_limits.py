@@ -9,7 +9,6 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from benchmarks.pidoc_runs import AGE, MASS, MEASURES, QUICK, RawMaps, Size, maps_of, raw_maps, trained_on
 from benchmarks.results import Row
-from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
 from pipeline.evaluation.pidoc import collected
 from pipeline.evaluation.pidoc_measures import (
     AGE_BINS,
@@ -20,7 +19,7 @@ from pipeline.evaluation.pidoc_measures import (
     log_sum,
     percent,
 )
-from pipeline.models import load_checkpoint
+from pipeline.models import MODELS
 from pipeline.observation import SIDE
 from pipeline.params import Maps, load_params
 from pipeline.simulation.star_cluster import ClusterParameters, draw_cluster
@@ -108,11 +107,10 @@ def by_training_clusters(model: str, quick: bool) -> list[Row]:
 
 def by_bright_stars(model: str, folder: Path) -> list[Row]:
     """Errors of a trained network by the effective number of stars that make the light of a map, (ΣL)² / ΣL²."""
+    test = collected(MODELS[model].load(folder / f"models/{model}.ckpt"), maps_of(folder))
     if model == MASS:
-        test = collected(load_checkpoint(LitPidocMass, folder / f"models/{MASS}.ckpt"), maps_of(folder))
         errors = [("M/L of the field", "%", percent(log_sum(test["mass"]), log_sum(test["log_mass"])))]
     else:
-        test = collected(load_checkpoint(LitPidocAgeDistance, folder / f"models/{AGE}.ckpt"), maps_of(folder))
         errors = [
             ("distance", "%", 100 * np.abs(test["distance_read"] / test["distance"] - 1)),
             ("age", "Gyr", np.abs(test["age_read"] - test["age"])),

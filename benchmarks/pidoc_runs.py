@@ -13,11 +13,15 @@ from datamodules.cluster_maps import ClusterMapsDataModule
 from pipeline.evaluation.pidoc_measures import Array
 
 MASS, AGE = "pidoc-mass", "pidoc-age-distance"
-PIXEL_ERROR, FIELD_ERROR = "pixel mass, authors' bins (%)", "M/L of the field, mean error (%)"
-DISTANCE_ERROR, AGE_ERROR = "distance, authors' mean over distances (kpc)", "age, authors' bins (Gyr)"
 MEASURES = {  # of each model: name, key of reports/evaluate/<model>.json, unit
-    MASS: (("mass per pixel", PIXEL_ERROR, "%"), ("M/L of the field", FIELD_ERROR, "%")),
-    AGE: (("distance", DISTANCE_ERROR, "kpc"), ("age", AGE_ERROR, "Gyr")),
+    MASS: (
+        ("mass per pixel", "pixel mass, authors' bins (%)", "%"),
+        ("M/L of the field", "M/L of the field, mean error (%)", "%"),
+    ),
+    AGE: (
+        ("distance", "distance, authors' mean over distances (kpc)", "kpc"),
+        ("age", "age, authors' bins (Gyr)", "Gyr"),
+    ),
 }
 RAW = Path("data/synthetic/cluster_maps")
 

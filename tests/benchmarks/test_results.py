@@ -1,0 +1,16 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import results
+from benchmarks.results import Row, write_results
+
+
+def test_a_part_measured_anew_leaves_the_rows_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    for part, commit, name in (("b", "1", "old"), ("a", "2", "first"), ("b", "3", "new")):
+        monkeypatch.setattr(results, "_commit", lambda commit=commit: commit)
+        write_results("x", [Row(name, 1.0, "s", None, None, "lower")], part=part)
+    rows = json.loads((tmp_path / "x.json").read_text())["rows"]
+    assert [(row["name"], row["part"], row["commit"]) for row in rows] == [("first", "a", "2"), ("new", "b", "3")]
