@@ -26,16 +26,17 @@ class MapLoader(TensorLoader):
 
 
 class ClusterMapsDataModule(TensorDataModule):
-    """Batches ``{"flux", "mass": (B, 1, H, W), "age", "distance": (B,)}``, all float32.
+    """Batches ``{"flux", "mass": (B, 1, H, W), "statistics": (B, N), "age", "distance": (B,)}``, all float32.
 
-    Flux is log10 F/(Lsun kpc⁻²) and mass log10 M/Msun per pixel, age is in Gyr and distance in
-    kpc. The maps are memory-mapped and never loaded as a whole where the maps of a split follow
-    one another in the file; a split whose maps are scattered is copied, in half precision.
+    Flux is log10 F/(Lsun kpc⁻²) and mass log10 M/Msun per pixel, statistics are those of the flux
+    map, age is in Gyr and distance in kpc. The maps are memory-mapped and never loaded as a whole
+    where the maps of a split follow one another in the file; a split whose maps are scattered is
+    copied, in half precision.
 
     Args:
-        path: folder with ``flux.npy``, ``mass.npy`` (maps, H, W) and ``catalogue.csv``, whose
-            columns ``map`` (row of the arrays), ``split``, ``age_gyr``, ``distance_kpc`` are read.
-            All maps of a cluster are in the same split.
+        path: folder with ``flux.npy``, ``mass.npy`` (maps, H, W), ``statistics.npy`` (maps, N) and
+            ``catalogue.csv``, whose columns ``map`` (row of the arrays), ``split``, ``age_gyr``,
+            ``distance_kpc`` are read. All maps of a cluster are in the same split.
         batch_size: maps in a global batch.
         seed: of the order of the training batches.
     """
@@ -52,12 +53,12 @@ class ClusterMapsDataModule(TensorDataModule):
         Raises:
             InputError: a file or column is missing, the files disagree, or a split is empty.
         """
-        flux, mass = self._maps("flux.npy"), self._maps("mass.npy")
-        catalogue = self._catalogue()
-        if not len(flux) == len(mass) == len(catalogue):
+        flux, mass = self._array("flux.npy", 3), self._array("mass.npy", 3)
+        statistics, catalogue = self._array("statistics.npy", 2), self._catalogue()
+        if not len(flux) == len(mass) == len(statistics) == len(catalogue):
             raise InputError(
-                f"{self.path}: {len(flux)} flux maps, {len(mass)} mass maps and {len(catalogue)} rows of "
-                "catalogue.csv should be equal; run preprocess_maps again"
+                f"{self.path}: {len(flux)} flux maps, {len(mass)} mass maps, {len(statistics)} rows of statistics.npy "
+                f"and {len(catalogue)} of catalogue.csv should be equal; run preprocess_maps again"
             )
         self.splits = {}
         for split in SPLITS:
@@ -68,18 +69,19 @@ class ClusterMapsDataModule(TensorDataModule):
             self.splits[split] = {
                 "flux": _rows(flux, rows)[:, None],
                 "mass": _rows(mass, rows)[:, None],
+                "statistics": _rows(statistics, rows),
                 "age": torch.from_numpy(part["age_gyr"].to_numpy().astype(np.float32)),
                 "distance": torch.from_numpy(part["distance_kpc"].to_numpy().astype(np.float32)),
             }
 
-    def _maps(self, name: str) -> Tensor:
+    def _array(self, name: str, dimensions: int) -> Tensor:
         try:
             array = np.load(self.path / name, mmap_mode="c")
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.path / name}: cannot read the maps ({error}); run preprocess_maps") from error
-        if array.ndim != 3:
+            raise InputError(f"{self.path / name}: cannot read it ({error}); run preprocess_maps") from error
+        if array.ndim != dimensions:
             raise InputError(
-                f"{self.path / name}: shape {array.shape} is not (maps, height, width); run preprocess_maps"
+                f"{self.path / name}: {array.ndim} dimensions should be {dimensions}; run preprocess_maps again"
             )
         return torch.from_numpy(array)
 

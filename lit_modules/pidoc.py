@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
 from lit_modules.base import MIRRORS, Batch, LitBase, Mirror, random_symmetry
-from lit_modules.networks.pidoc.cnn import AgeDistanceCNN, Estimate
+from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
 from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder, MassMap, log_sum
+from lit_modules.networks.pidoc.estimate import Estimate
 from lit_modules.networks.pidoc.keras_weights import published_network
+from lit_modules.networks.pidoc.statistics import LENGTH
 from pipeline.errors import InputError
 
 INSIDE = 0.6827  # share of truths inside a 68 % interval
@@ -39,23 +41,38 @@ class LitPidoc(LitBase):
         self.register_buffer("flux_range", torch.tensor([[-math.inf, math.inf], [-math.inf, math.inf]]))
 
     def fit_statistics(self, tensors: Batch) -> None:
+        if tensors["statistics"].shape[1] != LENGTH:
+            raise InputError("statistics.npy holds other statistics than this network reads; run preprocess_maps again")
+        if self.net.perceptron is not None:
+            self.net.perceptron.fit(tensors["statistics"])
         moments = map_moments(tensors["flux"])
         self.net.flux_mean, self.net.flux_std = (x.float() for x in pooled(moments))
         self.flux_range = torch.stack([moments.amin(0), moments.amax(0)], 1).float()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The perceptron on the statistics learns at a rate of its own."""
+        perceptron = [] if self.net.perceptron is None else list(self.net.perceptron.parameters())
+        own = set(perceptron)
+        rest = [parameter for parameter in self.parameters() if parameter not in own]
+        return [{"params": rest}, *([{"params": perceptron, "lr": self.hparams["statistics_lr"]}] if own else [])]
 
     def errors(self, batch: Batch, read: Any) -> list[tuple[Tensor, Tensor]]:
         """Error and standard deviation of each of the two quantities that the network has read off the flux."""
         raise NotImplementedError
 
     def read(self, flux: Tensor) -> Any:
-        """What the network says of flux maps (B, 1, H, W): the mean over their eight symmetric views.
+        """What the network says of flux maps (B, 1, H, W)."""
+        return self.net.answer(*self.estimates(flux))
+
+    def estimates(self, flux: Tensor) -> tuple[Any, Estimate | None]:
+        """The convolutions' mean over symmetric views, and what the statistics say, which no view changes."""
+        return self.mean_of_views(self.net.convolved, flux), self.net.perceived(flux)
+
+    def mean_of_views(self, network: Callable[[Tensor], Any], flux: Tensor) -> Any:
+        """The mean of what a network says of the views of flux maps, turned back.
 
         A network that was not trained on all of them (``symmetric`` is False) is asked once.
         """
-        return self.mean_of_views(self, flux)
-
-    def mean_of_views(self, network: Callable[[Tensor], Any], flux: Tensor) -> Any:
-        """The mean of what a network says of the views of flux maps, turned back."""
         return self._mean(network, flux, MIRRORS if self.symmetric else ())
 
     def _mean(self, network: Callable[[Tensor], Any], flux: Tensor, mirrors: tuple[Mirror, ...]) -> Any:
@@ -79,13 +96,9 @@ class LitPidoc(LitBase):
         some = flux[:: -(-len(flux) // STATISTICS_MAPS)]
         update_bn((part.to(self.dtype) for part in some.tensor_split(-(-len(some) // PART))), self.net, self.device)
 
-    @torch.no_grad()
     def calibrate(self, tensors: Batch) -> None:
-        """Scale the standard deviations so that 68 % of all errors lie within them."""
-        self.net.log_variance.zero_()
-        errors = (self.errors(batch, self.read(batch["flux"])) for batch in self.parts(tensors))
-        scores = [[(error / sigma).abs().flatten() for error, sigma in both] for both in errors]
-        self.set_widths([torch.cat(each) for each in zip(*scores, strict=True)])
+        """Weight two estimates so that their mean has the least squared error, then scale the standard deviations."""
+        raise NotImplementedError
 
     def parts(self, tensors: Batch) -> Iterator[Batch]:
         """A split in batches of ``PART`` maps."""
@@ -105,8 +118,10 @@ class LitPidocMass(LitPidoc):
         width: multiplies the published channels.
         uncertainty: predict variances; False is the published graph, trained by squared error.
         beta: of the training loss, see ``beta_nll``; validation and test state the plain likelihood, beta 0.
+        statistics: add an estimate of the summed mass from statistics of the map; False is the published graph.
         field_weight: of the summed mass in the loss, beside 1 for the pixels.
         lr: peak of the one-cycle learning rate.
+        statistics_lr: that of the perceptron on the statistics.
         weight_decay: of AdamW.
     """
 
@@ -114,11 +129,21 @@ class LitPidocMass(LitPidoc):
     field_range: Tensor
 
     def __init__(
-        self, *, width: float, uncertainty: bool, beta: float, field_weight: float, lr: float, weight_decay: float
+        self,
+        *,
+        width: float,
+        uncertainty: bool,
+        statistics: bool,
+        beta: float,
+        field_weight: float,
+        lr: float,
+        statistics_lr: float,
+        weight_decay: float,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.net = EncoderDecoder(width, uncertainty).to(memory_format=torch.channels_last)
+        net = EncoderDecoder(width, uncertainty, statistics=statistics)
+        self.net = net.to(memory_format=torch.channels_last)
         self._register_range()
         self.register_buffer("field_range", torch.tensor([-math.inf, math.inf]))
 
@@ -129,11 +154,26 @@ class LitPidocMass(LitPidoc):
         super().fit_statistics(tensors)
         self.net.mass_mean, self.net.mass_std = (x.float() for x in pooled(map_moments(tensors["mass"])))
         field = torch.cat([log_sum(part.float()) for part in tensors["mass"].split(256)])
+        self.net.field_std, self.net.field_mean = torch.std_mean(field, correction=0)
         self.field_range = torch.stack([field.amin(), field.amax()])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         flux, mass = random_symmetry(batch["flux"], batch["mass"])
         return super().training_step({**batch, "flux": flux, "mass": mass}, batch_idx)
+
+    @torch.no_grad()
+    def calibrate(self, tensors: Batch) -> None:
+        self.net.log_variance.zero_()
+        parts = list(self.parts(tensors))
+        read = [self.estimates(part["flux"]) for part in parts]
+        truth = torch.cat([log_sum(part["mass"]) for part in parts])
+        own = torch.cat([mass.field_log_mass for mass, _ in read])
+        stated = [field.mean[:, 0] for _, field in read if field is not None]
+        if stated:
+            self.net.share.copy_(best_share((truth - own)[:, None], (truth - torch.cat(stated))[:, None]))
+        errors = (self.errors(part, self.net.answer(*seen)) for part, seen in zip(parts, read, strict=True))
+        scores = [[(error / sigma).abs().flatten() for error, sigma in both] for both in errors]
+        self.set_widths([torch.cat(each) for each in zip(*scores, strict=True)])
 
     def errors(self, batch: Batch, read: MassMap) -> list[tuple[Tensor, Tensor]]:
         """Of log10 mass, dex: of the pixels, and of the field."""
@@ -141,14 +181,16 @@ class LitPidocMass(LitPidoc):
         return [(mass - read.log_mass, read.sigma), (log_sum(mass) - read.field_log_mass, read.field_sigma)]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        beta = self.hparams["beta"] if self.training else 0.0
-        (pixel, sigma), (field, field_sigma) = self.errors(batch, self(batch["flux"]))
-        pixel_loss, field_loss = beta_nll(pixel, sigma, beta), beta_nll(field, field_sigma, beta)
-        return {
-            "loss": pixel_loss + self.hparams["field_weight"] * field_loss,
-            "pixel_mae_dex": pixel.abs().mean(),
-            "field_mae_dex": field.abs().mean(),
-        }
+        """Each estimate learns by itself; validation and test judge the answer."""
+        convolved, perceived = self.net.convolved(batch["flux"]), self.net.perceived(batch["flux"], batch["statistics"])
+        read = self.net.answer(convolved, perceived)
+        beta, judged = (self.hparams["beta"], convolved) if self.training else (0.0, read)
+        pixel, field = (beta_nll(*error, beta) for error in self.errors(batch, judged))
+        loss = pixel + self.hparams["field_weight"] * field
+        if self.training and perceived is not None:
+            loss = loss + beta_nll(log_sum(batch["mass"])[:, None] - perceived.mean, perceived.sigma, beta)
+        (pixel_error, _), (field_error, _) = self.errors(batch, read)
+        return {"loss": loss, "pixel_mae_dex": pixel_error.abs().mean(), "field_mae_dex": field_error.abs().mean()}
 
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
         """Flux, true mass and predicted mass of four clusters, a row each."""
@@ -207,36 +249,21 @@ class LitPidocAgeDistance(LitPidoc):
         self.net.target_mean = targets.mean(over).float().expand(2).clone()
         self.net.target_std = targets.std(over, correction=0).float().expand(2).clone()
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """The perceptron on the statistics learns at a rate of its own."""
-        perceptron = [] if self.net.perceptron is None else list(self.net.perceptron.parameters())
-        own = set(perceptron)
-        rest = [parameter for parameter in self.parameters() if parameter not in own]
-        return [{"params": rest}, *([{"params": perceptron, "lr": self.hparams["statistics_lr"]}] if own else [])]
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         (flux,) = random_symmetry(batch["flux"])
         return super().training_step({**batch, "flux": flux}, batch_idx)
 
-    def read(self, flux: Tensor) -> Estimate:
-        return self.net.answer(self.estimates(flux))
-
-    def estimates(self, flux: Tensor) -> list[Estimate]:
-        """The convolutions' mean over symmetric views, and what the statistics say, which no view changes."""
-        convolved, *others = self.net.readers
-        return [self.mean_of_views(convolved, flux), *(reader(flux) for reader in others)]
-
     @torch.no_grad()
     def calibrate(self, tensors: Batch) -> None:
-        """Weight both estimates so that their mean has the least squared error, then scale its deviations."""
         self.net.log_variance.zero_()
         labels = {name: tensors[name].to(self.device) for name in ("distance", "age")}
-        read = zip(*(self.estimates(part["flux"]) for part in self.parts(tensors)), strict=True)
-        estimates = [Estimate(*map(torch.cat, zip(*parts, strict=True))) for parts in read]
-        if len(estimates) == 2:
+        read = [self.estimates(part["flux"]) for part in self.parts(tensors)]
+        if self.net.perceptron is not None:
             truth = self.net.scale(labels["distance"], labels["age"])
-            self.net.share.copy_(best_share(*(truth - estimate.mean for estimate in estimates)))
-        errors = self.errors(labels, self.net.answer(estimates))
+            means = (torch.cat([estimate.mean for estimate in each]) for each in zip(*read, strict=True))
+            self.net.share.copy_(best_share(*(truth - mean for mean in means)))
+        answers = [self.net.answer(*both) for both in read]
+        errors = self.errors(labels, Estimate(*map(torch.cat, zip(*answers, strict=True))))
         self.set_widths([(error / sigma).abs() for error, sigma in errors])
 
     def errors(self, batch: Batch, read: Estimate) -> list[tuple[Tensor, Tensor]]:
@@ -246,10 +273,10 @@ class LitPidocAgeDistance(LitPidoc):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Each estimate learns by itself; validation and test judge the answer."""
-        estimates = self.net.estimates(batch["flux"])
-        read = self.net.answer(estimates)
-        beta, judged = (self.hparams["beta"], estimates) if self.training else (0.0, [read])
-        terms = [beta_nll(*error, beta) for estimate in judged for error in self.errors(batch, estimate)]
+        both = self.net.convolved(batch["flux"]), self.net.perceived(batch["flux"], batch["statistics"])
+        read = self.net.answer(*both)
+        beta, judged = (self.hparams["beta"], both) if self.training else (0.0, (read,))
+        terms = [beta_nll(*error, beta) for each in judged if each is not None for error in self.errors(batch, each)]
         distance, age = self.net.unscale(read.mean)
         return {
             "loss": torch.stack(terms).mean(),
@@ -310,7 +337,16 @@ def load_published(path: Path) -> LitPidocMass | LitPidocAgeDistance:
         raise InputError(f"{path}: {error}; give the authors' CED_200.h5 or CNN_100.h5") from error
     module: LitPidocMass | LitPidocAgeDistance
     if isinstance(network, EncoderDecoder):
-        module = LitPidocMass(width=1.0, uncertainty=False, beta=0.0, field_weight=0.0, lr=1e-3, weight_decay=0.0)
+        module = LitPidocMass(
+            width=1.0,
+            uncertainty=False,
+            statistics=False,
+            beta=0.0,
+            field_weight=0.0,
+            lr=1e-3,
+            statistics_lr=1e-3,
+            weight_decay=0.0,
+        )
     else:
         module = LitPidocAgeDistance(
             width=1.0,

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,17 +106,18 @@ def draw(clusters: Clusters, number: int) -> "Iterator[tuple[dict[str, object], 
     """
     import numpy as np
 
-    from pipeline.simulation.star_cluster import ClusterPriors, draw_cluster
+    from pipeline.simulation.star_cluster import ClusterPriors, draw_cluster, log_uniform
     from pipeline.simulation.telescope import bin_stars, random_shift, random_view, sky_position
 
     rng = np.random.default_rng(np.random.SeedSequence(clusters.seed, spawn_key=(number,)))
     priors = clusters.chosen
+    spread = rng.uniform if priors.distance_spread == "uniform" else partial(log_uniform, rng)
     parameters = ClusterPriors(**priors.intervals()).draw(rng)
     cluster = draw_cluster(rng, parameters)
     mass, light = float(cluster.mass.sum()), float(cluster.luminosity_v.sum())
     split, first, maps = clusters.place(number)
     for k in range(maps):
-        distance = rng.uniform(priors.distance_kpc.low, priors.distance_kpc.high)
+        distance = spread(priors.distance_kpc.low, priors.distance_kpc.high)
         if split == "test":
             distance = clusters.test_distances[k]
         shift = random_shift(rng, priors.shift_arcsec)

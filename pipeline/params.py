@@ -109,6 +109,7 @@ class ClusterPriors(Section):
 
 class MapPriors(ClusterPriors):
     distance_kpc: Annotated[Range, _within(0.1, 1e4)]
+    distance_spread: Literal["uniform", "log-uniform"]
     shift_arcsec: NonNegativeFloat
 
 
@@ -388,9 +389,11 @@ class PidocMass(Section):
     class Model(Section):
         width: PositiveFloat
         uncertainty: bool
+        statistics: bool
         beta: Annotated[float, Field(ge=0, le=1)]
         field_weight: NonNegativeFloat
         lr: PositiveFloat
+        statistics_lr: PositiveFloat
         weight_decay: NonNegativeFloat
 
     seed: Seed

@@ -1,7 +1,8 @@
 """Puts the telescope before the raw maps: reads data/synthetic/cluster_maps/ and ``maps`` of params.yaml.
 
 Writes data/clusters/flux.npy, log10 F/(Lsun kpc⁻²), mass.npy, log10 M/Msun per pixel, float16 (maps, pixels, pixels),
-and catalogue.csv with a row for each map and its split.
+statistics.npy, those of each flux map, float32 (maps, statistics), and catalogue.csv with a row for each map and its
+split.
 """
 
 import argparse
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     import polars as pl
     from joblib import Parallel, delayed, parallel_config
 
+    from lit_modules.networks.pidoc.statistics import LENGTH
+
     maps = params.maps
     try:
         distance = pl.read_csv(RAW / "catalogue.csv")["distance_kpc"].to_numpy()
@@ -50,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         shutil.copyfile(RAW / "catalogue.csv", folder / "catalogue.csv")
         for name in ("flux.npy", "mass.npy"):
             np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.float16, shape=shape)
+        statistics = folder / "statistics.npy"
+        np.lib.format.open_memmap(statistics, mode="w+", dtype=np.float32, shape=(len(distance), LENGTH))
         with parallel_config(backend=params.runtime.parallel_backend, n_jobs=params.runtime.workers):
             Parallel()(
                 delayed(observe_block)(maps, RAW.resolve(), folder.resolve(), block, distance) for block in blocks
@@ -59,16 +64,23 @@ def main(argv: Sequence[str] | None = None) -> None:
 def observe_block(maps: Maps, raw: Path, out: Path, block: range, distance: "np.ndarray") -> None:
     """Write the maps numbered ``block`` to ``out``; the noise of each depends on the seed and its number alone."""
     import numpy as np
+    import torch
 
+    from lit_modules.networks.pidoc.statistics import map_statistics
     from pipeline.simulation.telescope import Detector, blur, gaussian_psf, log_map
 
+    torch.set_num_threads(1)
     detector = Detector(maps.psf_sigma, maps.sky, maps.one_electron, maps.read_noise, maps.foreground)
     light, raw_mass = (np.load(raw / name, mmap_mode="r") for name in ("light.npy", "mass.npy"))
-    flux, mass = (np.load(out / name, mmap_mode="r+") for name in ("flux.npy", "mass.npy"))
+    flux, mass, statistics = (
+        np.load(out / name, mmap_mode="r+") for name in ("flux.npy", "mass.npy", "statistics.npy")
+    )
     for k in block:
         rng = np.random.default_rng(np.random.SeedSequence(maps.seed, spawn_key=(k,)))
         flux[k] = log_map(detector.observe(rng, light[k], distance[k], maps.pixels), maps.flux_floor)
         mass[k] = log_map(blur(raw_mass[k], gaussian_psf(maps.psf_sigma), maps.pixels), maps.mass_floor)
+    rows = slice(block.start, block.stop)
+    statistics[rows] = map_statistics(torch.from_numpy(flux[rows].astype(np.float32))).numpy()
 
 
 if __name__ == "__main__":

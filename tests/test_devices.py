@@ -59,7 +59,8 @@ def gradients(rank: int, world_size: int, port: int, folder: str) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.distributed.init_process_group("gloo", rank=rank, world_size=world_size)
     torch.manual_seed(0)
-    module = LitPidocMass(width=0.125, uncertainty=True, beta=0.5, field_weight=0.1, lr=1e-3, weight_decay=0.0)
+    model = {"width": 0.125, "uncertainty": True, "statistics": True, "beta": 0.5, "field_weight": 0.1}
+    module = LitPidocMass(**model, lr=1e-3, statistics_lr=1e-3, weight_decay=0.0)
     module.double().eval()  # BatchNorm by its running statistics, no dropout
     maps = torch.randn(2, 8, 1, 32, 32, dtype=torch.float64)
     part = slice(rank * 8 // world_size, (rank + 1) * 8 // world_size)

@@ -208,15 +208,15 @@ class ClusterPriors:
 
     def draw(self, rng: np.random.Generator) -> ClusterParameters:
         """Parameters of one cluster that is still bound."""
-        age, stars = rng.uniform(*self.age_gyr), round(_log_uniform(rng, self.initial_stars))
+        age, stars = rng.uniform(*self.age_gyr), round(log_uniform(rng, *self.initial_stars))
         narrowest = age / (self.most_lost * dissolution_time(stars, 1.0))
         low, high = (max(orbit, narrowest) for orbit in self.orbit_kpc)
         return ClusterParameters(
             initial_stars=stars,
             age_gyr=age,
-            metallicity=_log_uniform(rng, self.metallicity),
-            orbit_kpc=_log_uniform(rng, (low, high)),
-            half_mass_radius_pc=_log_uniform(rng, self.half_mass_radius_pc),
+            metallicity=log_uniform(rng, *self.metallicity),
+            orbit_kpc=log_uniform(rng, low, high),
+            half_mass_radius_pc=log_uniform(rng, *self.half_mass_radius_pc),
             w0=rng.uniform(*self.w0),
             truncation=rng.uniform(*self.truncation),
             neutron_stars=rng.uniform(*self.neutron_stars),
@@ -224,8 +224,8 @@ class ClusterPriors:
         )
 
 
-def _log_uniform(rng: np.random.Generator, interval: Interval) -> float:
-    low, high = interval
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number whose logarithm is uniform between those of ``low`` and ``high``."""
     return float(low * (high / low) ** rng.random())
 
 

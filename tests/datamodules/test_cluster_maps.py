@@ -13,6 +13,7 @@ def write_maps(folder: Path, splits: list[str], size: int = 8) -> None:
     maps = np.arange(n, dtype=np.float16)[:, None, None] * np.ones((size, size), np.float16)
     np.save(folder / "flux.npy", -maps)
     np.save(folder / "mass.npy", maps)
+    np.save(folder / "statistics.npy", maps[:, 0, :3].astype(np.float32))
     rows = [f"{i},{i // 2},{i / 2},{10 + i},{split}" for i, split in enumerate(splits)]
     (folder / "catalogue.csv").write_text("map,cluster,age_gyr,distance_kpc,split\n" + "\n".join(rows) + "\n")
 
@@ -31,10 +32,12 @@ def test_maps_travel_with_their_labels(tmp_path: Path, splits: list[str]) -> Non
         for batch in data._loader(name):
             assert batch["flux"].shape[1:] == (1, 8, 8)
             assert all(tensor.dtype == torch.float32 for tensor in batch.values())
-            for flux, mass, age, distance in zip(*(batch[k] for k in ("flux", "mass", "age", "distance")), strict=True):
+            names = ("flux", "mass", "statistics", "age", "distance")
+            for flux, mass, statistics, age, distance in zip(*(batch[name] for name in names), strict=True):
                 row = int(mass[0, 0, 0])
                 assert splits[row] == name
                 assert (flux == -row).all() and age == row / 2 and distance == 10 + row
+                assert statistics.tolist() == [row, row, row]
                 seen.append(row)
     assert sorted(seen) == list(range(6))
 
@@ -68,7 +71,9 @@ def test_training_order_depends_on_seed_and_epoch_alone(tmp_path: Path) -> None:
         (lambda f: (f / "mass.npy").unlink(), "mass.npy"),
         (lambda f: (f / "flux.npy").write_bytes(b"no"), "flux.npy"),
         (lambda f: np.save(f / "flux.npy", np.zeros((2, 8, 8), np.float16)), "2 flux maps"),
-        (lambda f: np.save(f / "flux.npy", np.zeros((6, 8), np.float16)), "shape"),
+        (lambda f: np.save(f / "flux.npy", np.zeros((6, 8), np.float16)), "2 dimensions"),
+        (lambda f: (f / "statistics.npy").unlink(), "statistics.npy"),
+        (lambda f: np.save(f / "statistics.npy", np.zeros((5, 3), np.float32)), "5 rows of statistics.npy"),
         (lambda f: (f / "catalogue.csv").unlink(), "catalogue.csv"),
         (lambda f: (f / "catalogue.csv").write_text("map,split,age_gyr\n0,train,1\n"), "distance_kpc"),
     ],

@@ -7,6 +7,7 @@ from scipy.stats import norm
 
 from lit_modules.base import MIRRORS, random_symmetry
 from lit_modules.networks.pidoc.encoder_decoder import log_sum
+from lit_modules.networks.pidoc.statistics import map_statistics
 from lit_modules.pidoc import (
     LitPidocAgeDistance,
     LitPidocMass,
@@ -19,8 +20,8 @@ from pipeline.errors import InputError
 
 def mass_module(**changes: object) -> LitPidocMass:
     torch.manual_seed(1)
-    values = {"width": 0.1, "uncertainty": True, "beta": 0.5, "field_weight": 0.1, "lr": 1e-3, "weight_decay": 0.0}
-    return LitPidocMass(**(values | changes))
+    values = {"width": 0.1, "uncertainty": True, "statistics": True, "beta": 0.5, "field_weight": 0.1}
+    return LitPidocMass(**(values | {"lr": 1e-3, "statistics_lr": 1e-3, "weight_decay": 0.0} | changes))
 
 
 def age_module(**changes: object) -> LitPidocAgeDistance:
@@ -35,7 +36,8 @@ def maps(n: int, size: int = 160) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     flux = -5 + torch.randn(n, 1, size, size, generator=generator)
     label = torch.rand(n, 2, generator=generator)
-    return {"flux": flux, "mass": flux + 4, "age": 14 * label[:, 0], "distance": 5 + 105 * label[:, 1]}
+    labels = {"age": 14 * label[:, 0], "distance": 5 + 105 * label[:, 1]}
+    return {"flux": flux, "mass": flux + 4, "statistics": map_statistics(flux[:, 0]), **labels}
 
 
 def test_likelihood_is_scipys() -> None:
@@ -63,7 +65,7 @@ def test_all_eight_symmetries_move_both_maps_alike() -> None:
 
 
 def test_statistics_of_many_maps_are_numpys() -> None:
-    batch = {name: tensor.half() for name, tensor in maps(300, 16).items()}
+    batch = {name: tensor.half() for name, tensor in maps(300, 32).items()}
     module = mass_module()
     module.fit_statistics(batch)
     flux, mass = batch["flux"].double().numpy(), batch["mass"].double().numpy()
@@ -73,10 +75,11 @@ def test_statistics_of_many_maps_are_numpys() -> None:
     np.testing.assert_allclose(module.flux_range[0], [means.min(), means.max()], rtol=1e-6)
     field = np.log10((10**mass).sum((1, 2, 3)))
     np.testing.assert_allclose(module.field_range, [field.min(), field.max()], rtol=1e-5)
+    np.testing.assert_allclose([module.net.field_mean, module.net.field_std], [field.mean(), field.std()], rtol=1e-4)
 
 
 def test_maps_with_nan_are_refused() -> None:
-    batch = maps(2, 16)
+    batch = maps(2, 32)
     batch["flux"][1, 0, 3, 3] = torch.nan
     with pytest.raises(InputError, match="NaN"):
         mass_module().fit_statistics(batch)
@@ -98,7 +101,7 @@ def test_published_scaling_is_joint() -> None:
 
 def test_field_loss_sees_the_summed_mass() -> None:
     """A map right in each pixel but for one factor is punished for its sum by the field's weight."""
-    batch = maps(2, 16)
+    batch = maps(2, 32)
     light, heavy = (mass_module(field_weight=weight).eval() for weight in (0.0, 2.0))
     predicted = light(batch["flux"])
     error = log_sum(batch["mass"]) - predicted.field_log_mass
@@ -140,7 +143,9 @@ def test_reading_turns_with_the_map(make, size: int) -> None:
 
 def test_what_no_view_changes_is_read_once() -> None:
     """The answer is the mean of the answers to all eight views, though the statistics are taken of one."""
-    flux, module = maps(2)["flux"], age_module().eval()
+    batch, module = maps(2), age_module().eval()
+    flux = batch["flux"]
+    module.fit_statistics(batch)
     module.net.share.copy_(torch.tensor([0.3, 0.8]))
     views = [flux]
     for mirror in MIRRORS:
@@ -175,18 +180,49 @@ def test_calibration_trusts_whom_the_errors_favour() -> None:
     assert (module.net.share < 0.1).all()
 
 
-def test_each_parameter_has_one_rate() -> None:
-    module = age_module(lr=4e-3, statistics_lr=1e-3)
+def test_the_map_is_shifted_to_the_mean_of_both_sums() -> None:
+    batch, module = maps(2, 32), mass_module().eval()
+    module.fit_statistics(batch)
+    module.net.share.fill_(0.25)
+    with torch.no_grad():
+        own, stated = module.net.convolved(batch["flux"]), module.net.perceived(batch["flux"])
+        answer = module(batch["flux"])
+    mean = 0.25 * own.field_log_mass + 0.75 * stated.mean[:, 0]
+    torch.testing.assert_close(answer.field_log_mass, mean)
+    shift = (answer.log_mass - own.log_mass).flatten(1)
+    torch.testing.assert_close(shift, shift[:, :1].expand_as(shift), atol=1e-5, rtol=0)
+
+
+def test_calibration_gives_the_field_the_better_estimate() -> None:
+    batch, module = maps(60, 32), mass_module().eval()
+    batch["mass"] += torch.randn(60, 1, 1, 1, generator=torch.Generator().manual_seed(1))
+    module.fit_statistics(batch)
+    torch.nn.init.normal_(module.net.out.weight, std=10.0)  # convolutions that talk nonsense
+    torch.nn.init.zeros_(module.net.perceptron.out.weight)  # statistics that state the mean
+    module.calibrate(batch)
+    assert module.net.share.item() < 0.1
+
+
+def test_other_statistics_are_refused_in_one_line() -> None:
+    batch = maps(2, 32)
+    batch["statistics"] = batch["statistics"][:, 1:]
+    with pytest.raises(InputError, match=r"statistics\.npy"):
+        mass_module().fit_statistics(batch)
+
+
+@pytest.mark.parametrize("make", [mass_module, age_module])
+def test_each_parameter_has_one_rate(make) -> None:
+    module = make(lr=4e-3, statistics_lr=1e-3)
     rest, perceptron = module.parameter_groups()
     everything = [id(p) for group in (rest, perceptron) for p in group["params"]]
     assert sorted(everything) == sorted(id(p) for p in module.parameters())
     assert perceptron["lr"] == 1e-3 and "lr" not in rest
     assert {id(p) for p in perceptron["params"]} == {id(p) for p in module.net.perceptron.parameters()}
-    assert len(age_module(statistics=False).parameter_groups()) == 1
+    assert len(make(statistics=False).parameter_groups()) == 1
 
 
 def test_double_precision_is_kept() -> None:
-    batch = {name: tensor.half() for name, tensor in maps(4, 16).items()}
+    batch = {name: tensor.half() for name, tensor in maps(4, 32).items()}
     module = mass_module().double().eval()
     module.average_statistics(batch["flux"])
     module.calibrate(batch)
@@ -195,7 +231,7 @@ def test_double_precision_is_kept() -> None:
 
 def test_batch_statistics_are_those_of_the_training_maps() -> None:
     """Of the first normalisation: mean and variance over all maps of what the first convolution gives it."""
-    flux = maps(2000, 16)["flux"].half()
+    flux = maps(2000, 32)["flux"].half()
     module = mass_module().eval()
     normalisation = module.net.down[0][2]
     normalisation.running_mean.fill_(7.0)

@@ -68,7 +68,7 @@ def test_same_bytes_whoever_draws_and_however_often_it_stops(folder: Path) -> No
     run_stage("generate_clusters")
     run_stage("preprocess_maps")
     expected = digests()
-    assert len(expected) == 6 and not list((folder / "runs/generate_clusters").iterdir())
+    assert len(expected) == 7 and not list((folder / "runs/generate_clusters").iterdir())
 
     edit_params(folder, {"runtime.workers": 2})
     clusters = load_params("params.yaml").clusters

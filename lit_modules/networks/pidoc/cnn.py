@@ -1,24 +1,16 @@
 """The convolutional network of π-DOC: a cluster's flux map in, its distance and age out."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from lit_modules.networks.pidoc.encoder_decoder import glorot
-from lit_modules.networks.pidoc.statistics import StatisticsPerceptron
+from lit_modules.networks.pidoc.estimate import Estimate, gaussians
+from lit_modules.networks.pidoc.statistics import StatisticsPerceptron, map_statistics
 
 FILTERS = ((16, 10), (32, 10), (64, 5), (128, 5))  # filters and kernel side of the convolutions, at width 1
 UNITS = (64, 32, 16)
 SPATIAL_DROPOUT = 10**-2.5
-
-
-class Estimate(NamedTuple):
-    """Independent Gaussians of the scaled targets, each (B, 2): distance, then age."""
-
-    mean: Tensor
-    sigma: Tensor
+TARGETS = 2  # distance, then age
 
 
 class AgeDistanceCNN(nn.Module):
@@ -66,12 +58,12 @@ class AgeDistanceCNN(nn.Module):
             layers += [nn.Linear(n, units), nn.ReLU(), nn.BatchNorm1d(units, eps=1e-3), nn.ReLU()]
             n = units
         self.dense = nn.Sequential(*layers)
-        outputs = 4 if uncertainty else 2
+        outputs = 2 * TARGETS if uncertainty else TARGETS
         self.out = nn.Linear(n, outputs)
         self.perceptron = StatisticsPerceptron(outputs) if statistics else None
         self.apply(glorot)
         for layer in [self.out] if self.perceptron is None else [self.out, self.perceptron.out]:
-            nn.init.zeros_(layer.weight[2:])  # a fresh network states the spread of its targets
+            nn.init.zeros_(layer.weight[TARGETS:])  # a fresh network states the spread of its targets
         self.register_buffer("flux_mean", torch.tensor(0.0))
         self.register_buffer("flux_std", torch.tensor(1.0))
         self.register_buffer("target_mean", torch.zeros(2))
@@ -81,31 +73,23 @@ class AgeDistanceCNN(nn.Module):
 
     def forward(self, flux: Tensor) -> Estimate:
         """Map log10 F/(Lsun kpc⁻²), (B, 1, 160, 160), to Gaussians of the scaled targets."""
-        return self.answer(self.estimates(flux))
-
-    def estimates(self, flux: Tensor) -> list[Estimate]:
-        """What each of the ``readers`` says."""
-        return [reader(flux) for reader in self.readers]
-
-    @property
-    def readers(self) -> list[Callable[[Tensor], Estimate]]:
-        """The convolutions and, if there is one, the perceptron on statistics."""
-        return [self.convolved] if self.perceptron is None else [self.convolved, self.perceived]
+        return self.answer(self.convolved(flux), self.perceived(flux))
 
     def convolved(self, flux: Tensor) -> Estimate:
         """What the convolutions say."""
         x = self.features((flux - self.flux_mean) / self.flux_std)
         x = self.dense(x.permute(0, 2, 3, 1).flatten(1))  # channels last, as in the published weights
-        return gaussians(self.out(x))
+        return gaussians(self.out(x), TARGETS)
 
-    def perceived(self, flux: Tensor) -> Estimate:
-        """What the statistics say; it is the same for all symmetric views of a map."""
-        assert self.perceptron is not None
-        return gaussians(self.perceptron(flux))
+    def perceived(self, flux: Tensor, statistics: Tensor | None = None) -> Estimate | None:
+        """What the ``map_statistics`` say, given or of the flux, if there is a perceptron to read them."""
+        if self.perceptron is None:
+            return None
+        return gaussians(self.perceptron(map_statistics(flux[:, 0]) if statistics is None else statistics), TARGETS)
 
-    def answer(self, estimates: list[Estimate]) -> Estimate:
+    def answer(self, convolved: Estimate, perceived: Estimate | None) -> Estimate:
         """The mean of one or two estimates, in evaluation with calibrated deviations."""
-        both = zip(estimates[0], estimates[-1], strict=True)
+        both = zip(convolved, perceived or convolved, strict=True)
         mean, sigma = (torch.lerp(last, first, self.share) for first, last in both)
         return Estimate(mean, sigma if self.training else sigma * torch.exp(0.5 * self.log_variance))
 
@@ -121,9 +105,3 @@ class AgeDistanceCNN(nn.Module):
         """
         first, age = (targets * self.target_std + self.target_mean).unbind(-1)
         return (torch.pow(10.0, first.clamp(-2.0, 4.0)) if self.log_distance else first), age
-
-
-def gaussians(outputs: Tensor) -> Estimate:
-    """Means and, if there are four outputs (B, 4), logarithms of variances as Gaussians in float32."""
-    mean, log_variance = outputs[:, :2].float(), outputs[:, 2:].float().clamp(-12.0, 6.0)
-    return Estimate(mean, torch.exp(0.5 * log_variance) if log_variance.shape[1] else torch.ones_like(mean))

@@ -7,6 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_modules.networks.pidoc.estimate import Estimate, gaussians
+from lit_modules.networks.pidoc.statistics import StatisticsPerceptron, map_statistics
+
 CHANNELS = (32, 64, 128, 128)  # of the four levels, at width 1
 DROPOUT = 10**-2.5
 
@@ -56,18 +59,25 @@ class EncoderDecoder(nn.Module):
     well as the whole picture does. The buffer ``log_variance`` is added to both variances, or
     stands for them, in evaluation: it calibrates the intervals.
 
+    A perceptron on statistics of the whole map gives a second estimate of the sum; the answer is the
+    map shifted to the mean of both, in which the buffer ``share`` is the weight of the map's own sum.
+
     Args:
         width: multiplies the channels of every layer.
         uncertainty: add the variances and the shift; False is the published graph.
+        statistics: add the estimate from statistics of the whole map; False as published.
     """
 
     flux_mean: Tensor
     flux_std: Tensor
     mass_mean: Tensor
     mass_std: Tensor
+    field_mean: Tensor
+    field_std: Tensor
     log_variance: Tensor
+    share: Tensor
 
-    def __init__(self, width: float, uncertainty: bool) -> None:
+    def __init__(self, width: float, uncertainty: bool, *, statistics: bool) -> None:
         super().__init__()
         channels = [max(1, round(width * c)) for c in CHANNELS]
         pooled = [1, *(2 * c for c in channels)]  # channels that enter each level and the bottleneck
@@ -83,16 +93,25 @@ class EncoderDecoder(nn.Module):
             below = c
         self.out = nn.Conv2d(below + channels[0], 2 if uncertainty else 1, 3, padding=1)
         self.field_head = nn.Linear(channels[-1], 2) if uncertainty else None
+        self.perceptron = StatisticsPerceptron(2 if uncertainty else 1) if statistics else None
         self.apply(glorot)
         if self.field_head is not None:  # a fresh network states the spread of its targets
             nn.init.zeros_(self.out.weight[1:])
             nn.init.zeros_(self.field_head.weight)
-        for name, value in (("flux_mean", 0.0), ("flux_std", 1.0), ("mass_mean", 0.0), ("mass_std", 1.0)):
-            self.register_buffer(name, torch.tensor(value))
+        if self.perceptron is not None:
+            nn.init.zeros_(self.perceptron.out.weight[1:])
+        for name in ("flux", "mass", "field"):
+            self.register_buffer(f"{name}_mean", torch.tensor(0.0))
+            self.register_buffer(f"{name}_std", torch.tensor(1.0))
         self.register_buffer("log_variance", torch.zeros(2))  # of a pixel, of the sum
+        self.register_buffer("share", torch.full((1,), 0.5))
 
     def forward(self, flux: Tensor) -> MassMap:
         """Map log10 F/(Lsun kpc⁻²), (B, 1, H, W), to log10 M/Msun per pixel and its uncertainty."""
+        return self.answer(self.convolved(flux), self.perceived(flux))
+
+    def convolved(self, flux: Tensor) -> MassMap:
+        """What the convolutions say."""
         x = (flux - self.flux_mean) / self.flux_std
         skips = []
         for first, second in zip(self.down[::2], self.down[1::2], strict=True):
@@ -112,12 +131,28 @@ class EncoderDecoder(nn.Module):
         else:
             shift, field = self.field_head(bottleneck.mean((2, 3))).float().unbind(1)
             mean, pixel = mean + shift[:, None, None, None], out[:, 1:]
-        sigmas = (self._dex(x, offset) for x, offset in zip((pixel, field), self.log_variance, strict=True))
+        sigmas = (self.mass_std * torch.exp(0.5 * x.clamp(-12.0, 6.0)) for x in (pixel, field))
         return MassMap(self.mass_mean + self.mass_std * mean, *sigmas)
 
-    def _dex(self, log_variance: Tensor, offset: Tensor) -> Tensor:
-        log_variance = log_variance.clamp(-12.0, 6.0)
-        return self.mass_std * torch.exp(0.5 * (log_variance if self.training else log_variance + offset))
+    def perceived(self, flux: Tensor, statistics: Tensor | None = None) -> Estimate | None:
+        """What the ``map_statistics``, given or of the flux, say of log10 of the sum, (B, 1), if there is a reader."""
+        if self.perceptron is None:
+            return None
+        outputs = self.perceptron(map_statistics(flux[:, 0]) if statistics is None else statistics)
+        mean, sigma = gaussians(outputs, 1)
+        return Estimate(self.field_mean + self.field_std * mean, self.field_std * sigma)
+
+    def answer(self, convolved: MassMap, perceived: Estimate | None) -> MassMap:
+        """The map shifted to the mean of one or two estimates of its sum, in evaluation with calibrated deviations."""
+        log_mass, sigma, field_sigma = convolved
+        if perceived is not None:
+            shift = (1 - self.share) * (perceived.mean[:, 0] - convolved.field_log_mass)
+            log_mass = log_mass + shift[:, None, None, None]
+            field_sigma = self.share * field_sigma + (1 - self.share) * perceived.sigma[:, 0]
+        if self.training:
+            return MassMap(log_mass, sigma, field_sigma)
+        pixel, whole = torch.exp(0.5 * self.log_variance)
+        return MassMap(log_mass, sigma * pixel, field_sigma * whole)
 
 
 def glorot(layer: nn.Module) -> None:

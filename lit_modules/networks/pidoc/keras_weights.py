@@ -33,7 +33,7 @@ def published_network(path: str | Path) -> EncoderDecoder | AgeDistanceCNN:
     layers = read_layers(path)
     network: EncoderDecoder | AgeDistanceCNN
     if layers[0][0].shape[:2] == (3, 3):
-        network = EncoderDecoder(1.0, False)
+        network = EncoderDecoder(1.0, False, statistics=False)
     else:
         network = AgeDistanceCNN(1.0, False, log_distance=False, statistics=False, dropout=0.1)
     copy_layers(network, layers)

@@ -25,37 +25,49 @@ LENGTH = (
     + len(ZONES) * (FLUX_LIMITS[2] + CURVATURE_LIMITS[2])
 )  # fmt: skip
 UNITS = 768
+DROPOUT = 0.15
+LEAST = 1e-4  # deviation of a statistic by which it is divided
 
 
 class StatisticsPerceptron(nn.Module):
-    """Perceptron on the statistics of log10 flux maps, (B, 1, H, W) -> (B, outputs), in float32.
+    """Perceptron on the statistics of log10 flux maps, (B, 1, H, W) -> (B, outputs), never in half precision.
 
     What a distant, an old or a massive cluster changes is the flux of its giants, their number and
     the fall of its light. Convolutions learn this slowly, as they see patches and not the whole.
+    The buffers ``mean`` and ``std`` are those of the training maps.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
+        self.register_buffer("mean", torch.zeros(LENGTH))
+        self.register_buffer("std", torch.ones(LENGTH))
         self.hidden = nn.Sequential(
-            nn.BatchNorm1d(LENGTH, affine=False),
             nn.Hardtanh(-5.0, 5.0),
             nn.Linear(LENGTH, UNITS),
             nn.GELU(),
-            nn.Dropout(0.3),
+            nn.Dropout(DROPOUT),
             nn.Linear(UNITS, 128),
             nn.GELU(),
         )
         self.out = nn.Linear(128, outputs)
 
-    def forward(self, log_flux: Tensor) -> Tensor:
-        """Outputs for maps of log10 F/(Lsun kpc⁻²)."""
-        with torch.autocast(log_flux.device.type, enabled=False):
-            return self.out(self.hidden(map_statistics(log_flux[:, 0])))
+    def forward(self, statistics: Tensor) -> Tensor:
+        """Outputs for the statistics of maps."""
+        with torch.autocast(statistics.device.type, enabled=False):
+            return self.out(self.hidden((statistics.to(self.mean.dtype) - self.mean) / self.std))
+
+    def fit(self, statistics: Tensor) -> None:
+        """Set ``mean`` and ``std`` to those of maps."""
+        std, mean = torch.std_mean(statistics.double(), 0, correction=0)
+        self.mean, self.std = mean.to(self.mean), std.clamp_min(LEAST).to(self.std)
 
 
 @torch.no_grad()
 def map_statistics(log_flux: Tensor) -> Tensor:
-    """All statistics of maps (B, H, W), (B, ``LENGTH``); no mirror or quarter turn changes them."""
+    """All statistics of maps of log10 F/(Lsun kpc⁻²), (B, H, W) -> (B, ``LENGTH``); no view of a map changes them."""
     log_flux = log_flux.half().float()  # as maps are stored: sharpening sees the rounding
     flux = torch.pow(10.0, log_flux)
     transform = torch.fft.rfft2(flux)
@@ -152,7 +164,7 @@ def power_spectrum(transform: Tensor, frequency: Tensor) -> Tensor:
     bands = (frequency / FREQUENCY).long().flatten()
     band = (bands == torch.arange(FREQUENCIES, device=bands.device)[:, None]) & (frequency.flatten() > 0)
     weight = band * twice.flatten()
-    mean = power @ (weight / weight.sum(1, keepdim=True)).mT
+    mean = power @ (weight / weight.sum(1, keepdim=True).clamp_min(1)).mT  # small maps leave bands empty
     return (mean / power[:, :1]).clamp_min(1e-15).log10()
 
 

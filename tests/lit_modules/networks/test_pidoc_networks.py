@@ -115,8 +115,8 @@ def test_published_sizes() -> None:
     def weights(net: torch.nn.Module) -> int:
         return sum(parameter.numel() for parameter in net.parameters())
 
-    assert weights(EncoderDecoder(1.0, uncertainty=False)) == 2_179_681
-    assert weights(EncoderDecoder(0.25, uncertainty=False)) == 137_113
+    assert weights(EncoderDecoder(1.0, uncertainty=False, statistics=False)) == 2_179_681
+    assert weights(EncoderDecoder(0.25, uncertainty=False, statistics=False)) == 137_113
     cnn = AgeDistanceCNN(1.0, uncertainty=False, log_distance=False, statistics=False, dropout=0.1)
     statistics = sum(b.numel() for name, b in cnn.named_buffers() if "running" in name)
     assert weights(cnn) + statistics == 517_954
@@ -207,7 +207,7 @@ def test_sum_of_the_map() -> None:
 
 
 def test_the_whole_picture_shifts_all_masses_alike() -> None:
-    net = EncoderDecoder(0.1, uncertainty=True).eval()
+    net = EncoderDecoder(0.1, uncertainty=True, statistics=False).eval()
     net.mass_std.fill_(0.5)
     before, far = torch.zeros(1, 1, 480, 480), torch.zeros(1, 1, 480, 480)
     far[..., 400:, 400:] = 2.0  # beyond what the pixels of the first corner see
@@ -221,10 +221,11 @@ def test_the_whole_picture_shifts_all_masses_alike() -> None:
 
 
 def test_fresh_network_states_the_spread_of_its_targets() -> None:
-    net = EncoderDecoder(0.1, uncertainty=True).eval()
+    net = EncoderDecoder(0.1, uncertainty=True, statistics=True).eval()
     net.mass_std.fill_(0.5)
-    answer = net(torch.randn(2, 1, 16, 16))
-    torch.testing.assert_close(answer.sigma, torch.full((2, 1, 16, 16), 0.5))
+    net.field_std.fill_(0.5)
+    answer = net(torch.randn(2, 1, 32, 32))
+    torch.testing.assert_close(answer.sigma, torch.full((2, 1, 32, 32), 0.5))
     torch.testing.assert_close(answer.field_sigma, torch.full((2,), 0.5))
     assert answer.log_mass.std() > 0
     cnn = AgeDistanceCNN(0.25, uncertainty=True, log_distance=True, statistics=True, dropout=0.0).eval()

@@ -148,9 +148,9 @@ def test_a_flat_map_has_finite_statistics(level: float) -> None:
 
 def test_reader_keeps_single_precision() -> None:
     torch.manual_seed(1)
-    reader, field = StatisticsPerceptron(8).eval(), star_field(60)[:, None]
+    reader, field = StatisticsPerceptron(8).eval(), map_statistics(star_field(60))
     with torch.autocast("cpu", torch.bfloat16):
         answer = reader(field)
     assert answer.dtype == torch.float32
     torch.testing.assert_close(answer, reader(field))
-    assert not torch.allclose(answer, reader(star_field(30, seed=2)[:, None]))
+    assert not torch.allclose(answer, reader(map_statistics(star_field(30, seed=2))))

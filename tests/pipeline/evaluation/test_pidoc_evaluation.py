@@ -15,6 +15,7 @@ from astropy.wcs import WCS
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.networks.pidoc.encoder_decoder import log_sum
+from lit_modules.networks.pidoc.statistics import map_statistics
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import InputError
 from pipeline.evaluation import pidoc
@@ -93,6 +94,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     light = np.stack(mass) - np.log10(4 * np.pi * distance**2)[:, None, None]
     np.save(path / "mass.npy", np.stack(mass).astype(np.float16))
     np.save(path / "flux.npy", light.astype(np.float16))
+    np.save(path / "statistics.npy", map_statistics(torch.tensor(light)).numpy())
     splits = ["train"] * 40 + ["val"] * 4 + ["test"] * 16
     lines = [f"{i},{i},{age[i]},{distance[i]},{splits[i]}" for i in range(60)]
     (path / "catalogue.csv").write_text("map,cluster,age_gyr,distance_kpc,split\n" + "\n".join(lines) + "\n")
@@ -109,10 +111,11 @@ def data(folder: Path) -> ClusterMapsDataModule:
 @pytest.fixture(scope="module")
 def models(data: ClusterMapsDataModule) -> list:
     torch.manual_seed(1)
-    common = {"width": 0.1, "uncertainty": True, "beta": 0.5, "lr": 1e-3, "weight_decay": 0.0}
+    common = {"width": 0.1, "uncertainty": True, "statistics": True, "beta": 0.5}
+    common |= {"lr": 1e-3, "statistics_lr": 1e-3, "weight_decay": 0.0}
     models = [
         LitPidocMass(field_weight=0.1, **common),
-        LitPidocAgeDistance(statistics=True, dropout=0.0, target_scaling="separate", statistics_lr=1e-3, **common),
+        LitPidocAgeDistance(dropout=0.0, target_scaling="separate", **common),
     ]
     for model in models:
         model.fit_statistics(data.splits["train"])
