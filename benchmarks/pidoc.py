@@ -23,7 +23,7 @@ from benchmarks.pidoc_limits import (
     label_errors,
     star_list_reader,
 )
-from benchmarks.pidoc_runs import AGE, MASS, MEASURES, WIDTHS, Trained, maps_of, trained
+from benchmarks.pidoc_runs import AGE, MASS, MEASURES, Trained, maps_of, trained
 from benchmarks.results import Row, write_results
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import run
@@ -100,8 +100,7 @@ def default_chain() -> list[Row]:
 def conditions(model: str, networks: Trained) -> str:
     """Of a training, in a few words."""
     size = networks.size
-    maps = f"{size.projections * size.clusters} training maps of {size.clusters} clusters"
-    return f"{maps}, one seed, width {WIDTHS[model]}, {size.epochs} epochs"
+    return f"{size.clusters} training clusters, one seed, width {size.width[model]}, {size.epochs[model]} epochs"
 
 
 def errors(

@@ -85,19 +85,18 @@ def blurred(image: Array, kernel: Array) -> Array:
 # --- the number of clusters and of stars -------------------------------------------------------------------------
 
 
-FEWER = {  # clusters: smaller networks, trained for as many steps on each number
-    MASS: (Size(125, 3, 64), Size(1000, 3, 8), Size(4000, 3, 2)),
-    AGE: (Size(1000, 1, 24), Size(6000, 1, 4), Size(24000, 1, 1)),
-}
 SMALL = {MASS: 0.25, AGE: 0.5}  # widths
+FEWER = [  # clusters: smaller networks, trained for as many steps on each number
+    Size(clusters, {MASS: epochs, AGE: epochs}, SMALL) for clusters, epochs in ((1000, 24), (6000, 4), (24000, 1))
+]
 
 
 def by_training_clusters(model: str, quick: bool) -> list[Row]:
     """Errors on the authors' priors against the number of training clusters."""
     rows = []
-    for size in (QUICK,) if quick else FEWER[model]:
-        metrics = trained_on(f"fewer-{model}-{size.clusters}", "authors", model, size, SMALL[model]).metrics
-        note = f"{size.projections} maps of each, width {SMALL[model]}, {size.epochs} epochs: as many steps for each"
+    for size in [QUICK] if quick else FEWER:
+        metrics = trained_on(f"fewer-{size.clusters}", "authors", model, size).metrics
+        note = f"width {size.width[model]}, {size.epochs[model]} epochs: as many steps for each"
         rows += [
             Row(f"{size.clusters} training clusters: {name}", metrics[key]["model"], unit, None, None, "lower", note)
             for name, key, unit in MEASURES[model]

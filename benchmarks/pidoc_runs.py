@@ -28,21 +28,19 @@ RAW = Path("data/synthetic/cluster_maps")
 
 @dataclass(frozen=True)
 class Size:
-    """Training clusters, maps of each, and epochs."""
+    """Training clusters, one map of each, and epochs and width of each network."""
 
     clusters: int
-    projections: int
-    epochs: int
+    epochs: dict[str, int]
+    width: dict[str, float]
 
 
+WIDTH = {MASS: 0.5, AGE: 1.0}
 SIZES = {
-    ("authors", MASS): Size(8000, 3, 11),
-    ("authors", AGE): Size(48000, 1, 8),
-    ("broad", MASS): Size(8000, 3, 3),
-    ("broad", AGE): Size(20000, 1, 5),
+    "authors": Size(48000, {MASS: 4, AGE: 9}, WIDTH),
+    "broad": Size(36000, {MASS: 2, AGE: 7}, WIDTH),
 }
-QUICK = Size(64, 1, 1)
-WIDTHS = {MASS: 0.5, AGE: 1.0}
+QUICK = Size(64, {MASS: 1, AGE: 1}, WIDTH)
 
 
 @dataclass(frozen=True)
@@ -56,24 +54,27 @@ class Trained:
 
 def trained(priors: str, model: str, quick: bool) -> Trained:
     """Train a network on a set of priors, unless an earlier run has."""
-    size = QUICK if quick else SIZES[priors, model]
-    return trained_on(f"{priors}-{model}-{size.clusters}", priors, model, size, WIDTHS[model])
+    size = QUICK if quick else SIZES[priors]
+    return trained_on(f"{priors}-{size.clusters}", priors, model, size)
 
 
-def trained_on(name: str, priors: str, model: str, size: Size, width: float) -> Trained:
-    """Train a network in folder runs/benchmarks/pidoc/<name>, unless an earlier run has.
+def trained_on(name: str, priors: str, model: str, size: Size) -> Trained:
+    """Train a network in folder runs/benchmarks/pidoc/<name>, which both share, unless an earlier run has.
 
-    A tenth of the number of training clusters, at most 600 maps, validate, and at most 100 clusters are for the test.
+    A tenth of the number of training clusters, at most 600, validate, and at most 100 are for the test.
     """
     clusters = {
         "priors": priors,
-        "projections": size.projections,
+        "projections": 1,
         "n_train": size.clusters,
-        "n_val": min(600 // size.projections, max(4, size.clusters // 10)),
+        "n_val": min(600, max(4, size.clusters // 10)),
         "n_test": min(100, size.clusters),
     }
-    network = {"model.width": width, "trainer.max_epochs": size.epochs, "trainer.threads": 1}
-    folder = make_folder(f"pidoc/{name}", {"clusters": clusters, model: network})
+    networks = {
+        one: {"model.width": size.width[one], "trainer.max_epochs": size.epochs[one], "trainer.threads": 1}
+        for one in (MASS, AGE)
+    }
+    folder = make_folder(f"pidoc/{name}", {"clusters": clusters, **networks})
     stage(folder, str(RAW), "generate_clusters")
     stage(folder, "data/clusters", "preprocess_maps")
     return Trained(size, folder, evaluated(folder, model))
