@@ -25,6 +25,7 @@ from benchmarks.pidoc_limits import (
 )
 from benchmarks.pidoc_runs import AGE, MASS, MEASURES, Trained, maps_of, trained
 from benchmarks.results import Row, write_results
+from lit_modules.networks.pidoc.statistics import map_statistics
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import run
 from pipeline.evaluation.pidoc import collected
@@ -169,7 +170,8 @@ def training_speed(name: str, module: LitPidocMass | LitPidocAgeDistance, size: 
     """Steps of the pipeline (bf16, channels last) and of the graph as published in float32 NCHW, in turn, medians."""
     torch.manual_seed(1)
     flux = -5.4 + 0.9 * torch.randn(size, 1, 160, 160)
-    batch = {"flux": flux, "mass": flux + 4.5, "distance": torch.full((size,), 30.0), "age": torch.full((size,), 9.0)}
+    batch = {"flux": flux, "mass": flux + 4.5, "statistics": map_statistics(flux[:, 0])}
+    batch |= {"distance": torch.full((size,), 30.0), "age": torch.full((size,), 9.0)}
     modules = {"ours": module, "plain": plainly(module)}
     seconds: dict[str, list[float]] = {kind: [] for kind in modules}
     losses = {}

@@ -117,8 +117,8 @@ class LitPidocMass(LitPidoc):
     Args:
         width: multiplies the published channels.
         uncertainty: predict variances; False is the published graph, trained by squared error.
-        beta: of the training loss, see ``beta_nll``; validation and test state the plain likelihood, beta 0.
         statistics: add an estimate of the summed mass from statistics of the map; False is the published graph.
+        beta: of the training loss, see ``beta_nll``; validation and test state the plain likelihood, beta 0.
         field_weight: of the summed mass in the loss, beside 1 for the pixels.
         lr: peak of the one-cycle learning rate.
         statistics_lr: that of the perceptron on the statistics.

@@ -30,7 +30,7 @@ LEAST = 1e-4  # deviation of a statistic by which it is divided
 
 
 class StatisticsPerceptron(nn.Module):
-    """Perceptron on the statistics of log10 flux maps, (B, 1, H, W) -> (B, outputs), never in half precision.
+    """Perceptron on ``map_statistics``, (B, ``LENGTH``) -> (B, outputs), never in half precision.
 
     What a distant, an old or a massive cluster changes is the flux of its giants, their number and
     the fall of its light. Convolutions learn this slowly, as they see patches and not the whole.
