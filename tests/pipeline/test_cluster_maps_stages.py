@@ -1,12 +1,14 @@
 """generate_clusters and preprocess_maps: contract, conservation, the same bytes after any interruption, acceptance."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from conftest import ROOT, edit_params, run_stage
+from scipy.stats import kstest
 
 from pipeline import generate_clusters
 from pipeline.errors import InputError
@@ -56,12 +58,27 @@ def test_contract_and_conservation() -> None:
     assert (light.sum((1, 2)) <= 1.0001 * catalogue["luminosity_v"].to_numpy()).all()
     assert (mass.sum((1, 2)) <= 1.0001 * catalogue["mass_msun"].to_numpy()).all()
 
+    statistics = np.load(DONE / "statistics.npy")
+    assert statistics.dtype == np.float32 and len(statistics) == 47 and np.isfinite(statistics).all()
     flux_map, mass_map = np.load(DONE / "flux.npy"), np.load(DONE / "mass.npy")
     assert flux_map.dtype == mass_map.dtype == np.float16 and flux_map.shape == mass_map.shape == (47, 160, 160)
     assert np.isfinite(flux_map).all() and flux_map.min() >= -8 and mass_map.min() >= -3
     k = int(light[:, 64:144, 64:144].sum((1, 2)).argmax())  # where the light lies well inside the field
     seen = 4 * np.pi * catalogue["distance_kpc"][k] ** 2 * (10 ** flux_map[k].astype(float)).sum()
     assert seen == pytest.approx(light[k, 24:184, 24:184].sum(), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("spread", "share"), [("uniform", lambda d: (d - 5) / 105), ("log-uniform", lambda d: np.log(d / 5) / np.log(22))]
+)
+def test_distances_are_spread_as_asked(spread: str, share: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Between 5 and 110 kpc, by the test of Kolmogorov and Smirnov."""
+    clusters = load_params("params.yaml").clusters
+    few = {"initial_stars": {"low": 1e3, "high": 1e3}, "distance_spread": spread}
+    broad = type(clusters.broad).model_validate(clusters.broad.model_dump() | few)
+    clusters = clusters.model_copy(update={"broad": broad, "n_train": 1, "projections": 300, "pixels": 2})
+    drawn = np.array([row["distance_kpc"] for row, _ in generate_clusters.draw(clusters, 0)])
+    assert kstest(share(drawn), "uniform").pvalue > 0.01
 
 
 def test_same_bytes_whoever_draws_and_however_often_it_stops(folder: Path) -> None:
