@@ -9,6 +9,8 @@ import argparse
 import copy
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from pipeline.evaluation.pidoc import collected
 from pipeline.models import MODELS
 from pipeline.params import load_params
 
+PARTS = (MASS, AGE, "speed")
 PUBLISHED = {MASS: (27.0, 12.0), AGE: (6.0, 1.5)}  # of the measures of each model
 GOALS = {MASS: (13.5, 6.0), AGE: (3.0, 0.75)}  # on the authors' priors
 INSIDE = {MASS: ("pixels inside their", "fields inside their"), AGE: ("distance inside its", "age inside its")}
@@ -41,12 +44,16 @@ def main() -> None:
     """Make the maps, train, measure and write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pidoc", description=__doc__)
     parser.add_argument("--published", type=Path, required=True, help="the authors' CNN_100.h5")
-    parser.add_argument("--model", choices=(MASS, AGE), help="measure this one alone; the file keeps the other's rows")
+    parser.add_argument("--part", choices=PARTS, help="measure this one alone; the file keeps the rows of the others")
     parser.add_argument("--quick", action="store_true", help="few clusters: does it run? writes no file")
     args = parser.parse_args()
-    for model in (args.model,) if args.model else (MASS, AGE):
-        rows = mass(args.quick) if model == MASS else age_distance(args.quick, args.published)
-        write_results("pidoc", rows, args.quick, part=model)
+    measure: dict[str, Callable[[bool], list[Row]]] = {
+        MASS: mass,
+        AGE: partial(age_distance, args.published),
+        "speed": speed,
+    }
+    for part in (args.part,) if args.part else PARTS:
+        write_results("pidoc", measure[part](args.quick), args.quick, part=part)
     write_results("pidoc", default_chain(), args.quick, part="default chain")
 
 
@@ -58,23 +65,29 @@ def mass(quick: bool) -> list[Row]:
         *all_knowing_reader(authors.folder),
         *by_bright_stars(MASS, authors.folder),
         *by_training_clusters(MASS, quick),
-        training_speed("mass", published_width(MASS), 2 if quick else 16, 1 if quick else 6),
     ]
 
 
-def age_distance(quick: bool, published: Path) -> list[Row]:
-    """All rows of distance and age, and the speed at which maps are drawn."""
+def age_distance(published: Path, quick: bool) -> list[Row]:
+    """All rows of distance and age."""
     authors = trained("authors", AGE, quick)
-    module = published_width(AGE)
     return [
         *quality(AGE, authors, quick),
         *against_published(authors, published),
         *star_list_reader(authors.folder),
         *by_bright_stars(AGE, authors.folder),
         *by_training_clusters(AGE, quick),
+    ]
+
+
+def speed(quick: bool) -> list[Row]:
+    """How fast maps are drawn and networks trained."""
+    module, rounds = published_width(AGE), 1 if quick else 6
+    return [
         maps_drawn(quick),
-        training_speed("age and distance", module, 2 if quick else 32, 1 if quick else 6),
-        speed_of_convolutions(module.net.features, 2 if quick else 32, 1 if quick else 6),
+        training_speed("mass", published_width(MASS), 2 if quick else 16, rounds),
+        training_speed("age and distance", module, 2 if quick else 32, rounds),
+        speed_of_convolutions(module.net.features, 2 if quick else 32, rounds),
     ]
 
 

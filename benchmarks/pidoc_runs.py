@@ -26,6 +26,9 @@ MEASURES = {  # of each model: name, key of reports/evaluate/<model>.json, unit
 RAW = Path("data/synthetic/cluster_maps")
 
 
+PRECISION = "32-true"  # on a Xeon without AMX it is the faster one
+
+
 @dataclass(frozen=True)
 class Size:
     """Training clusters, one map of each, and epochs and width of each network."""
@@ -35,12 +38,11 @@ class Size:
     width: dict[str, float]
 
 
-WIDTH = {MASS: 0.5, AGE: 1.0}
 SIZES = {
-    "authors": Size(48000, {MASS: 4, AGE: 9}, WIDTH),
-    "broad": Size(36000, {MASS: 2, AGE: 7}, WIDTH),
+    "authors": Size(48000, {MASS: 5, AGE: 6}, {MASS: 0.5, AGE: 0.5}),
+    "broad": Size(36000, {MASS: 2, AGE: 6}, {MASS: 0.25, AGE: 0.5}),
 }
-QUICK = Size(64, {MASS: 1, AGE: 1}, WIDTH)
+QUICK = Size(64, {MASS: 1, AGE: 1}, {MASS: 0.25, AGE: 0.25})
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,12 @@ def trained_on(name: str, priors: str, model: str, size: Size) -> Trained:
         "n_test": min(100, size.clusters),
     }
     networks = {
-        one: {"model.width": size.width[one], "trainer.max_epochs": size.epochs[one], "trainer.threads": 1}
+        one: {
+            "model.width": size.width[one],
+            "trainer.max_epochs": size.epochs[one],
+            "trainer.precision": PRECISION,
+            "trainer.threads": 1,
+        }
         for one in (MASS, AGE)
     }
     folder = make_folder(f"pidoc/{name}", {"clusters": clusters, **networks})

@@ -73,7 +73,7 @@ def write_results(name: str, rows: Sequence[Row], quick: bool = False, part: str
         rows: in reading order.
         quick: only print: it was tried whether the benchmark runs.
         part: of the benchmark that was measured; rows of its other parts stay in the file. Each then says of which
-            part it is and at which commit it was measured.
+            part it is, and at which commit and on which machine it was measured.
 
     Raises:
         ValueError: a value is not finite.
@@ -88,7 +88,7 @@ def write_results(name: str, rows: Sequence[Row], quick: bool = False, part: str
     measured = [_rounded(asdict(row)) for row in rows]
     if part:
         kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-        measured = [row | {"part": part, "commit": commit} for row in measured]
+        measured = [row | {"part": part, "commit": commit, "machine": _machine()} for row in measured]
         measured = sorted([row for row in kept if row["part"] != part] + measured, key=lambda row: row["part"])
     values = {
         "command": " ".join([f"python -m benchmarks.{name}", *sys.argv[1:]]),

@@ -11,6 +11,9 @@ def test_a_part_measured_anew_leaves_the_rows_of_the_others(tmp_path: Path, monk
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     for part, commit, name in (("b", "1", "old"), ("a", "2", "first"), ("b", "3", "new")):
         monkeypatch.setattr(results, "_commit", lambda commit=commit: commit)
+        monkeypatch.setattr(results, "_machine", lambda commit=commit: f"machine {commit}")
         write_results("x", [Row(name, 1.0, "s", None, None, "lower")], part=part)
     rows = json.loads((tmp_path / "x.json").read_text())["rows"]
-    assert [(row["name"], row["part"], row["commit"]) for row in rows] == [("first", "a", "2"), ("new", "b", "3")]
+    kept, new = rows
+    assert (kept["name"], kept["part"], kept["commit"], kept["machine"]) == ("first", "a", "2", "machine 2")
+    assert (new["name"], new["part"], new["commit"], new["machine"]) == ("new", "b", "3", "machine 3")
