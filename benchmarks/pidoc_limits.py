@@ -91,16 +91,19 @@ FEWER = [  # clusters: smaller networks, trained for as many steps on each numbe
 ]
 
 
-def by_training_clusters(model: str, quick: bool) -> list[Row]:
-    """Errors on the authors' priors against the number of training clusters."""
+def by_training_clusters(quick: bool) -> list[Row]:
+    """Errors of both networks on the authors' priors against the number of training clusters."""
     rows = []
-    for size in [QUICK] if quick else FEWER:
-        metrics = trained_on(f"fewer-{size.clusters}", "authors", model, size).metrics
-        note = f"width {size.width[model]}, {size.epochs[model]} epochs: as many steps for each"
-        rows += [
-            Row(f"{size.clusters} training clusters: {name}", metrics[key]["model"], unit, None, None, "lower", note)
-            for name, key, unit in MEASURES[model]
-        ]
+    for model in (MASS, AGE):
+        for size in [QUICK] if quick else FEWER:
+            metrics = trained_on(f"fewer-{size.clusters}", "authors", model, size).metrics
+            note = f"width {size.width[model]}, {size.epochs[model]} epochs: as many steps for each"
+            rows += [
+                Row(
+                    f"{size.clusters} training clusters: {name}", metrics[key]["model"], unit, None, None, "lower", note
+                )
+                for name, key, unit in MEASURES[model]
+            ]
     return rows
 
 
