@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from conftest import ROOT, edit_params, run_stage
 from scipy.stats import kstest
 
+from lit_modules.networks.pidoc.statistics import map_statistics
 from pipeline import generate_clusters
 from pipeline.errors import InputError
 from pipeline.params import Clusters, load_params
@@ -61,6 +63,8 @@ def test_contract_and_conservation() -> None:
     statistics = np.load(DONE / "statistics.npy")
     assert statistics.dtype == np.float32 and len(statistics) == 47 and np.isfinite(statistics).all()
     flux_map, mass_map = np.load(DONE / "flux.npy"), np.load(DONE / "mass.npy")
+    one = map_statistics(torch.from_numpy(flux_map[30:31].astype(np.float32)))[0]  # as of a map to predict
+    np.testing.assert_allclose(statistics[30], one, rtol=1e-4, atol=1e-4)
     assert flux_map.dtype == mass_map.dtype == np.float16 and flux_map.shape == mass_map.shape == (47, 160, 160)
     assert np.isfinite(flux_map).all() and flux_map.min() >= -8 and mass_map.min() >= -3
     k = int(light[:, 64:144, 64:144].sum((1, 2)).argmax())  # where the light lies well inside the field

@@ -146,6 +146,22 @@ def test_a_flat_map_has_finite_statistics(level: float) -> None:
     assert map_statistics(torch.full((2, SIDE, SIDE), level)).isfinite().all()
 
 
+def test_reader_sees_statistics_in_their_own_spread() -> None:
+    """Units change nothing, and one that never varied in training cannot drown the others, however it does later."""
+    torch.manual_seed(1)
+    reader = StatisticsPerceptron(2).eval()
+    seen = torch.randn(50, LENGTH)
+    seen[:, 3] = 7.0
+    reader.fit(seen)
+    first = reader(seen)
+    scaled = 5.0 * seen + 1.0
+    reader.fit(scaled)
+    torch.testing.assert_close(reader(scaled), first, rtol=1e-3, atol=1e-4)
+    strange = scaled.clone()
+    strange[:, 3] += 1e6
+    assert (reader(strange) - first).abs().max() < 1.0
+
+
 def test_reader_keeps_single_precision() -> None:
     torch.manual_seed(1)
     reader, field = StatisticsPerceptron(8).eval(), map_statistics(star_field(60))
