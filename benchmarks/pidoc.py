@@ -24,6 +24,7 @@ from benchmarks.pidoc_limits import (
     by_training_clusters,
     label_errors,
     star_list_reader,
+    statistics_alone,
 )
 from benchmarks.pidoc_runs import AGE, MASS, MEASURES, Trained, maps_of, trained
 from benchmarks.results import Row, write_results
@@ -74,6 +75,7 @@ def age_distance(published: Path, quick: bool) -> list[Row]:
     return [
         *quality(AGE, authors, quick),
         *against_published(authors, published),
+        *statistics_alone(authors.folder),
         *star_list_reader(authors.folder),
         *by_bright_stars(AGE, authors.folder),
     ]

@@ -1,14 +1,20 @@
 """How far readers get that are told more than a flux map, or trained on fewer clusters."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import torch
 from joblib import Parallel, delayed
 from sklearn.ensemble import HistGradientBoostingRegressor
+from torch import Tensor
 
 from benchmarks.pidoc_runs import AGE, MASS, MEASURES, QUICK, RawMaps, Size, maps_of, raw_maps, trained_on
 from benchmarks.results import Row
+from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
+from lit_modules.networks.pidoc.estimate import gaussians
+from lit_modules.pidoc import beta_nll
 from pipeline.evaluation.pidoc import collected
 from pipeline.evaluation.pidoc_measures import (
     AGE_BINS,
@@ -105,6 +111,54 @@ def by_training_clusters(quick: bool) -> list[Row]:
                 for name, key, unit in MEASURES[model]
             ]
     return rows
+
+
+def statistics_alone(folder: Path) -> list[Row]:
+    """Errors of a perceptron that is told the maps' statistics alone, trained on a quarter, half and all clusters."""
+    train, test = (maps_of(folder).splits[split] for split in ("train", "test"))
+    true_distance, true_age = (test[name].double().numpy() for name in ("distance", "age"))
+    rows = []
+    for part in (4, 2, 1):
+        clusters = len(train["age"]) // part
+        distance, age = perceptron_on({name: tensor[:clusters] for name, tensor in train.items()})(test["statistics"])
+        errors = label_errors(true_distance, distance, true_age, age)
+        rows += [
+            Row(f"statistics alone, {clusters} clusters: {name}", error, unit, None, None, "lower", "12 epochs")
+            for (name, _, unit), error in zip(MEASURES[AGE], errors, strict=True)
+        ]
+    return rows
+
+
+def perceptron_on(train: dict[str, Tensor]) -> Callable[[Tensor], tuple[Array, Array]]:
+    """A reader of distance (kpc) and age (Gyr) off statistics of maps, as LitPidocAgeDistance trains its own."""
+    epochs, batch, rate = 12, 64, 1e-3
+    torch.manual_seed(1)
+    net = AgeDistanceCNN(0.1, uncertainty=True, log_distance=True, statistics=True, dropout=0.0)
+    targets = net.scale(train["distance"], train["age"])
+    net.target_std, net.target_mean = torch.std_mean(targets, 0, correction=0)
+    targets = net.scale(train["distance"], train["age"])
+    reader = net.perceptron
+    assert reader is not None
+    reader.fit(train["statistics"])
+    steps = -(-len(targets) // batch)
+    optimizer = torch.optim.AdamW(reader.parameters(), weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * steps)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(targets)).split(batch):
+            mean, sigma = gaussians(reader(train["statistics"][rows]), 2)
+            optimizer.zero_grad()
+            beta_nll(targets[rows] - mean, sigma, 0.5).backward()
+            torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+    reader.eval()
+
+    @torch.no_grad()
+    def read(statistics: Tensor) -> tuple[Array, Array]:
+        distance, age = net.unscale(gaussians(reader(statistics), 2).mean)
+        return distance.double().numpy(), age.double().numpy()
+
+    return read
 
 
 def by_bright_stars(model: str, folder: Path) -> list[Row]:
