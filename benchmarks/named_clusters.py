@@ -88,10 +88,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two of each: does it run? writes no file")
     args = parser.parse_args()
     number = 2 if args.quick else args.realisations
-    folder, _ = (trained("broad", name, args.quick).folder for name in (MASS, AGE))  # both share it
-    trees = StarListReader.fitted(folder)
+    folders = {name: trained("broad", name, args.quick).folder for name in (MASS, AGE)}
+    trees = StarListReader.fitted(folders[MASS])
     networks = {
-        "trained long": [MODELS[name].load(folder / f"models/{name}.ckpt") for name in (MASS, AGE)],
+        "trained long": [MODELS[name].load(folder / f"models/{name}.ckpt") for name, folder in folders.items()],
         "default chain": load_family("pidoc", None),
     }
     rows: list[Row] = []

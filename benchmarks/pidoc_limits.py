@@ -104,18 +104,16 @@ def by_training_clusters(quick: bool) -> list[Row]:
         for size in [QUICK] if quick else FEWER:
             metrics = trained_on(f"fewer-{size.clusters}", "authors", model, size).metrics
             note = f"width {size.width[model]}, {size.epochs[model]} epochs: as many steps for each"
-            rows += [
-                Row(
-                    f"{size.clusters} training clusters: {name}", metrics[key]["model"], unit, None, None, "lower", note
-                )
-                for name, key, unit in MEASURES[model]
-            ]
+            for name, key, unit in MEASURES[model]:
+                title = f"{size.clusters} training clusters: {name}"
+                rows.append(Row(title, metrics[key]["model"], unit, None, None, "lower", note))
     return rows
 
 
 def statistics_alone(folder: Path) -> list[Row]:
     """Errors of a perceptron that is told the maps' statistics alone, trained on a quarter, half and all clusters."""
-    train, test = (maps_of(folder).splits[split] for split in ("train", "test"))
+    splits = maps_of(folder).splits
+    train, test = splits["train"], splits["test"]
     true_distance, true_age = (test[name].double().numpy() for name in ("distance", "age"))
     rows = []
     for part in (4, 2, 1):
