@@ -185,7 +185,8 @@ def training_speed(name: str, module: LitPidocMass | LitPidocAgeDistance, size: 
     torch.manual_seed(1)
     flux = -5.4 + 0.9 * torch.randn(size, 1, 160, 160)
     batch = {"flux": flux, "mass": flux + 4.5, "statistics": map_statistics(flux[:, 0])}
-    batch |= {"distance": torch.full((size,), 30.0), "age": torch.full((size,), 9.0)}
+    labels = {"distance": 30.0, "age": 9.0, "field": 3.5}
+    batch |= {name: torch.full((size,), value) for name, value in labels.items()}
     modules = {"ours": module, "plain": plainly(module)}
     seconds: dict[str, list[float]] = {kind: [] for kind in modules}
     losses = {}

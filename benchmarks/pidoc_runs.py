@@ -26,9 +26,6 @@ MEASURES = {  # of each model: name, key of reports/evaluate/<model>.json, unit
 RAW = Path("data/synthetic/cluster_maps")
 
 
-PRECISION = "32-true"  # on a Xeon without AMX it is the faster one
-
-
 @dataclass(frozen=True)
 class Size:
     """Training clusters, one map of each, and epochs and width of each network."""
@@ -39,8 +36,8 @@ class Size:
 
 
 SIZES = {
-    "authors": Size(48000, {MASS: 5, AGE: 6}, {MASS: 0.5, AGE: 0.5}),
-    "broad": Size(36000, {MASS: 1, AGE: 6}, {MASS: 0.25, AGE: 0.5}),
+    "authors": Size(80000, {MASS: 3, AGE: 4}, {MASS: 0.5, AGE: 1.0}),
+    "broad": Size(36000, {MASS: 3, AGE: 6}, {MASS: 0.25, AGE: 0.5}),
 }
 QUICK = Size(64, {MASS: 1, AGE: 1}, {MASS: 0.25, AGE: 0.25})
 
@@ -76,7 +73,6 @@ def trained_on(name: str, priors: str, model: str, size: Size) -> Trained:
         one: {
             "model.width": size.width[one],
             "trainer.max_epochs": size.epochs[one],
-            "trainer.precision": PRECISION,
             "trainer.threads": 1,
         }
         for one in (MASS, AGE)

@@ -95,6 +95,8 @@ def run_plain(name: str, epochs: int) -> list[float]:
     """Seconds of each epoch of the loop that one would write by hand."""
     import torch
 
+    from pipeline.trainer import precision
+
     module, datamodule, section = build(name)
     torch.set_num_threads(section.trainer.threads)
     module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
@@ -102,7 +104,8 @@ def run_plain(name: str, epochs: int) -> list[float]:
     loader = datamodule.train_dataloader()
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-4, total_steps=epochs * len(loader))
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=section.trainer.precision == "bf16-mixed")
+    chosen = precision(section.trainer, load_params("params.yaml").runtime)
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=chosen == "bf16-mixed")
     module.train()
     times = []
     for epoch in range(epochs):

@@ -10,42 +10,58 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
-from datamodules.loader import TensorLoader
+from datamodules.loader import EpochSampler, TensorLoader
 from pipeline.errors import InputError
 
 SPLITS = ("train", "val", "test")
-COLUMNS = ("map", "split", "age_gyr", "distance_kpc")
+MAPS = ("flux", "mass")
+LABELS = {"age": "age_gyr", "distance": "distance_kpc", "field": "field_log_mass"}  # columns of the catalogue
+COLUMNS = ("map", "split", *LABELS.values())
 
 
 class MapLoader(TensorLoader):
-    """Widens a batch to float32 as it is drawn; the whole set stays in half precision."""
+    """Widens a batch to float32 as it is drawn; the whole set stays in half precision.
+
+    Statistics and labels are also those of ``passes - 1`` other batches, which differ from epoch to epoch.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], sampler: EpochSampler, passes: int) -> None:
+        super().__init__(tensors, sampler)
+        self.passes = passes
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        for batch in super().__iter__():
-            yield {name: tensor.float() for name, tensor in batch.items()}
+        batches = list(self.sampler)
+        generator = torch.Generator().manual_seed(self.sampler.epoch)
+        others = [torch.randperm(len(batches), generator=generator) for _ in range(self.passes - 1)]
+        for k, rows in enumerate(batches):
+            known = torch.cat([rows, *(batches[other[k]] for other in others)])
+            yield {name: x[rows if name in MAPS else known].float() for name, x in self.tensors.items()}
 
 
 class ClusterMapsDataModule(TensorDataModule):
-    """Batches ``{"flux", "mass": (B, 1, H, W), "statistics": (B, N), "age", "distance": (B,)}``, all float32.
+    """Batches ``{"flux", "mass": (B, 1, H, W), "statistics": (P, N), "age", "distance", "field": (P,)}``, all float32.
 
     Flux is log10 F/(Lsun kpc⁻²) and mass log10 M/Msun per pixel, statistics are those of the flux
-    map, age is in Gyr and distance in kpc. The maps are memory-mapped and never loaded as a whole
+    map, age is in Gyr, distance in kpc and field log10 of the mass in the field, Msun. Statistics
+    and labels cost next to nothing: in training those of further maps follow those of the maps
+    shown, P = ``statistics_passes`` x B; else P = B. The maps are memory-mapped and never loaded as a whole
     where the maps of a split follow one another in the file; a split whose maps are scattered is
     copied, in half precision.
 
     Args:
         path: folder with ``flux.npy``, ``mass.npy`` (maps, H, W), ``statistics.npy`` (maps, N) and
             ``catalogue.csv``, whose columns ``map`` (row of the arrays), ``split``, ``age_gyr``,
-            ``distance_kpc`` are read. All maps of a cluster are in the same split.
+            ``distance_kpc`` and ``field_log_mass`` are read. All maps of a cluster are in the same split.
         batch_size: maps in a global batch.
         seed: of the order of the training batches.
+        statistics_passes: times that an epoch of training serves each map's statistics.
     """
 
     on_device = False
 
-    def __init__(self, path: str | Path, batch_size: int, seed: int) -> None:
+    def __init__(self, path: str | Path, batch_size: int, seed: int, statistics_passes: int = 1) -> None:
         super().__init__(batch_size, seed)
-        self.path = Path(path)
+        self.path, self.statistics_passes = Path(path), statistics_passes
 
     def setup(self, stage: str | None = None) -> None:
         """Map the files into memory and deal the maps to their splits.
@@ -70,8 +86,7 @@ class ClusterMapsDataModule(TensorDataModule):
                 "flux": _rows(flux, rows)[:, None],
                 "mass": _rows(mass, rows)[:, None],
                 "statistics": _rows(statistics, rows),
-                "age": torch.from_numpy(part["age_gyr"].to_numpy().astype(np.float32)),
-                "distance": torch.from_numpy(part["distance_kpc"].to_numpy().astype(np.float32)),
+                **{name: torch.tensor(part[column].to_numpy(), dtype=torch.float32) for name, column in LABELS.items()},
             }
 
     def _array(self, name: str, dimensions: int) -> Tensor:
@@ -100,7 +115,7 @@ class ClusterMapsDataModule(TensorDataModule):
 
     def _loader(self, split: str, *, shuffle: bool = False) -> MapLoader:
         loader = super()._loader(split, shuffle=shuffle)
-        return MapLoader(loader.tensors, loader.sampler)
+        return MapLoader(loader.tensors, loader.sampler, self.statistics_passes if shuffle else 1)
 
 
 def _rows(maps: Tensor, rows: NDArray[np.int64]) -> Tensor:

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from lit_modules.base import MIRRORS, Batch, LitBase, Mirror, random_symmetry
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
-from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder, MassMap, log_sum
+from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder, MassMap
 from lit_modules.networks.pidoc.estimate import Estimate
 from lit_modules.networks.pidoc.keras_weights import published_network
-from lit_modules.networks.pidoc.statistics import LENGTH
+from lit_modules.networks.pidoc.statistics import LENGTH, map_statistics
 from pipeline.errors import InputError
 
 INSIDE = 0.6827  # share of truths inside a 68 % interval
@@ -64,9 +64,11 @@ class LitPidoc(LitBase):
         """What the network says of flux maps (B, 1, H, W)."""
         return self.net.answer(*self.estimates(flux))
 
-    def estimates(self, flux: Tensor) -> tuple[Any, Estimate | None]:
+    def estimates(self, flux: Tensor, statistics: Tensor | None = None) -> tuple[Any, Estimate | None]:
         """The convolutions' mean over symmetric views, and what the statistics say, which no view changes."""
-        return self.mean_of_views(self.net.convolved, flux), self.net.perceived(flux)
+        if statistics is None:
+            statistics = map_statistics(flux[:, 0])
+        return self.mean_of_views(self.net.convolved, flux), self.net.perceived(statistics)
 
     def mean_of_views(self, network: Callable[[Tensor], Any], flux: Tensor) -> Any:
         """The mean of what a network says of the views of flux maps, turned back.
@@ -94,7 +96,8 @@ class LitPidoc(LitBase):
     def average_statistics(self, flux: Tensor) -> None:
         """Set the batch statistics to averages over some maps (n, 1, H, W), evenly chosen, with the present weights."""
         some = flux[:: -(-len(flux) // STATISTICS_MAPS)]
-        update_bn((part.to(self.dtype) for part in some.tensor_split(-(-len(some) // PART))), self.net, self.device)
+        parts = (part.to(self.dtype) for part in some.tensor_split(-(-len(some) // PART)))
+        update_bn(parts, Convolutions(self.net), self.device)
 
     def calibrate(self, tensors: Batch) -> None:
         """Weight two estimates so that their mean has the least squared error, then scale the standard deviations."""
@@ -109,6 +112,17 @@ class LitPidoc(LitBase):
         """Calibrate by the absolute errors of both quantities, each over its standard deviation."""
         widths = torch.stack([z.kthvalue(max(1, round(INSIDE * len(z)))).values for z in scores])
         self.net.log_variance.copy_(2 * widths.log())
+
+
+class Convolutions(nn.Module):
+    """A network without its statistics of the whole map, which no batch changes."""
+
+    def __init__(self, net: EncoderDecoder | AgeDistanceCNN) -> None:
+        super().__init__()
+        self.net, self.training = net, net.training
+
+    def forward(self, flux: Tensor) -> MassMap | Estimate:
+        return self.net.convolved(flux)
 
 
 class LitPidocMass(LitPidoc):
@@ -153,9 +167,8 @@ class LitPidocMass(LitPidoc):
     def fit_statistics(self, tensors: Batch) -> None:
         super().fit_statistics(tensors)
         self.net.mass_mean, self.net.mass_std = (x.float() for x in pooled(map_moments(tensors["mass"])))
-        field = torch.cat([log_sum(part.float()) for part in tensors["mass"].split(256)])
-        self.net.field_std, self.net.field_mean = torch.std_mean(field, correction=0)
-        self.field_range = torch.stack([field.amin(), field.amax()])
+        self.net.field_std, self.net.field_mean = torch.std_mean(tensors["field"], correction=0)
+        self.field_range = torch.stack([tensors["field"].amin(), tensors["field"].amax()])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         flux, mass = random_symmetry(batch["flux"], batch["mass"])
@@ -165,8 +178,8 @@ class LitPidocMass(LitPidoc):
     def calibrate(self, tensors: Batch) -> None:
         self.net.log_variance.zero_()
         parts = list(self.parts(tensors))
-        read = [self.estimates(part["flux"]) for part in parts]
-        truth = torch.cat([log_sum(part["mass"]) for part in parts])
+        read = [self.estimates(part["flux"], part["statistics"]) for part in parts]
+        truth = torch.cat([part["field"] for part in parts])
         own = torch.cat([mass.field_log_mass for mass, _ in read])
         stated = [field.mean[:, 0] for _, field in read if field is not None]
         if stated:
@@ -177,18 +190,18 @@ class LitPidocMass(LitPidoc):
 
     def errors(self, batch: Batch, read: MassMap) -> list[tuple[Tensor, Tensor]]:
         """Of log10 mass, dex: of the pixels, and of the field."""
-        mass = batch["mass"]
-        return [(mass - read.log_mass, read.sigma), (log_sum(mass) - read.field_log_mass, read.field_sigma)]
+        field = batch["field"][: len(read.log_mass)]
+        return [(batch["mass"] - read.log_mass, read.sigma), (field - read.field_log_mass, read.field_sigma)]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Each estimate learns by itself; validation and test judge the answer."""
-        convolved, perceived = self.net.convolved(batch["flux"]), self.net.perceived(batch["flux"], batch["statistics"])
-        read = self.net.answer(convolved, perceived)
+        convolved, perceived = self.net.convolved(batch["flux"]), self.net.perceived(batch["statistics"])
+        read = self.net.answer(convolved, perceived and perceived.first(len(batch["flux"])))
         beta, judged = (self.hparams["beta"], convolved) if self.training else (0.0, read)
         pixel, field = (beta_nll(*error, beta) for error in self.errors(batch, judged))
         loss = pixel + self.hparams["field_weight"] * field
         if self.training and perceived is not None:
-            loss = loss + beta_nll(log_sum(batch["mass"])[:, None] - perceived.mean, perceived.sigma, beta)
+            loss = loss + beta_nll(batch["field"][:, None] - perceived.mean, perceived.sigma, beta)
         (pixel_error, _), (field_error, _) = self.errors(batch, read)
         return {"loss": loss, "pixel_mae_dex": pixel_error.abs().mean(), "field_mae_dex": field_error.abs().mean()}
 
@@ -257,7 +270,7 @@ class LitPidocAgeDistance(LitPidoc):
     def calibrate(self, tensors: Batch) -> None:
         self.net.log_variance.zero_()
         labels = {name: tensors[name].to(self.device) for name in ("distance", "age")}
-        read = [self.estimates(part["flux"]) for part in self.parts(tensors)]
+        read = [self.estimates(part["flux"], part["statistics"]) for part in self.parts(tensors)]
         if self.net.perceptron is not None:
             truth = self.net.scale(labels["distance"], labels["age"])
             means = (torch.cat([estimate.mean for estimate in each]) for each in zip(*read, strict=True))
@@ -268,20 +281,21 @@ class LitPidocAgeDistance(LitPidoc):
 
     def errors(self, batch: Batch, read: Estimate) -> list[tuple[Tensor, Tensor]]:
         """Of distance and age, as scaled."""
-        error = self.net.scale(batch["distance"], batch["age"]) - read.mean
+        error = self.net.scale(batch["distance"], batch["age"])[: len(read.mean)] - read.mean
         return list(zip(error.unbind(1), read.sigma.unbind(1), strict=True))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Each estimate learns by itself; validation and test judge the answer."""
-        both = self.net.convolved(batch["flux"]), self.net.perceived(batch["flux"], batch["statistics"])
-        read = self.net.answer(*both)
+        maps = len(batch["flux"])  # more may come with statistics alone
+        both = self.net.convolved(batch["flux"]), self.net.perceived(batch["statistics"])
+        read = self.net.answer(both[0], both[1] and both[1].first(maps))
         beta, judged = (self.hparams["beta"], both) if self.training else (0.0, (read,))
         terms = [beta_nll(*error, beta) for each in judged if each is not None for error in self.errors(batch, each)]
         distance, age = self.net.unscale(read.mean)
         return {
             "loss": torch.stack(terms).mean(),
-            "distance_mae_kpc": (batch["distance"] - distance).abs().mean(),
-            "age_mae_gyr": (batch["age"] - age).abs().mean(),
+            "distance_mae_kpc": (batch["distance"][:maps] - distance).abs().mean(),
+            "age_mae_gyr": (batch["age"][:maps] - age).abs().mean(),
         }
 
 

@@ -202,7 +202,7 @@ class Images(Section):
 
 class Trainer(Section):
     max_epochs: PositiveInt
-    precision: Literal["32-true", "bf16-mixed", "64-true"]
+    precision: Literal["auto", "32-true", "bf16-mixed", "64-true"]
     gradient_clip_val: PositiveFloat | None
     threads: PositiveInt
 
@@ -379,6 +379,7 @@ class Ebm(Section):
 
 class PidocData(Section):
     batch_size: PositiveInt
+    statistics_passes: PositiveInt
 
 
 class PidocEvaluate(Section):

@@ -1,12 +1,11 @@
 """Puts the telescope before the raw maps: reads data/synthetic/cluster_maps/ and ``maps`` of params.yaml.
 
 Writes data/clusters/flux.npy, log10 F/(Lsun kpc⁻²), mass.npy, log10 M/Msun per pixel, float16 (maps, pixels, pixels),
-statistics.npy, those of each flux map, float32 (maps, statistics), and catalogue.csv with a row for each map and its
-split.
+statistics.npy, those of each flux map, float32 (maps, statistics), and catalogue.csv with a row for each map, its split
+and field_log_mass, log10 of the mass in the field.
 """
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     maps = params.maps
     try:
-        distance = pl.read_csv(RAW / "catalogue.csv")["distance_kpc"].to_numpy()
+        catalogue = pl.read_csv(RAW / "catalogue.csv")
+        distance = catalogue["distance_kpc"].to_numpy()
         raw = np.load(RAW / "light.npy", mmap_mode="r")
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{RAW}: no raw maps to read ({error}); run generate_clusters") from error
@@ -50,19 +50,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     shape = (len(distance), maps.pixels, maps.pixels)
     blocks = [range(first, min(first + BLOCK, len(distance))) for first in range(0, len(distance), BLOCK)]
     with atomic_folder(OUT) as folder:
-        shutil.copyfile(RAW / "catalogue.csv", folder / "catalogue.csv")
         for name in ("flux.npy", "mass.npy"):
             np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.float16, shape=shape)
         statistics = folder / "statistics.npy"
         np.lib.format.open_memmap(statistics, mode="w+", dtype=np.float32, shape=(len(distance), LENGTH))
         with parallel_config(backend=params.runtime.parallel_backend, n_jobs=params.runtime.workers):
-            Parallel()(
+            field = Parallel()(
                 delayed(observe_block)(maps, RAW.resolve(), folder.resolve(), block, distance) for block in blocks
             )
+        catalogue = catalogue.with_columns(pl.Series("field_log_mass", np.concatenate(field)).round(6))
+        catalogue.write_csv(folder / "catalogue.csv")
 
 
-def observe_block(maps: Maps, raw: Path, out: Path, block: range, distance: "np.ndarray") -> None:
-    """Write the maps numbered ``block`` to ``out``; the noise of each depends on the seed and its number alone."""
+def observe_block(maps: Maps, raw: Path, out: Path, block: range, distance: "np.ndarray") -> "np.ndarray":
+    """Write the maps numbered ``block`` to ``out``; the noise of each depends on the seed and its number alone.
+
+    Returns:
+        log10 of the mass in the field of each, Msun.
+    """
     import numpy as np
     import torch
 
@@ -81,6 +86,7 @@ def observe_block(maps: Maps, raw: Path, out: Path, block: range, distance: "np.
         mass[k] = log_map(blur(raw_mass[k], gaussian_psf(maps.psf_sigma), maps.pixels), maps.mass_floor)
     rows = slice(block.start, block.stop)
     statistics[rows] = map_statistics(torch.from_numpy(flux[rows].astype(np.float32))).numpy()
+    return np.log10((10.0 ** mass[rows].astype(np.float64)).sum((1, 2)))
 
 
 if __name__ == "__main__":

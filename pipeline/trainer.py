@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -49,7 +49,7 @@ def make_trainer(
             num_nodes=nodes,
             strategy=strategy,
             max_epochs=trainer.max_epochs,
-            precision=trainer.precision,
+            precision=precision(trainer, runtime),
             gradient_clip_val=trainer.gradient_clip_val,
             deterministic=True,
             inference_mode=False,  # energies need gradients in validation and test too
@@ -65,6 +65,21 @@ def make_trainer(
         )
     except (pl.utilities.exceptions.MisconfigurationException, ValueError) as error:
         raise InputError(f"params.yaml: runtime cannot be had on this machine: {error}") from error
+
+
+def precision(trainer: Trainer, runtime: Runtime) -> Literal["32-true", "bf16-mixed", "64-true"]:
+    """That of ``trainer``; ``auto`` is bf16-mixed where the hardware multiplies bf16 itself, else 32-true.
+
+    A processor that only emulates bf16 is slower in it than in float32.
+    """
+    if trainer.precision != "auto":
+        return trainer.precision
+    if runtime.accelerator != "cpu" and torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = torch.cpu.get_capabilities()
+        native = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return "bf16-mixed" if native else "32-true"
 
 
 def _placement(runtime: Runtime) -> tuple[int | str, int, str]:

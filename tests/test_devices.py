@@ -54,6 +54,7 @@ def gradients(rank: int, world_size: int, port: int, folder: str) -> None:
     """Save the mean gradient over the ranks of π-DOC's loss on each rank's part of eight maps."""
     from torch.nn.parallel import DistributedDataParallel
 
+    from lit_modules.networks.pidoc.encoder_decoder import log_sum
     from lit_modules.networks.pidoc.statistics import map_statistics
     from lit_modules.pidoc import LitPidocMass
 
@@ -66,7 +67,7 @@ def gradients(rank: int, world_size: int, port: int, folder: str) -> None:
     maps = torch.randn(2, 8, 1, 32, 32, dtype=torch.float64)
     part = slice(rank * 8 // world_size, (rank + 1) * 8 // world_size)
     parallel = DistributedDataParallel(Losses(module))
-    batch = {"flux": maps[0], "mass": maps[1], "statistics": map_statistics(maps[0, :, 0])}
+    batch = {"flux": maps[0], "mass": maps[1], "statistics": map_statistics(maps[0, :, 0]), "field": log_sum(maps[1])}
     parallel({name: tensor[part] for name, tensor in batch.items()}).backward()
     if rank == 0:
         torch.save([p.grad for p in module.parameters()], f"{folder}/{world_size}.pt")

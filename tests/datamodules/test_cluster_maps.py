@@ -14,8 +14,9 @@ def write_maps(folder: Path, splits: list[str], size: int = 8) -> None:
     np.save(folder / "flux.npy", -maps)
     np.save(folder / "mass.npy", maps)
     np.save(folder / "statistics.npy", maps[:, 0, :3].astype(np.float32))
-    rows = [f"{i},{i // 2},{i / 2},{10 + i},{split}" for i, split in enumerate(splits)]
-    (folder / "catalogue.csv").write_text("map,cluster,age_gyr,distance_kpc,split\n" + "\n".join(rows) + "\n")
+    rows = [f"{i},{i // 2},{i / 2},{10 + i},{20 + i},{split}" for i, split in enumerate(splits)]
+    lines = ["map,cluster,age_gyr,distance_kpc,field_log_mass,split", *rows]
+    (folder / "catalogue.csv").write_text("\n".join(lines) + "\n")
 
 
 SCATTERED = ["train", "test", "train", "val", "train", "train"]
@@ -32,11 +33,11 @@ def test_maps_travel_with_their_labels(tmp_path: Path, splits: list[str]) -> Non
         for batch in data._loader(name):
             assert batch["flux"].shape[1:] == (1, 8, 8)
             assert all(tensor.dtype == torch.float32 for tensor in batch.values())
-            names = ("flux", "mass", "statistics", "age", "distance")
-            for flux, mass, statistics, age, distance in zip(*(batch[name] for name in names), strict=True):
+            names = ("flux", "mass", "statistics", "age", "distance", "field")
+            for flux, mass, statistics, age, distance, field in zip(*(batch[name] for name in names), strict=True):
                 row = int(mass[0, 0, 0])
                 assert splits[row] == name
-                assert (flux == -row).all() and age == row / 2 and distance == 10 + row
+                assert (flux == -row).all() and age == row / 2 and distance == 10 + row and field == 20 + row
                 assert statistics.tolist() == [row, row, row]
                 seen.append(row)
     assert sorted(seen) == list(range(6))
@@ -49,6 +50,21 @@ def test_consecutive_maps_stay_on_disk(tmp_path: Path) -> None:
     assert data.splits["train"]["flux"].dtype == torch.float16
     storages = {data.splits[split]["flux"].untyped_storage().data_ptr() for split in ("train", "val", "test")}
     assert len(storages) == 1
+
+
+def test_training_serves_the_statistics_of_further_maps(tmp_path: Path) -> None:
+    write_maps(tmp_path, ["train"] * 12 + ["val", "test"])
+    data = ClusterMapsDataModule(tmp_path, batch_size=3, seed=1, statistics_passes=4)
+    data.setup()
+    batches = list(data.train_dataloader())
+    for batch in batches:
+        assert len(batch["flux"]) == len(batch["mass"]) == 3 and len(batch["age"]) == 12
+        assert (batch["field"][:3] == 20 + batch["mass"][:, 0, 0, 0]).all()
+        assert (batch["statistics"][:, 0] == batch["field"] - 20).all()
+        assert (batch["age"] == batch["field"] / 2 - 10).all()
+    served = torch.cat([batch["field"] for batch in batches]).unique(return_counts=True)[1]
+    assert served.tolist() == [4] * 12
+    assert all(len(batch["age"]) == len(batch["flux"]) for batch in data.val_dataloader())
 
 
 def test_training_order_depends_on_seed_and_epoch_alone(tmp_path: Path) -> None:

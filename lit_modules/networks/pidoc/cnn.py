@@ -73,7 +73,7 @@ class AgeDistanceCNN(nn.Module):
 
     def forward(self, flux: Tensor) -> Estimate:
         """Map log10 F/(Lsun kpc⁻²), (B, 1, 160, 160), to Gaussians of the scaled targets."""
-        return self.answer(self.convolved(flux), self.perceived(flux))
+        return self.answer(self.convolved(flux), self.perceived(map_statistics(flux[:, 0])))
 
     def convolved(self, flux: Tensor) -> Estimate:
         """What the convolutions say."""
@@ -81,11 +81,9 @@ class AgeDistanceCNN(nn.Module):
         x = self.dense(x.permute(0, 2, 3, 1).flatten(1))  # channels last, as in the published weights
         return gaussians(self.out(x), TARGETS)
 
-    def perceived(self, flux: Tensor, statistics: Tensor | None = None) -> Estimate | None:
-        """What the ``map_statistics`` say, given or of the flux, if there is a perceptron to read them."""
-        if self.perceptron is None:
-            return None
-        return gaussians(self.perceptron(map_statistics(flux[:, 0]) if statistics is None else statistics), TARGETS)
+    def perceived(self, statistics: Tensor) -> Estimate | None:
+        """What the ``map_statistics`` say, if there is a perceptron to read them."""
+        return None if self.perceptron is None else gaussians(self.perceptron(statistics), TARGETS)
 
     def answer(self, convolved: Estimate, perceived: Estimate | None) -> Estimate:
         """The mean of one or two estimates, in evaluation with calibrated deviations."""

@@ -108,7 +108,7 @@ class EncoderDecoder(nn.Module):
 
     def forward(self, flux: Tensor) -> MassMap:
         """Map log10 F/(Lsun kpc⁻²), (B, 1, H, W), to log10 M/Msun per pixel and its uncertainty."""
-        return self.answer(self.convolved(flux), self.perceived(flux))
+        return self.answer(self.convolved(flux), self.perceived(map_statistics(flux[:, 0])))
 
     def convolved(self, flux: Tensor) -> MassMap:
         """What the convolutions say."""
@@ -134,12 +134,11 @@ class EncoderDecoder(nn.Module):
         sigmas = (self.mass_std * torch.exp(0.5 * x.clamp(-12.0, 6.0)) for x in (pixel, field))
         return MassMap(self.mass_mean + self.mass_std * mean, *sigmas)
 
-    def perceived(self, flux: Tensor, statistics: Tensor | None = None) -> Estimate | None:
-        """What the ``map_statistics``, given or of the flux, say of log10 of the sum, (B, 1), if there is a reader."""
+    def perceived(self, statistics: Tensor) -> Estimate | None:
+        """What the ``map_statistics`` say of log10 of the sum, (B, 1), if there is a perceptron to read them."""
         if self.perceptron is None:
             return None
-        outputs = self.perceptron(map_statistics(flux[:, 0]) if statistics is None else statistics)
-        mean, sigma = gaussians(outputs, 1)
+        mean, sigma = gaussians(self.perceptron(statistics), 1)
         return Estimate(self.field_mean + self.field_std * mean, self.field_std * sigma)
 
     def answer(self, convolved: MassMap, perceived: Estimate | None) -> MassMap:

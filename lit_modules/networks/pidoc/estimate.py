@@ -12,6 +12,10 @@ class Estimate(NamedTuple):
     mean: Tensor
     sigma: Tensor
 
+    def first(self, rows: int) -> "Estimate":
+        """Those of the first rows."""
+        return Estimate(self.mean[:rows], self.sigma[:rows])
+
 
 def gaussians(outputs: Tensor, targets: int) -> Estimate:
     """Means and, if there are more outputs (B, 2 targets), logarithms of variances as Gaussians in float32."""

@@ -96,8 +96,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(path / "flux.npy", light.astype(np.float16))
     np.save(path / "statistics.npy", map_statistics(torch.tensor(light)).numpy())
     splits = ["train"] * 40 + ["val"] * 4 + ["test"] * 16
-    lines = [f"{i},{i},{age[i]},{distance[i]},{splits[i]}" for i in range(60)]
-    (path / "catalogue.csv").write_text("map,cluster,age_gyr,distance_kpc,split\n" + "\n".join(lines) + "\n")
+    field = np.log10((10 ** np.stack(mass)).sum((1, 2)))
+    lines = [f"{i},{i},{age[i]},{distance[i]},{field[i]},{splits[i]}" for i in range(60)]
+    header = "map,cluster,age_gyr,distance_kpc,field_log_mass,split"
+    (path / "catalogue.csv").write_text("\n".join([header, *lines]) + "\n")
     return path
 
 
