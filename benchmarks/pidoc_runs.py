@@ -24,6 +24,7 @@ MEASURES = {  # of each model: name, key of reports/evaluate/<model>.json, unit
     ),
 }
 RAW = Path("data/synthetic/cluster_maps")
+PERCEPTRON_EPOCHS = 32
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def trained_on(name: str, priors: str, model: str, size: Size) -> Trained:
     networks = {
         one: {
             "model.width": size.width[one],
+            "data.statistics_passes": PERCEPTRON_EPOCHS // size.epochs[one],
             "trainer.max_epochs": size.epochs[one],
             "trainer.threads": 1,
         }
