@@ -132,15 +132,7 @@ def statistics_alone(folder: Path) -> list[Row]:
         distance, age = perceptron_on({name: tensor[:clusters] for name, tensor in train.items()})(test["statistics"])
         errors = label_errors(true_distance, distance, true_age, age)
         rows += [
-            Row(
-                f"statistics alone, {clusters} clusters: {name}",
-                error,
-                unit,
-                None,
-                None,
-                "lower",
-                f"{PERCEPTRON_EPOCHS} epochs",
-            )
+            Row(f"statistics alone, {clusters} clusters: {name}", error, unit, None, None, "lower", note)
             for (name, _, unit), error in zip(MEASURES[AGE], errors, strict=True)
         ]
     return rows
