@@ -95,7 +95,8 @@ def mass_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict[
     mean_map, n = 0.0, 0
     for batch in data.train_dataloader():
         flux, mass = (batch[name][:, 0].numpy() for name in ("flux", "mass"))
-        ratios.append(log_sum(mass) - log_sum(log_luminosity(flux, batch["distance"].numpy())))
+        distance = batch["distance"][: len(flux)].numpy()  # more may come with statistics alone
+        ratios.append(log_sum(mass) - log_sum(log_luminosity(flux, distance)))
         x, radius = radial_features(flux)
         features.append(x)
         profiles.append(ring_means(mass, np.digitize(radius, RINGS) - 1))
@@ -146,7 +147,8 @@ def label_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict
     features, labels = [], []
     for batch in data.train_dataloader():
         features.append(radial_features(batch["flux"][:, 0].numpy())[0])
-        labels.append(torch.stack([batch["distance"].log10(), batch["age"]], 1).double().numpy())
+        known = torch.stack([batch["distance"].log10(), batch["age"]], 1).double().numpy()
+        labels.append(known[: len(batch["flux"])])  # more may come with statistics alone
     x, y = np.concatenate(features), np.concatenate(labels)
     regressed = ridge(x, y)(radial_features(test["flux"])[0])
     distance, age = (10 ** y[:, 0]).mean(), y[:, 1].mean()

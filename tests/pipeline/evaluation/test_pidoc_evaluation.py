@@ -105,7 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(folder: Path) -> ClusterMapsDataModule:
-    data = ClusterMapsDataModule(folder, batch_size=16, seed=1)
+    data = ClusterMapsDataModule(folder, batch_size=16, seed=1, statistics_passes=2)
     data.setup()
     return data
 
