@@ -38,7 +38,7 @@ class Size:
 
 SIZES = {
     "authors": Size(80000, {MASS: 2, AGE: 4}, {MASS: 0.5, AGE: 0.5}),
-    "broad": Size(36000, {MASS: 2, AGE: 6}, {MASS: 0.25, AGE: 0.5}),
+    "broad": Size(36000, {MASS: 1, AGE: 4}, {MASS: 0.25, AGE: 0.5}),
 }
 QUICK = Size(64, {MASS: 1, AGE: 1}, {MASS: 0.25, AGE: 0.25})
 
