@@ -85,6 +85,15 @@ def trained_on(name: str, priors: str, model: str, size: Size) -> Trained:
     return Trained(size, folder, evaluated(folder, model))
 
 
+def test_maps(priors: str, clusters: int) -> Path:
+    """Folder of further test clusters, of another seed than those that networks are trained and judged on."""
+    sizes = {"projections": 1, "n_train": 1, "n_val": 1, "n_test": clusters, "seed": 2}
+    folder = make_folder(f"pidoc/{priors}-test-{clusters}", {"clusters": {"priors": priors, **sizes}})
+    stage(folder, str(RAW), "generate_clusters")
+    stage(folder, "data/clusters", "preprocess_maps")
+    return folder
+
+
 def maps_of(folder: Path) -> ClusterMapsDataModule:
     """The maps of a run."""
     data = ClusterMapsDataModule(folder / "data/clusters", batch_size=100, seed=1)
