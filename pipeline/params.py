@@ -363,6 +363,7 @@ class Ebm(Section):
 
     class Data(Section):
         batch_size: PositiveInt
+        statistics_passes: PositiveInt
 
     class Evaluate(Section):
         nodes: Annotated[int, Field(ge=2)]
