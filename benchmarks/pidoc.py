@@ -142,10 +142,14 @@ def against_published(authors: Trained, published: Path) -> list[Row]:
     rows = []
     theirs = errors_on(authors.folder, load_published(published))
     for (name, key, unit), other in zip(MEASURES[AGE], theirs, strict=True):
-        note = f"published CNN on the same maps: {other:.3g} {unit}"
-        ratio = authors.metrics[key]["model"] / other
-        rows.append(Row(f"authors' priors: {name} / published CNN", ratio, "x", None, 0.5, "lower", note))
+        rows.append(over_published(f"authors' priors: {name}", authors.metrics[key]["model"], other, unit))
     return rows
+
+
+def over_published(title: str, error: float, other: float, unit: str) -> Row:
+    """Our error over that of the authors' network."""
+    note = f"published CNN on the same maps: {other:.3g} {unit}"
+    return Row(f"{title} / published CNN", error / other, "x", None, 0.5, "lower", note)
 
 
 def further_clusters(authors: Trained, published: Path, quick: bool) -> list[Row]:
@@ -157,9 +161,7 @@ def further_clusters(authors: Trained, published: Path, quick: bool) -> list[Row
     rows = []
     for (name, _, unit), error, other, goal in zip(MEASURES[AGE], ours, theirs, GOALS[AGE], strict=True):
         title = f"{clusters} further test clusters: {name}"
-        note = f"published CNN on the same maps: {other:.3g} {unit}"
-        rows.append(Row(title, error, unit, None, goal, "lower"))
-        rows.append(Row(f"{title} / published CNN", error / other, "x", None, 0.5, "lower", note))
+        rows += [Row(title, error, unit, None, goal, "lower"), over_published(title, error, other, unit)]
     return rows
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks.chain import evaluated, make_folder, stage
+from benchmarks.chain import Settings, evaluated, make_folder, stage
 from datamodules.cluster_maps import ClusterMapsDataModule
 from pipeline.evaluation.pidoc_measures import Array
 
@@ -79,16 +79,19 @@ def trained_on(name: str, priors: str, model: str, size: Size) -> Trained:
         }
         for one in (MASS, AGE)
     }
-    folder = make_folder(f"pidoc/{name}", {"clusters": clusters, **networks})
-    stage(folder, str(RAW), "generate_clusters")
-    stage(folder, "data/clusters", "preprocess_maps")
+    folder = with_maps(name, {"clusters": clusters, **networks})
     return Trained(size, folder, evaluated(folder, model))
 
 
 def test_maps(priors: str, clusters: int) -> Path:
     """Folder of further test clusters, of another seed than those that networks are trained and judged on."""
     sizes = {"projections": 1, "n_train": 1, "n_val": 1, "n_test": clusters, "seed": 2}
-    folder = make_folder(f"pidoc/{priors}-test-{clusters}", {"clusters": {"priors": priors, **sizes}})
+    return with_maps(f"{priors}-test-{clusters}", {"clusters": {"priors": priors, **sizes}})
+
+
+def with_maps(name: str, settings: Settings) -> Path:
+    """Folder runs/benchmarks/pidoc/<name> with its maps, drawn and observed now or by an earlier run."""
+    folder = make_folder(f"pidoc/{name}", settings)
     stage(folder, str(RAW), "generate_clusters")
     stage(folder, "data/clusters", "preprocess_maps")
     return folder
