@@ -29,7 +29,9 @@ SERIAL_STARS = 512  # up to so many, waking the other cores takes longer than th
 TASKS = 16  # parts of a force sum: fixed, so that the bytes do not depend on the number of cores
 TORCH_PAIRS = 1 << 24  # pairs held in memory at once by the torch backend
 
-# Sums may be reordered and contracted, but NaN and infinity stay: they reveal a mistake.
+# Sums may be reordered and contracted, but NaN and infinity stay: they reveal a mistake. How they are is up to
+# the compiler, which may decide anew for a copy of a function in its caller, and so when a kernel is compiled and
+# when it comes from the cache: a function that others call is always inlined.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
 _one_parallel_kernel = Lock()  # numba's fallback threading layer is not re-entrant
@@ -214,7 +216,7 @@ def packed_jerks(x: Array, v: Array, gm: Array, softening2: float) -> tuple[Arra
         return _jerks(x, v, gm, softening2)
 
 
-@njit(fastmath=FASTMATH, cache=True, error_model="numpy")
+@njit(fastmath=FASTMATH, error_model="numpy", forceinline=True)
 def _tile_accelerations(x: Array, gm: Array, softening2: float, first: int, a: Array) -> None:
     """Add to ``a`` the pairs inside the tile that begins at ``first``, and its pairs with later tiles."""
     x0, x1, x2, m = x[0, first:], x[1, first:], x[2, first:], gm[first:]
@@ -269,7 +271,7 @@ def _tiled_accelerations(x: Array, gm: Array, softening2: float) -> Array:
     return parts
 
 
-@njit(parallel=True, fastmath=FASTMATH, cache=True)
+@njit(parallel=True, cache=True)  # in the order that is written: the compiler's own differs once it is cached
 def _sum_parts(parts: Array) -> Array:
     tasks, components, padded = parts.shape
     total = np.empty((components, padded))
