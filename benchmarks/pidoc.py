@@ -84,13 +84,11 @@ def age_distance(published: Path, quick: bool) -> list[Row]:
 
 def speed(quick: bool) -> list[Row]:
     """How fast maps are drawn and networks trained."""
-    module, rounds = published_width(AGE), 1 if quick else 6
-    return [
-        maps_drawn(quick),
-        training_speed("mass", published_width(MASS), 2 if quick else 16, rounds),
-        training_speed("age and distance", module, 2 if quick else 32, rounds),
-        speed_of_convolutions(module.net.features, 2 if quick else 32, rounds),
-    ]
+    rounds, rows = 1 if quick else 6, [maps_drawn(quick)]
+    for name, model, size in (("mass", MASS, 16), ("age and distance", AGE, 32)):
+        module, maps = published_width(model), 2 if quick else size
+        rows += [training_speed(name, module, maps, rounds), speed_of_convolutions(name, module, maps, rounds)]
+    return rows
 
 
 # --- quality -----------------------------------------------------------------------------------------------------
@@ -231,23 +229,32 @@ def training_speed(name: str, module: LitPidocMass | LitPidocAgeDistance, size: 
     )
 
 
-def speed_of_convolutions(layers: torch.nn.Sequential, size: int, rounds: int) -> Row:
+def speed_of_convolutions(name: str, module: LitPidocMass | LitPidocAgeDistance, size: int, rounds: int) -> Row:
     """The same ratio of the convolutions alone, forwards and backwards: what remains if all else took no time."""
     kinds = {"ours": (torch.bfloat16, torch.channels_last), "plain": (torch.float32, torch.contiguous_format)}
     seconds = dict.fromkeys(kinds, 0.0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    x = torch.randn(size, 1, 160, 160)
-    for layer in layers:
-        if isinstance(layer, torch.nn.Conv2d):
-            for kind, (dtype, layout) in kinds.items():
-                one = copy.deepcopy(layer).to(dtype).to(memory_format=layout)
-                seen = x.to(dtype, memory_format=layout).requires_grad_(layer.in_channels > 1)
-                seconds[kind] += float(np.median([seconds_of_step(one, seen) for _ in range(rounds + 1)][1:]))
-        x = layer(x).detach()
+    for layer, x in convolutions(module, torch.randn(size, 1, 160, 160)):
+        for kind, (dtype, layout) in kinds.items():
+            one = copy.deepcopy(layer).to(dtype).to(memory_format=layout)
+            seen = x.to(dtype, memory_format=layout).requires_grad_(layer.in_channels > 1)
+            seconds[kind] += float(np.median([seconds_of_step(one, seen) for _ in range(rounds + 1)][1:]))
     torch.set_num_threads(threads)
-    name = "training, age and distance: speed / float32 NCHW, convolutions alone"
-    return Row(name, seconds["plain"] / seconds["ours"], "x", None, None, "higher")
+    title = f"training, {name}: speed / float32 NCHW, convolutions alone"
+    return Row(title, seconds["plain"] / seconds["ours"], "x", None, None, "higher")
+
+
+def convolutions(module: LitPidocMass | LitPidocAgeDistance, flux: torch.Tensor) -> list[tuple[torch.nn.Conv2d, Any]]:
+    """Each convolution of a network and what it sees of flux maps."""
+    met: list[tuple[torch.nn.Conv2d, Any]] = []
+    layers = [layer for layer in module.net.modules() if isinstance(layer, torch.nn.Conv2d)]
+    hooks = [layer.register_forward_hook(lambda layer, seen, _: met.append((layer, seen[0]))) for layer in layers]
+    with torch.no_grad():
+        module.net.convolved(flux)
+    for hook in hooks:
+        hook.remove()
+    return met
 
 
 def seconds_of_step(layer: torch.nn.Module, x: torch.Tensor) -> float:

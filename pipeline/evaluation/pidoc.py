@@ -1,6 +1,6 @@
 """What the two networks of π-DOC are worth beside simple rules, and what they say of your own cluster."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +93,7 @@ def mass_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict[
     """Log mass maps of the test clusters by three simple rules learned from the training clusters."""
     ratios, features, profiles = [], [], []
     mean_map, n = 0.0, 0
-    for batch in data.train_dataloader():
-        flux, mass = (batch[name][:, 0].numpy() for name in ("flux", "mass"))
-        distance = batch["distance"][: len(flux)].numpy()  # more may come with statistics alone
+    for flux, mass, distance in training_parts(data, "flux", "mass", "distance"):
         ratios.append(log_sum(mass) - log_sum(log_luminosity(flux, distance)))
         x, radius = radial_features(flux)
         features.append(x)
@@ -144,18 +142,21 @@ def evaluate_age_distance(model: LitPidocAgeDistance, data: ClusterMapsDataModul
 
 def label_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict[str, tuple[Array, Array]]:
     """Distance and age of the test clusters by two simple rules learned from the training clusters."""
-    features, labels = [], []
-    for batch in data.train_dataloader():
-        features.append(radial_features(batch["flux"][:, 0].numpy())[0])
-        known = torch.stack([batch["distance"].log10(), batch["age"]], 1).double().numpy()
-        labels.append(known[: len(batch["flux"])])  # more may come with statistics alone
-    x, y = np.concatenate(features), np.concatenate(labels)
+    x = np.concatenate([radial_features(flux)[0] for (flux,) in training_parts(data, "flux")])
+    y = torch.stack([data.splits["train"]["distance"].log10(), data.splits["train"]["age"]], 1).double().numpy()
     regressed = ridge(x, y)(radial_features(test["flux"])[0])
     distance, age = (10 ** y[:, 0]).mean(), y[:, 1].mean()
     return {
         "radial ridge": (10 ** regressed[:, 0], regressed[:, 1]),
         "mean": (np.full(len(test["age"]), distance), np.full(len(test["age"]), age)),
     }
+
+
+def training_parts(data: ClusterMapsDataModule, *names: str) -> Iterator[tuple[Array, ...]]:
+    """Maps (n, H, W) and labels (n,) of the training clusters, float32, some at a time."""
+    train = data.splits["train"]
+    for part in zip(*(train[name].split(100) for name in names), strict=True):
+        yield tuple((x[:, 0] if x.ndim == 4 else x).float().numpy() for x in part)
 
 
 def collected(model: LitPidocMass | LitPidocAgeDistance, data: ClusterMapsDataModule) -> dict[str, Array]:
