@@ -99,7 +99,7 @@ def with_maps(name: str, settings: Settings) -> Path:
 
 def maps_of(folder: Path) -> ClusterMapsDataModule:
     """The maps of a run."""
-    data = ClusterMapsDataModule(folder / "data/clusters", batch_size=100, seed=1)
+    data = ClusterMapsDataModule(folder / "data/clusters", batch_size=100, seed=1, statistics_passes=1)
     data.setup()
     return data
 

@@ -59,7 +59,7 @@ class ClusterMapsDataModule(TensorDataModule):
 
     on_device = False
 
-    def __init__(self, path: str | Path, batch_size: int, seed: int, statistics_passes: int = 1) -> None:
+    def __init__(self, path: str | Path, batch_size: int, seed: int, statistics_passes: int) -> None:
         super().__init__(batch_size, seed)
         self.path, self.statistics_passes = Path(path), statistics_passes
 

@@ -195,8 +195,9 @@ class LitPidocMass(LitPidoc):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Each estimate learns by itself; validation and test judge the answer."""
+        maps = len(batch["flux"])  # more may come with statistics alone
         convolved, perceived = self.net.convolved(batch["flux"]), self.net.perceived(batch["statistics"])
-        read = self.net.answer(convolved, perceived and perceived.first(len(batch["flux"])))
+        read = self.net.answer(convolved, None if perceived is None else perceived.first(maps))
         beta, judged = (self.hparams["beta"], convolved) if self.training else (0.0, read)
         pixel, field = (beta_nll(*error, beta) for error in self.errors(batch, judged))
         loss = pixel + self.hparams["field_weight"] * field
@@ -287,9 +288,9 @@ class LitPidocAgeDistance(LitPidoc):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Each estimate learns by itself; validation and test judge the answer."""
         maps = len(batch["flux"])  # more may come with statistics alone
-        both = self.net.convolved(batch["flux"]), self.net.perceived(batch["statistics"])
-        read = self.net.answer(both[0], both[1] and both[1].first(maps))
-        beta, judged = (self.hparams["beta"], both) if self.training else (0.0, (read,))
+        convolved, perceived = self.net.convolved(batch["flux"]), self.net.perceived(batch["statistics"])
+        read = self.net.answer(convolved, None if perceived is None else perceived.first(maps))
+        beta, judged = (self.hparams["beta"], (convolved, perceived)) if self.training else (0.0, (read,))
         terms = [beta_nll(*error, beta) for each in judged if each is not None for error in self.errors(batch, each)]
         distance, age = self.net.unscale(read.mean)
         return {

@@ -26,7 +26,7 @@ SORTED = ["train", "train", "train", "train", "val", "test"]
 @pytest.mark.parametrize("splits", [SCATTERED, SORTED])
 def test_maps_travel_with_their_labels(tmp_path: Path, splits: list[str]) -> None:
     write_maps(tmp_path, splits)
-    data = ClusterMapsDataModule(tmp_path, batch_size=2, seed=1)
+    data = ClusterMapsDataModule(tmp_path, batch_size=2, seed=1, statistics_passes=1)
     data.setup()
     seen = []
     for name in ("train", "val", "test"):
@@ -45,7 +45,7 @@ def test_maps_travel_with_their_labels(tmp_path: Path, splits: list[str]) -> Non
 
 def test_consecutive_maps_stay_on_disk(tmp_path: Path) -> None:
     write_maps(tmp_path, SORTED)
-    data = ClusterMapsDataModule(tmp_path, batch_size=2, seed=1)
+    data = ClusterMapsDataModule(tmp_path, batch_size=2, seed=1, statistics_passes=1)
     data.setup()
     assert data.splits["train"]["flux"].dtype == torch.float16
     storages = {data.splits[split]["flux"].untyped_storage().data_ptr() for split in ("train", "val", "test")}
@@ -71,7 +71,7 @@ def test_training_order_depends_on_seed_and_epoch_alone(tmp_path: Path) -> None:
     write_maps(tmp_path, SORTED)
 
     def order(seed: int, epoch: int) -> list[float]:
-        data = ClusterMapsDataModule(tmp_path, batch_size=2, seed=seed)
+        data = ClusterMapsDataModule(tmp_path, batch_size=2, seed=seed, statistics_passes=1)
         data.setup()
         loader = data.train_dataloader()
         loader.sampler.set_epoch(epoch)
@@ -98,10 +98,10 @@ def test_bad_folder_is_named_in_one_line(tmp_path: Path, harm, words: str) -> No
     write_maps(tmp_path, SORTED)
     harm(tmp_path)
     with pytest.raises(InputError, match=words):
-        ClusterMapsDataModule(tmp_path, batch_size=2, seed=1).setup()
+        ClusterMapsDataModule(tmp_path, batch_size=2, seed=1, statistics_passes=1).setup()
 
 
 def test_empty_split_is_refused(tmp_path: Path) -> None:
     write_maps(tmp_path, ["train"] * 5 + ["val"])
     with pytest.raises(InputError, match="split test"):
-        ClusterMapsDataModule(tmp_path, batch_size=2, seed=1).setup()
+        ClusterMapsDataModule(tmp_path, batch_size=2, seed=1, statistics_passes=1).setup()
