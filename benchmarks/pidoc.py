@@ -24,7 +24,6 @@ from benchmarks.pidoc_limits import (
     by_training_clusters,
     label_errors,
     star_list_reader,
-    statistics_alone,
 )
 from benchmarks.pidoc_runs import AGE, MASS, MEASURES, Trained, maps_of, test_maps, trained
 from benchmarks.results import Row, write_results
@@ -76,7 +75,6 @@ def age_distance(published: Path, quick: bool) -> list[Row]:
         *quality(AGE, authors, quick),
         *against_published(authors, published),
         *further_clusters(authors, published, quick),
-        *statistics_alone(authors.folder),
         *star_list_reader(authors.folder),
         *by_bright_stars(AGE, authors.folder),
     ]

@@ -16,11 +16,13 @@ from benchmarks.pidoc_runs import (
     MEASURES,
     PERCEPTRON_EPOCHS,
     QUICK,
+    SIZES,
     RawMaps,
     Size,
     maps_of,
     raw_maps,
     trained_on,
+    training_maps,
 )
 from benchmarks.results import Row
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
@@ -109,8 +111,9 @@ FEWER = [  # clusters: smaller networks, trained for as many steps on each numbe
 
 
 def by_training_clusters(quick: bool) -> list[Row]:
-    """Errors of both networks on the authors' priors against the number of training clusters."""
-    rows = []
+    """Errors on the authors' priors against the number of training clusters."""
+    largest = QUICK if quick else SIZES["authors"]
+    rows = statistics_alone(training_maps(f"authors-{largest.clusters}", "authors", largest))
     for model in (MASS, AGE):
         for size in [QUICK] if quick else FEWER:
             metrics = trained_on(f"fewer-{size.clusters}", "authors", model, size).metrics
@@ -122,19 +125,30 @@ def by_training_clusters(quick: bool) -> list[Row]:
 
 
 def statistics_alone(folder: Path) -> list[Row]:
-    """Errors of a perceptron that is told the maps' statistics alone, trained on a quarter, half and all clusters."""
+    """Errors of a perceptron that is told the maps' statistics alone, trained on a quarter, half and all clusters.
+
+    The last one's errors on the maps that it learned from and on those of unknown clusters: what infinitely
+    many clusters would teach it lies between them.
+    """
     splits = maps_of(folder).splits
-    train, test = splits["train"], splits["test"]
-    true_distance, true_age = (test[name].double().numpy() for name in ("distance", "age"))
+    train, test, unknown = splits["train"], splits["test"], splits["val"]
     rows, note = [], f"{PERCEPTRON_EPOCHS} epochs"
     for part in (4, 2, 1):
         clusters = len(train["age"]) // part
-        distance, age = perceptron_on({name: tensor[:clusters] for name, tensor in train.items()})(test["statistics"])
+        reader = perceptron_on({name: tensor[:clusters] for name, tensor in train.items()})
+        true_distance, true_age = (test[name].double().numpy() for name in ("distance", "age"))
+        distance, age = reader(test["statistics"])
         errors = label_errors(true_distance, distance, true_age, age)
         rows += [
             Row(f"statistics alone, {clusters} clusters: {name}", error, unit, None, None, "lower", note)
             for (name, _, unit), error in zip(MEASURES[AGE], errors, strict=True)
         ]
+    for title, maps in (("maps learned from", train), ("maps of unknown clusters", unknown)):
+        for (name, _, unit), read in zip(MEASURES[AGE], reader(maps["statistics"]), strict=True):
+            error = float(np.abs(read - maps[name].double().numpy()).mean())
+            rows.append(
+                Row(f"statistics alone, {title}: {name}", error, unit, None, None, "lower", "5 to 95 kpc, plain mean")
+            )
     return rows
 
 

@@ -59,7 +59,13 @@ def trained(priors: str, model: str, quick: bool) -> Trained:
 
 
 def trained_on(name: str, priors: str, model: str, size: Size) -> Trained:
-    """Train a network in folder runs/benchmarks/pidoc/<name>, which both share, unless an earlier run has.
+    """Train a network in folder runs/benchmarks/pidoc/<name>, which both share, unless an earlier run has."""
+    folder = training_maps(name, priors, size)
+    return Trained(size, folder, evaluated(folder, model))
+
+
+def training_maps(name: str, priors: str, size: Size) -> Path:
+    """Folder runs/benchmarks/pidoc/<name> with maps and parameters of both networks.
 
     A tenth of the number of training clusters, at most 600, validate, and at most 100 are for the test.
     """
@@ -79,8 +85,7 @@ def trained_on(name: str, priors: str, model: str, size: Size) -> Trained:
         }
         for one in (MASS, AGE)
     }
-    folder = with_maps(name, {"clusters": clusters, **networks})
-    return Trained(size, folder, evaluated(folder, model))
+    return with_maps(name, {"clusters": clusters, **networks})
 
 
 def test_maps(priors: str, clusters: int) -> Path:
