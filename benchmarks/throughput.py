@@ -16,6 +16,7 @@ from pipeline.params import load_params
 
 LONG_STEP = 10e-3  # seconds: above it a share counts, below it milliseconds a step
 GOAL_RATIO, GOAL_EXTRA_MS = 1.15, 1.0
+MOST_STEPS = 40  # of an epoch: of a longer one, what it costs to begin and end would hardly be seen
 
 
 def main() -> None:
@@ -52,11 +53,13 @@ def measure(name: str, seconds: float, rounds: int) -> list[Row]:
 
 
 def build(name: str) -> tuple[Any, Any, Any]:
-    """Module, data module with statistics taken, and section."""
+    """Module, data module with statistics taken and at most ``MOST_STEPS`` batches to train on, and section."""
     section, model = load_params("params.yaml").model_section(name), MODELS[name]
     module, datamodule = model.make_module(section), model.make_datamodule(section)
     datamodule.setup("fit")
-    module.fit_statistics(datamodule.splits["train"])
+    train = datamodule.splits["train"]
+    module.fit_statistics(train)
+    datamodule.splits["train"] = {name: x[: MOST_STEPS * section.data.batch_size] for name, x in train.items()}
     return module, datamodule, section
 
 
