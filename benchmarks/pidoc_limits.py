@@ -16,9 +16,9 @@ from benchmarks.pidoc_runs import (
     MEASURES,
     PERCEPTRON_EPOCHS,
     QUICK,
-    SIZES,
     RawMaps,
     Size,
+    full_size,
     maps_of,
     raw_maps,
     trained_on,
@@ -112,11 +112,10 @@ FEWER = [  # clusters: smaller networks, trained for as many steps on each numbe
 
 def by_training_clusters(quick: bool) -> list[Row]:
     """Errors on the authors' priors against the number of training clusters."""
-    largest = QUICK if quick else SIZES["authors"]
-    rows = statistics_alone(training_maps(f"authors-{largest.clusters}", "authors", largest))
+    rows = statistics_alone(training_maps(*full_size("authors", quick), "authors"))
     for model in (MASS, AGE):
         for size in [QUICK] if quick else FEWER:
-            metrics = trained_on(f"fewer-{size.clusters}", "authors", model, size).metrics
+            metrics = trained_on(f"fewer-{size.clusters}", size, "authors", model).metrics
             note = f"width {size.width[model]}, {size.epochs[model]} epochs: as many steps for each"
             for name, key, unit in MEASURES[model]:
                 title = f"{size.clusters} training clusters: {name}"
@@ -131,19 +130,19 @@ def statistics_alone(folder: Path) -> list[Row]:
     many clusters would teach it lies between them.
     """
     splits = maps_of(folder).splits
-    train, test, unknown = splits["train"], splits["test"], splits["val"]
+    train, test = splits["train"], splits["test"]
+    true_distance, true_age = (test[name].double().numpy() for name in ("distance", "age"))
     rows, note = [], f"{PERCEPTRON_EPOCHS} epochs"
     for part in (4, 2, 1):
         clusters = len(train["age"]) // part
         reader = perceptron_on({name: tensor[:clusters] for name, tensor in train.items()})
-        true_distance, true_age = (test[name].double().numpy() for name in ("distance", "age"))
         distance, age = reader(test["statistics"])
         errors = label_errors(true_distance, distance, true_age, age)
         rows += [
             Row(f"statistics alone, {clusters} clusters: {name}", error, unit, None, None, "lower", note)
             for (name, _, unit), error in zip(MEASURES[AGE], errors, strict=True)
         ]
-    for title, maps in (("maps learned from", train), ("maps of unknown clusters", unknown)):
+    for title, maps in (("maps learned from", train), ("maps of unknown clusters", splits["val"])):
         for (name, _, unit), read in zip(MEASURES[AGE], reader(maps["statistics"]), strict=True):
             error = float(np.abs(read - maps[name].double().numpy()).mean())
             rows.append(

@@ -54,17 +54,22 @@ class Trained:
 
 def trained(priors: str, model: str, quick: bool) -> Trained:
     """Train a network on a set of priors, unless an earlier run has."""
+    return trained_on(*full_size(priors, quick), priors, model)
+
+
+def full_size(priors: str, quick: bool) -> tuple[str, Size]:
+    """Name of the folder and size of the main trainings on a set of priors."""
     size = QUICK if quick else SIZES[priors]
-    return trained_on(f"{priors}-{size.clusters}", priors, model, size)
+    return f"{priors}-{size.clusters}", size
 
 
-def trained_on(name: str, priors: str, model: str, size: Size) -> Trained:
+def trained_on(name: str, size: Size, priors: str, model: str) -> Trained:
     """Train a network in folder runs/benchmarks/pidoc/<name>, which both share, unless an earlier run has."""
-    folder = training_maps(name, priors, size)
+    folder = training_maps(name, size, priors)
     return Trained(size, folder, evaluated(folder, model))
 
 
-def training_maps(name: str, priors: str, size: Size) -> Path:
+def training_maps(name: str, size: Size, priors: str) -> Path:
     """Folder runs/benchmarks/pidoc/<name> with maps and parameters of both networks.
 
     A tenth of the number of training clusters, at most 600, validate, and at most 100 are for the test.
