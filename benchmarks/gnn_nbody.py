@@ -21,7 +21,7 @@ from datamodules.loader import EpochSampler, TensorLoader
 from datamodules.nbody import NBodyDataModule
 from lit_modules.gnn import LitGNN
 from pipeline.errors import run
-from pipeline.models import load_checkpoint
+from pipeline.training.registry import load_checkpoint
 
 BATCH = 200
 ONE_STEP, ENERGY = "one-step position MSE", "energy error after 10 steps, median"

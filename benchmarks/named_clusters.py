@@ -25,12 +25,11 @@ from benchmarks.pidoc_limits import StarListReader, field_of
 from benchmarks.pidoc_runs import AGE, MASS, trained
 from benchmarks.results import RESULTS, Row, write_results
 from pipeline.errors import run
-from pipeline.evaluation.pidoc import predict
-from pipeline.models import MODELS
-from pipeline.observation import LOG_FLOOR, SIDE
+from pipeline.evaluation.pidoc.evaluation import predict
+from pipeline.inputs.observation import LOG_FLOOR, SIDE
 from pipeline.predict import load_family
-from pipeline.simulation.star_cluster import ClusterParameters, draw_cluster
-from pipeline.simulation.telescope import (
+from pipeline.simulation.clusters.star_cluster import ClusterParameters, draw_cluster
+from pipeline.simulation.clusters.telescope import (
     PIXEL,
     Detector,
     bin_stars,
@@ -39,6 +38,7 @@ from pipeline.simulation.telescope import (
     random_view,
     sky_position,
 )
+from pipeline.training.registry import MODELS
 
 Array = NDArray[Any]
 
@@ -224,8 +224,8 @@ def draw(shown: dict[str, Mock]) -> Any:
     """The paper's Figure 4, of mocks: light seen and mass read of each cluster, with the numbers read and true."""
     import matplotlib.pyplot as plt
 
-    from pipeline.evaluation.pidoc_figures import show_map
-    from pipeline.evaluation.result import style
+    from pipeline.evaluation.common.result import style
+    from pipeline.evaluation.pidoc.figures import show_map
 
     with style():
         figure, axes = plt.subplots(2, len(CLUSTERS), figsize=(13, 6.6))

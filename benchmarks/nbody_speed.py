@@ -25,11 +25,11 @@ from benchmarks.chain import ROOT, changed_parameters
 from benchmarks.results import Row, write_results
 from pipeline import generate_nbody
 from pipeline.errors import run
-from pipeline.params import NBody, load_params
-from pipeline.simulation.gravity import invariants
-from pipeline.simulation.integrators import integrate
-from pipeline.trajectories import BLOCK_ROWS, simulate
-from pipeline.trajectory_csv import write_rows
+from pipeline.nbody.trajectories import BLOCK_ROWS, simulate
+from pipeline.nbody.trajectory_csv import write_rows
+from pipeline.settings.load import NBody, load_params
+from pipeline.simulation.nbody.gravity import invariants
+from pipeline.simulation.nbody.integrators import integrate
 
 DT, STEPS, SOFTENING, COURSE_MASS = 0.1, 10, 0.1, 4.0
 FLOP_PER_PAIR = 20

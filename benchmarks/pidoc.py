@@ -30,9 +30,9 @@ from benchmarks.results import Row, write_results
 from lit_modules.networks.pidoc.statistics import map_statistics
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import run
-from pipeline.evaluation.pidoc import collected
-from pipeline.models import MODELS
-from pipeline.params import load_params
+from pipeline.evaluation.pidoc.evaluation import collected
+from pipeline.settings.load import load_params
+from pipeline.training.registry import MODELS
 
 PARTS = (MASS, AGE, "training clusters", "speed")
 PUBLISHED = {MASS: (27.0, 12.0), AGE: (6.0, 1.5)}  # of the measures of each model

@@ -28,8 +28,8 @@ from benchmarks.results import Row
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
 from lit_modules.networks.pidoc.estimate import gaussians
 from lit_modules.pidoc import beta_nll
-from pipeline.evaluation.pidoc import collected
-from pipeline.evaluation.pidoc_measures import (
+from pipeline.evaluation.pidoc.evaluation import collected
+from pipeline.evaluation.pidoc.measures import (
     AGE_BINS,
     MASS_BINS,
     Array,
@@ -38,11 +38,11 @@ from pipeline.evaluation.pidoc_measures import (
     log_sum,
     percent,
 )
-from pipeline.models import MODELS
-from pipeline.observation import SIDE
-from pipeline.params import Maps, load_params
-from pipeline.simulation.star_cluster import ClusterParameters, draw_cluster
-from pipeline.simulation.telescope import bin_stars, blur, gaussian_psf, random_view, sky_position
+from pipeline.inputs.observation import SIDE
+from pipeline.settings.load import Maps, load_params
+from pipeline.simulation.clusters.star_cluster import ClusterParameters, draw_cluster
+from pipeline.simulation.clusters.telescope import bin_stars, blur, gaussian_psf, random_view, sky_position
+from pipeline.training.registry import MODELS
 
 DISTANCES = np.array([15.0, 30.0, 60.0, 80.0])  # kpc
 REALISATIONS = 40  # of a cluster, over which the all-knowing reader averages

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.chain import Settings, evaluated, make_folder, stage
 from datamodules.cluster_maps import ClusterMapsDataModule
-from pipeline.evaluation.pidoc_measures import Array
+from pipeline.evaluation.pidoc.measures import Array
 
 MASS, AGE = "pidoc-mass", "pidoc-age-distance"
 MEASURES = {  # of each model: name, key of reports/evaluate/<model>.json, unit

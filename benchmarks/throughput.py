@@ -11,8 +11,8 @@ from typing import Any
 
 from benchmarks.results import Row, write_results
 from pipeline.errors import run
-from pipeline.models import MODELS
-from pipeline.params import load_params
+from pipeline.settings.load import load_params
+from pipeline.training.registry import MODELS
 
 LONG_STEP = 10e-3  # seconds: above it a share counts, below it milliseconds a step
 GOAL_RATIO, GOAL_EXTRA_MS = 1.15, 1.0
@@ -72,7 +72,8 @@ def run_lightning(name: str, epochs: int) -> list[float]:
     """Seconds of each epoch, without validation, as pipeline.train runs it."""
     from pytorch_lightning.callbacks import Callback
 
-    from pipeline.trainer import Curves, SeedEachBatch, make_trainer
+    from pipeline.training.callbacks import Curves, SeedEachBatch
+    from pipeline.training.trainer import make_trainer
 
     class Clock(Callback):
         times: list[float] = []
@@ -98,7 +99,7 @@ def run_plain(name: str, epochs: int) -> list[float]:
     """Seconds of each epoch of the loop that one would write by hand."""
     import torch
 
-    from pipeline.trainer import precision
+    from pipeline.training.trainer import precision
 
     module, datamodule, section = build(name)
     torch.set_num_threads(section.trainer.threads)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_folder
-from pipeline.params import ClusterPictures, Range, load_params
+from pipeline.settings.load import ClusterPictures, Range, load_params
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from pipeline.simulation.star_cluster import StarCluster
+    from pipeline.simulation.clusters.star_cluster import StarCluster
 
 OUT = Path("data/synthetic/globular_clusters")
 BANDS = (640.0, 551.0, 445.0)  # nm: R, V and B stand for red, green and blue
@@ -51,8 +51,8 @@ def picture(rng: "np.random.Generator", wanted: ClusterPictures) -> "np.ndarray"
     import numpy as np
     from scipy.signal import fftconvolve
 
-    from pipeline.simulation.star_cluster import ClusterPriors, draw_cluster
-    from pipeline.simulation.telescope import (
+    from pipeline.simulation.clusters.star_cluster import ClusterPriors, draw_cluster
+    from pipeline.simulation.clusters.telescope import (
         bin_stars,
         flux,
         flux_of_magnitude,
@@ -92,7 +92,7 @@ def light(rng: "np.random.Generator", cluster: "StarCluster", blue_branch: float
     """
     import numpy as np
 
-    from pipeline.simulation.stars import HELIUM_CORE, band_ratio, v_luminosity
+    from pipeline.simulation.clusters.stars import HELIUM_CORE, band_ratio, v_luminosity
 
     stars = cluster.isochrone
     temperature = np.interp(cluster.initial_mass, stars.initial_mass, stars.temperature)
@@ -106,8 +106,8 @@ def field_stars(rng: "np.random.Generator", density: float, pixels: int, pixel: 
     """Flux of stars of the Milky Way, (3, pixels, pixels), ``density`` of them in a square arcmin down to V = 18."""
     import numpy as np
 
-    from pipeline.simulation.stars import band_ratio
-    from pipeline.simulation.telescope import bin_stars, flux_of_magnitude
+    from pipeline.simulation.clusters.stars import band_ratio
+    from pipeline.simulation.clusters.telescope import bin_stars, flux_of_magnitude
 
     side = pixels * pixel
     n = rng.poisson(density * (side / 60) ** 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_folder
-from pipeline.params import Radiographs, load_params
+from pipeline.settings.load import Radiographs, load_params
 
 OUT = Path("data/synthetic/lungs")
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import run
-from pipeline.models import MODELS
 from pipeline.outputs import atomic_file, atomic_folder
-from pipeline.params import Params, load_params
+from pipeline.settings.load import Params, load_params
+from pipeline.training.registry import MODELS
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -26,14 +26,15 @@ def evaluate(name: str, params: Params) -> None:
     """Test ``name`` with Lightning, then with its family's own metrics and figures; write and track both."""
     import torch
 
-    from pipeline import tracking, trainer
-    from pipeline.evaluation.result import write_json, write_pictures
+    from pipeline.evaluation.common.result import write_json, write_pictures
+    from pipeline.training import tracking, trainer
+    from pipeline.training.callbacks import SeedEachBatch
 
     model, section = MODELS[name], params.model_section(name)
     module = model.load(Path("models") / f"{name}.ckpt")
     datamodule = model.make_datamodule(section)
     tester = trainer.make_trainer(
-        section.trainer, params.runtime, logger=False, callbacks=[trainer.SeedEachBatch(section.seed)], single=True
+        section.trainer, params.runtime, logger=False, callbacks=[SeedEachBatch(section.seed)], single=True
     )
     tested = tester.test(module, datamodule=datamodule, verbose=False)[0]
     torch.manual_seed(section.seed)

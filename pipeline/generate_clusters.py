@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_file, atomic_folder, fingerprint
-from pipeline.params import Clusters, Runtime, load_params
+from pipeline.settings.load import Clusters, Runtime, load_params
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +25,13 @@ OUT = Path("data/synthetic/cluster_maps")
 MAPS = ("light.npy", "mass.npy")
 BLOCK = 10  # clusters done at once
 CODE = (
-    "generate_clusters.py", "simulation/star_cluster.py", "simulation/stars.py", "simulation/telescope.py",
-    "simulation/data/stars.npz", "simulation/data/king_profiles.npz",
-)  # fmt: skip
+    "generate_clusters.py",
+    "simulation/clusters/star_cluster.py",
+    "simulation/clusters/stars.py",
+    "simulation/clusters/telescope.py",
+    "simulation/clusters/data/stars.npz",
+    "simulation/clusters/data/king_profiles.npz",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -106,8 +110,8 @@ def draw(clusters: Clusters, number: int) -> "Iterator[tuple[dict[str, object], 
     """
     import numpy as np
 
-    from pipeline.simulation.star_cluster import ClusterPriors, draw_cluster, log_uniform
-    from pipeline.simulation.telescope import bin_stars, random_shift, random_view, sky_position
+    from pipeline.simulation.clusters.star_cluster import ClusterPriors, draw_cluster, log_uniform
+    from pipeline.simulation.clusters.telescope import bin_stars, random_shift, random_view, sky_position
 
     rng = np.random.default_rng(np.random.SeedSequence(clusters.seed, spawn_key=(number,)))
     priors = clusters.chosen

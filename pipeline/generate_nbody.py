@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.errors import InputError, run
+from pipeline.nbody.trajectories import BLOCK_ROWS, film, simulate_block, summary
 from pipeline.outputs import atomic_file, fingerprint
-from pipeline.params import NBody, Runtime, load_params
-from pipeline.trajectories import BLOCK_ROWS, film, simulate_block, summary
+from pipeline.settings.load import NBody, Runtime, load_params
 
 TRAJECTORIES = Path("data/nbody/trajectories.csv")
 SUMMARY = Path("reports/nbody.json")
 ROWS, JOURNAL = "rows.csv", "rows.json"  # in runs/: the growing file, and [blocks, bytes] of it that are whole
 FEW_BLOCKS = 4  # fewer are done, on all cores, before another process has started
 CODE = (  # what the rows depend on
-    "trajectories.py",
-    "trajectory_csv.py",
-    "simulation/gravity.py",
-    "simulation/initial_conditions.py",
-    "simulation/integrators.py",
+    "nbody/trajectories.py",
+    "nbody/trajectory_csv.py",
+    "simulation/nbody/gravity.py",
+    "simulation/nbody/initial_conditions.py",
+    "simulation/nbody/integrators.py",
 )
 
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         animate(params.nbody, *args.animate)
         return
     if args.live or params.runtime.plot_real_time:
-        from pipeline.simulation.animation import show
+        from pipeline.simulation.nbody.animation import show
 
         show(lambda k, figure: film(params.nbody, k, figure), params.nbody.n_simulations)
     generate(params.nbody, params.runtime)
@@ -133,7 +133,7 @@ def animate(nbody: NBody, number: str, file: str) -> None:
         raise InputError(f"--animate {file}: the name must end in .gif or .mp4")
     if Path(file).suffix == ".mp4" and not shutil.which("ffmpeg"):
         raise InputError(f"--animate {file}: .mp4 needs the program ffmpeg; install it or choose .gif")
-    from pipeline.simulation.animation import save
+    from pipeline.simulation.nbody.animation import save
 
     with atomic_file(Path(file)) as temporary:
         save(film(nbody, int(number)), temporary)

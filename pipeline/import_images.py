@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError, run
+from pipeline.inputs.picture_sources import Entry, read_source
+from pipeline.inputs.pictures import SUFFIXES, read_picture
 from pipeline.outputs import atomic_folder
-from pipeline.params import load_params
-from pipeline.picture_sources import Entry, read_source
-from pipeline.pictures import SUFFIXES, read_picture
+from pipeline.settings.load import load_params
 
 SETS = ("lungs", "globular_clusters")
 

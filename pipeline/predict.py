@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError, run
-from pipeline.models import MODELS
 from pipeline.outputs import atomic_file
+from pipeline.training.registry import MODELS
 
 FAMILIES = {
     "gnn": ("gnn",),
@@ -71,7 +71,7 @@ def load_family(family: str, checkpoint: Path | None) -> list[Any]:
 
 def write(result: Any, folder: Path, stem: str) -> None:
     """Write ``<stem>.json``, ``<stem>_<picture>.png`` and ``<stem>_<map>.fits``."""
-    from pipeline.evaluation.result import write_json
+    from pipeline.evaluation.common.result import write_json
 
     for picture in result.pictures:
         with atomic_file(folder / f"{stem}_{picture.name}.png") as temporary:

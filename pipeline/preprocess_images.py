@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError, run
+from pipeline.inputs.pictures import grey_square, read_picture
 from pipeline.outputs import atomic_folder
-from pipeline.params import Images, load_params
-from pipeline.pictures import grey_square, read_picture
+from pipeline.settings.load import Images, load_params
 
 
 def main(argv: Sequence[str] | None = None) -> None:

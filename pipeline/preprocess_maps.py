@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError, run
 from pipeline.outputs import atomic_folder
-from pipeline.params import Maps, load_params
+from pipeline.settings.load import Maps, load_params
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +72,7 @@ def observe_block(maps: Maps, raw: Path, out: Path, block: range, distance: "np.
     import torch
 
     from lit_modules.networks.pidoc.statistics import map_statistics
-    from pipeline.simulation.telescope import Detector, blur, gaussian_psf, log_map
+    from pipeline.simulation.clusters.telescope import Detector, blur, gaussian_psf, log_map
 
     torch.set_num_threads(1)
     detector = Detector(maps.psf_sigma, maps.sky, maps.one_electron, maps.read_noise, maps.foreground)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError, run
-from pipeline.models import MODELS
 from pipeline.outputs import atomic_file
-from pipeline.params import Params, load_params
+from pipeline.settings.load import Params, load_params
+from pipeline.training.registry import MODELS
 
 TITLES = {
     "gnn": "Graph network: the dynamics of N stars",
@@ -43,7 +43,7 @@ def render(params: Params) -> str:
     """The whole page as HTML."""
     import jinja2
 
-    from pipeline.evaluation.gallery import gallery
+    from pipeline.evaluation.common.gallery import gallery
 
     pictures = gallery(
         Path("data/raw/globular_clusters"),
@@ -92,7 +92,7 @@ def curves(path: Path) -> Any:
     """Every loss of the training against the epoch."""
     import matplotlib.pyplot as plt
 
-    from pipeline.evaluation.result import style
+    from pipeline.evaluation.common.result import style
 
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -115,7 +115,7 @@ def sample(folder: Path, label: str, count: int = 8) -> dict[str, str]:
     import matplotlib.pyplot as plt
     from PIL import Image
 
-    from pipeline.evaluation.result import style
+    from pipeline.evaluation.common.result import style
 
     files = sorted((folder / label).glob("*.png"))[:count]
     with style():

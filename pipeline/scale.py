@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from pipeline.errors import InputError, run
 from pipeline.outputs import atomic_file
-from pipeline.params import load_params
+from pipeline.settings.load import load_params
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError, run
-from pipeline.models import MODELS
 from pipeline.outputs import atomic_file, fingerprint
-from pipeline.params import Params, load_params
+from pipeline.settings.load import Params, load_params
+from pipeline.training.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pytorch_lightning as pl
 
-CODE = ("pipeline/train.py", "pipeline/trainer.py", "lit_modules", "datamodules")
+CODE = ("pipeline/train.py", "pipeline/training", "lit_modules", "datamodules")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -47,7 +47,8 @@ def die_with_parent() -> None:
 
 def train(name: str, params: Params) -> "pl.Trainer":
     """Train ``name``, write its two outputs once, and return the finished Trainer."""
-    from pipeline import tracking, trainer
+    from pipeline.training import tracking, trainer
+    from pipeline.training.callbacks import BestWeights, Curves, ExampleImages, ResumePoint, SeedEachBatch
 
     model, section = MODELS[name], params.model_section(name)
     if not Path(model.data).exists():
@@ -57,11 +58,11 @@ def train(name: str, params: Params) -> "pl.Trainer":
     resume = Path("runs/train") / name / key / "last.ckpt"
     module = model.make_module(section)
     datamodule = model.make_datamodule(section)
-    curves = trainer.Curves(name)
-    callbacks: list[Any] = [trainer.SeedEachBatch(section.seed), curves]
+    curves = Curves(name)
+    callbacks: list[Any] = [SeedEachBatch(section.seed), curves]
     if module.monitor:
-        callbacks.append(trainer.BestWeights(module.monitor))
-    callbacks += [trainer.ResumePoint(resume), trainer.ExampleImages()]
+        callbacks.append(BestWeights(module.monitor))
+    callbacks += [ResumePoint(resume), ExampleImages()]
     logger = tracking.make_logger(name, "train", section.model_dump(), run_id=f"{name}-{key}")
     fit = trainer.make_trainer(section.trainer, params.runtime, logger=logger, callbacks=callbacks, single=False)
     with locked(resume.parent) if fit.is_global_zero else no_lock():

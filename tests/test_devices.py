@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import ROOT, edit_params
 
-from pipeline.models import MODELS
+from pipeline.training.registry import MODELS
 
 EQUAL = ("gnn", "autoencoder-healthy", "autoencoder-covid")  # neither BatchNorm nor samplers
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from conftest import edit_params, run_stage
 
-from pipeline import trainer
-from pipeline.models import MODELS
-from pipeline.params import load_params
+from pipeline.settings.load import load_params
+from pipeline.training import callbacks, trainer
+from pipeline.training.registry import MODELS
 
 EPOCHS = 3
 
@@ -43,7 +43,7 @@ def test_train_reload_evaluate(workspace: Path, name: str) -> None:
     section = params.model_section(name)
     module = model.load(f"models/{name}.ckpt")
     tester = trainer.make_trainer(
-        section.trainer, params.runtime, logger=False, callbacks=[trainer.SeedEachBatch(section.seed)], single=True
+        section.trainer, params.runtime, logger=False, callbacks=[callbacks.SeedEachBatch(section.seed)], single=True
     )
     [validated] = tester.validate(module, datamodule=model.make_datamodule(section), verbose=False)
     losses = [float(row["val/loss"]) for row in rows]
@@ -68,19 +68,19 @@ def test_interrupted_training_ends_with_the_same_bytes(
     class Crash(Exception):
         pass
 
-    def crash_in_the_last_epoch(self: trainer.Curves, fit: object, module: object) -> None:
+    def crash_in_the_last_epoch(self: callbacks.Curves, fit: object, module: object) -> None:
         original(self, fit, module)
         if len(self.rows) == EPOCHS:
             raise Crash
 
-    original = trainer.Curves.on_train_epoch_end
-    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    monkeypatch.setattr(trainer.Curves, "on_train_epoch_end", crash_in_the_last_epoch)
+    original = callbacks.Curves.on_train_epoch_end
+    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(callbacks.Curves, "on_train_epoch_end", crash_in_the_last_epoch)
     with pytest.raises(Crash):
         run_stage("train", name)
     assert not Path(f"models/{name}.ckpt").exists()
-    monkeypatch.setattr(trainer.Curves, "on_train_epoch_end", original)
+    monkeypatch.setattr(callbacks.Curves, "on_train_epoch_end", original)
     seen = []
-    monkeypatch.setattr(trainer.Curves, "on_fit_start", lambda self, fit, module: seen.append(len(self.rows)))
+    monkeypatch.setattr(callbacks.Curves, "on_fit_start", lambda self, fit, module: seen.append(len(self.rows)))
     assert train(workspace, name) == undisturbed
     assert curves(name) == undisturbed_curves

@@ -14,10 +14,10 @@ from torchmetrics.functional.classification import binary_auroc
 from datamodules.images import ImagesDataModule
 from lit_modules.autoencoder import LitAutoencoder
 from pipeline.errors import InputError
-from pipeline.evaluation.panels import WIDTH, picture_rows
-from pipeline.evaluation.result import BLUE, GREY, ORANGE, Picture, Result, style
-from pipeline.params import Autoencoder
-from pipeline.pictures import grey_square, read_picture
+from pipeline.evaluation.common.panels import WIDTH, picture_rows
+from pipeline.evaluation.common.result import BLUE, GREY, ORANGE, Picture, Result, style
+from pipeline.inputs.pictures import grey_square, read_picture
+from pipeline.settings.load import Autoencoder
 
 Reconstruct = Callable[[Tensor], Tensor]
 

@@ -13,10 +13,10 @@ from datamodules.images import ImagesDataModule
 from lit_modules.boltzmann import LitBoltzmann
 from lit_modules.networks.boltzmann.general import cooling
 from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
-from pipeline.evaluation.panels import WIDTH, bare, mosaic, picture_rows
-from pipeline.evaluation.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
-from pipeline.params import Boltzmann
-from pipeline.pictures import grey_square, read_picture
+from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
+from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
+from pipeline.inputs.pictures import grey_square, read_picture
+from pipeline.settings.load import Boltzmann
 
 
 @torch.no_grad()

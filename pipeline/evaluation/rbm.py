@@ -15,10 +15,10 @@ from lit_modules.boltzmann import LitRBM
 from lit_modules.networks.boltzmann.annealed_importance import annealed_log_partition
 from lit_modules.networks.boltzmann.pixels import stretch, symmetries
 from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, RestrictedBoltzmannMachine
-from pipeline.evaluation.panels import WIDTH, bare, mosaic, picture_rows
-from pipeline.evaluation.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
-from pipeline.params import Rbm
-from pipeline.pictures import grey_square, read_picture
+from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
+from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
+from pipeline.inputs.pictures import grey_square, read_picture
+from pipeline.settings.load import Rbm
 
 N_PARENTS = 3
 SWEEPS = (1, 10, 100)  # of predict

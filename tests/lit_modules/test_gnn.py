@@ -8,7 +8,7 @@ import torch
 
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
-from pipeline.simulation.integrators import integrate
+from pipeline.simulation.nbody.integrators import integrate
 
 SETTINGS: dict[str, Any] = {
     "layers": 2, "hidden": 16, "filter": "linear", "coefficients": 4, "attribute": "none", "velocities": False,

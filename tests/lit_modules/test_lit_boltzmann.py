@@ -12,7 +12,7 @@ from datamodules.base import TensorDataModule
 from lit_modules.boltzmann import LitBoltzmann, LitMachine, LitRBM
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.errors import InputError
-from pipeline.trainer import SeedEachBatch
+from pipeline.training.trainer import SeedEachBatch
 
 SIZE = 8
 

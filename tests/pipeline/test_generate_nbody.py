@@ -17,10 +17,11 @@ import pytest
 from conftest import ROOT, edit_params, run_stage
 from PIL import Image
 
-from pipeline import generate_nbody, trajectories, trajectory_csv
+from pipeline import generate_nbody
 from pipeline.errors import InputError
-from pipeline.params import NBody, load_params
-from pipeline.simulation import animation, integrators
+from pipeline.nbody import trajectories, trajectory_csv
+from pipeline.settings.load import NBody, load_params
+from pipeline.simulation.nbody import animation, integrators
 
 CSV = Path("data/nbody/trajectories.csv")
 REPORT = Path("reports/nbody.json")

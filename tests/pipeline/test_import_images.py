@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.errors import InputError
 from pipeline.import_images import import_set
-from pipeline.picture_sources import COLUMNS
+from pipeline.inputs.picture_sources import COLUMNS
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-PSF_SIGMA = 4.0  # pixels, of the maps (pipeline.observation: 1 arcsec)
+PSF_SIGMA = 4.0  # pixels, of the maps (pipeline.inputs.observation: 1 arcsec)
 SHARPER = 0.5  # width of the PSF after sharpening over that before
 NOISE = 1e-5  # ε of the sharpening
 RING = 4.0  # width of a ring around the centre of light, pixels

@@ -12,7 +12,7 @@ from lit_modules.networks.graph.edges import Edges
 from lit_modules.networks.graph.filters import LinearFilter, PolynomialFilter, SplineFilter
 from lit_modules.networks.graph.laplacian import laplacian
 from lit_modules.networks.graph.nbody import NBodyNetwork
-from pipeline.simulation.gravity import accelerations
+from pipeline.simulation.nbody.gravity import accelerations
 
 FILTERS = ("linear", "polynomial", "spline")
 KINDS = list(itertools.product(FILTERS, ("none", "mass", "charge")))

@@ -28,7 +28,7 @@ from lit_modules.networks.pidoc.statistics import (
     shares_above,
     sharpening,
 )
-from pipeline import observation
+from pipeline.inputs import observation
 
 SIDE = 160
 y, x = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2

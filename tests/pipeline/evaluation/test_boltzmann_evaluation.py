@@ -15,8 +15,9 @@ from datamodules.images import ImagesDataModule
 from lit_modules.boltzmann import LitBoltzmann, LitRBM
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.errors import InputError
-from pipeline.evaluation import boltzmann, gallery, rbm
-from pipeline.params import Boltzmann, Rbm
+from pipeline.evaluation import boltzmann, rbm
+from pipeline.evaluation.common import gallery
+from pipeline.settings.load import Boltzmann, Rbm
 
 SIZE, N = 12, 18
 

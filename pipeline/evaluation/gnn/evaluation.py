@@ -1,0 +1,205 @@
+"""The graph network of N-body dynamics: one step, many steps and what they conserve, beside baselines."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.nbody import NBodyDataModule, read_trajectories
+from lit_modules.gnn import LitGNN
+from pipeline.errors import InputError
+from pipeline.evaluation.common.result import Picture, Result, style
+from pipeline.evaluation.gnn.figures import force_law_figure, growth_figure, track_figure
+from pipeline.evaluation.gnn.measures import CAP, Array, Run, drifts, relative_error, squared_error, time_until
+from pipeline.settings.load import Gnn
+from pipeline.simulation.nbody.integrators import integrate
+
+LOST = 0.1  # relative position error at which a forecast has lost the stars
+FINE = 20  # points of a drawn true track for each output
+AHEAD = 10  # outputs to predict where the file has a single state
+
+
+@torch.no_grad()
+def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
+    """Errors of one step and of a rollout, energy and momentum along it, and the learned force law.
+
+    Raises:
+        InputError: the runs are shorter than the rollout.
+    """
+    tensors, gravity = data.trajectories["test"], None if "charge" in data.trajectories["test"] else params.evaluate
+    true, times, steps = run_of(tensors), tensors["time"][0].double().numpy(), params.evaluate.rollout_steps
+    if steps >= len(times):
+        raise InputError(f"gnn.evaluate.rollout_steps is {steps}, but a run has {len(times) - 1} outputs; lower it")
+    mass, attribute = masses(tensors, params.evaluate.total_mass), model.attribute(tensors)
+
+    windows = len(times) - 1
+    starts, ends = (Run(*(a[:, part].reshape(-1, *a.shape[2:]) for a in true)) for part in (np.s_[:-1], np.s_[1:]))
+    repeated = None if attribute is None else attribute.repeat_interleave(windows, 0)
+    one_step = forecasts(model, starts, repeated, mass.repeat(windows, 0), 1, gravity)
+    true, times = Run(*(a[:, : steps + 1] for a in true)), times[: steps + 1]
+    rollout = forecasts(model, Run(true.x[:, 0], true.v[:, 0]), attribute, mass, steps, gravity)
+
+    position = {name: squared_error(run.x[:, 1], ends.x) for name, run in one_step.items()}
+    velocity = {name: squared_error(run.v[:, 1], ends.v) for name, run in one_step.items()}
+    errors = {name: relative_error(run, true) for name, run in rollout.items()}
+    changes = {name: drifts(run, mass, gravity) for name, run in rollout.items()}
+    metrics: dict[str, Any] = {
+        "one-step position MSE": row(np.mean, position),
+        "one-step position squared error, median": row(np.median, position),
+        "one-step velocity MSE": row(np.mean, velocity),
+        f"relative position error after {steps} steps, median": row(at_end, errors),
+        f"time until {LOST:.0%} position error, median ({times[-1]:g}: not reached)": row(
+            lambda error: np.median(time_until(error, LOST, times)), errors
+        ),
+    }
+    for kept in changes["model"]:
+        change = {name: change[kept] for name, change in changes.items()}
+        metrics[f"{kept} error after {steps} steps, median"] = row(at_end, change)
+        if kept == "energy":
+            metrics["systems with energy error below 1 all along (fraction)"] = row(
+                lambda error: (error < 1).all(1).mean(), change
+            )
+    if any(value >= CAP for table in metrics.values() for value in table.values()):
+        metrics["note"] = f"an error that is not finite, or above {CAP:g}, counts as {CAP:g}"
+    with style():
+        chosen = np.argsort(errors["model"][:, -1])[[int(q * (len(mass) - 1)) for q in (0.1, 0.5, 0.9)]]
+        pictures = [
+            Picture(
+                "tracks",
+                "Three systems that the network has never seen, from an easy one to a hard one (10th, 50th and 90th "
+                "percentile of its error at the end). Lines are the true tracks; rings are the network's forecast at "
+                "the output times, made from the first state alone.",
+                track_figure(
+                    smooth(true.x[chosen], true.v[chosen], mass[chosen], times[1], gravity),
+                    rollout["model"].x[chosen],
+                    [f"error {100 * errors['model'][k, -1]:.2g} % of the size" for k in chosen],
+                ),
+            ),
+            Picture(
+                "error_growth",
+                "How a forecast that is fed its own output loses the stars, and the energy that they should keep. "
+                "Lines are medians over the held-out systems; the band holds the middle two thirds of the network's.",
+                growth_figure(
+                    times, errors, {name: change["energy"] for name, change in changes.items() if gravity}, LOST
+                ),
+            ),
+            Picture(
+                "force_law",
+                "What the network has learned about two stars at rest: the pull over their distance, and beneath it "
+                "how far it is from Newton's softened law, which it was never told. Grey: distances in the test data.",
+                force_law_figure(*force_law(model, true.x, mass, gravity)),
+            ),
+        ]
+    return Result(metrics, pictures)
+
+
+@torch.no_grad()
+def predict(models: list[LitGNN], path: Path) -> Result:
+    """Roll every system of a CSV out from its first state, and compare with the rest of the file if there is more.
+
+    Raises:
+        InputError: the file is no good, or its stars or its output step are not those of the training.
+    """
+    (model,) = models
+    tensors = read_trajectories(path)
+    attribute, given = model.attribute(tensors), run_of(tensors)
+    times = tensors["time"][0]
+    steps, dt = len(times) - 1 or AHEAD, float(model.net.time)
+    if len(times) > 1 and abs(float(times[1] - times[0]) / dt - 1) > 1e-3:
+        raise InputError(f"{path}: outputs are {times[1] - times[0]:g} apart, but the network steps by {dt:g}")
+    predicted = network(model, Run(given.x[:, 0], given.v[:, 0]), attribute, steps)
+    metrics: dict[str, Any] = {"systems": len(given.x), "stars": given.x.shape[2], "steps": steps, "time step": dt}
+    mass = masses(tensors, 1.0)
+    for kept, change in drifts(predicted, mass, None).items():
+        metrics[f"{kept} error at the end, median"] = at_end(change)
+    labels = [f"system {k}" for k in range(len(given.x))][:3]
+    if len(times) > 1:
+        error = relative_error(predicted, given)
+        metrics["relative position error at the end"] = {"median": at_end(error), "largest": float(error[:, -1].max())}
+        labels = [f"{label}: error {100 * error[k, -1]:.2g} % of the size" for k, label in enumerate(labels)]
+    with style():
+        figure = track_figure(given.x[:3], predicted.x[:3], labels)
+    caption = "Rings: the network's forecast from the first state. Lines: the tracks of the file, where it has them."
+    return Result(metrics, [Picture("tracks", caption, figure)])
+
+
+def forecasts(
+    model: LitGNN, start: Run, attribute: Tensor | None, mass: Array, steps: int, gravity: Gnn.Evaluate | None
+) -> dict[str, Run]:
+    """Runs from a first state (systems, n, 3): by the network, in straight lines, by leapfrog if the law is known."""
+    dt = float(model.net.time)
+    ahead = dt * np.arange(steps + 1)[:, None, None]
+    straight = start.x[:, None] + ahead * start.v[:, None]
+    found = {
+        "model": network(model, start, attribute, steps),
+        "constant velocity": Run(straight, start.v[:, None].repeat(steps + 1, 1)),
+    }
+    if gravity:
+        for name, substeps in (("leapfrog, dt", 1), ("leapfrog, dt/10", 10)):
+            settings: dict[str, Any] = {"softening": gravity.softening, "G": gravity.G, "integrator": "leapfrog"}
+            found[name] = Run(*integrate(*start, mass, dt=dt, steps=steps, substeps=substeps, **settings))
+    return found
+
+
+def smooth(x: Array, v: Array, mass: Array, dt: float, gravity: Gnn.Evaluate | None) -> Array:
+    """True tracks of runs (systems, times, n, 3), with points between the outputs if the law is known."""
+    if gravity is None:
+        return x
+    steps, softening, G = FINE * (x.shape[1] - 1), gravity.softening, gravity.G
+    return integrate(x[:, 0], v[:, 0], mass, dt=dt / FINE, steps=steps, substeps=4, softening=softening, G=G)[0]
+
+
+def force_law(
+    model: LitGNN, x: Array, mass: Array, gravity: Gnn.Evaluate | None
+) -> tuple[Array, Array, Array | None, Array]:
+    """Distances, the learned and the true pull between two average stars at rest, and all distances in the data.
+
+    Charges are taken to be opposite and one.
+    """
+    n, kind = x.shape[2], model.hparams["attribute"]
+    pairs = np.linalg.norm(x[:, :, :, None] - x[:, :, None], axis=-1)[..., ~np.eye(n, dtype=bool)].ravel()
+    closest, farthest = np.quantile(pairs, (1e-4, 1 - 1e-4))
+    r = np.geomspace(closest, farthest, 200)
+    two = torch.zeros(len(r), 2, 3)
+    two[:, 1, 0] = torch.tensor(r)
+    m = mass.mean()
+    attribute = {
+        "none": None,
+        "mass": torch.full((len(r), 2), m),
+        "charge": torch.tensor([[1.0, -1.0]]).repeat(len(r), 1),
+    }
+    learned = model.net.acceleration(two, torch.zeros_like(two), attribute[kind])[:, 0, 0].double().numpy()
+    true = None if gravity is None else gravity.G * m * r / (r**2 + gravity.softening**2) ** 1.5
+    return r, learned, true, pairs
+
+
+def network(model: LitGNN, start: Run, attribute: Tensor | None, steps: int) -> Run:
+    """Rollout of the network, in its own precision."""
+    x, v = model.net.rollout(torch.tensor(start.x).float(), torch.tensor(start.v).float(), attribute, steps)
+    return Run(x.double().numpy(), v.double().numpy())
+
+
+def run_of(tensors: dict[str, Tensor]) -> Run:
+    """The positions and velocities of trajectories."""
+    return Run(tensors["position"].double().numpy(), tensors["velocity"].double().numpy())
+
+
+def masses(tensors: dict[str, Tensor], total: float) -> Array:
+    """Masses (systems, n): those of the file, else equal parts of the total."""
+    if "mass" in tensors:
+        return tensors["mass"].double().numpy()
+    systems, _, n, _ = tensors["position"].shape
+    return np.full((systems, n), total / n)
+
+
+def row(summary: Callable[[Array], Any], values: dict[str, Array]) -> dict[str, float]:
+    """A row of the table: one number for each method."""
+    return {name: float(summary(value)) for name, value in values.items()}
+
+
+def at_end(error: Array) -> float:
+    """Median over the systems at the last time."""
+    return float(np.median(error[:, -1]))

@@ -1,0 +1,268 @@
+"""Figures of π-DOC: maps, masses, mass-to-light ratios, distances and ages, and how honest the error bars are."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullFormatter
+
+from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, RED, Picture
+from pipeline.evaluation.pidoc.measures import (
+    AGE_BINS,
+    LEVELS,
+    MASS_BINS,
+    RING_MIDDLES,
+    Array,
+    bias_curve,
+    coverage,
+    log_luminosity,
+    log_sum,
+    ring_means,
+    ring_numbers,
+)
+from pipeline.inputs.observation import PIXEL, Observation
+
+
+def four_maps(test: dict[str, Array], distances: Array) -> Picture:
+    """Light, true mass, predicted mass and its uncertainty of four clusters: Figure 3 of the paper."""
+    chosen = examples(test, distances)
+    rows = [
+        ("light seen", test["flux"], "log F (L☉ kpc⁻²)", {"cmap": "inferno", "vmin": -7, "vmax": -3}),
+        ("true mass", test["mass"], "log M (M☉)", {"cmap": "viridis", "vmin": -2, "vmax": 1}),
+        ("predicted mass", test["log_mass"], "log M (M☉)", {"cmap": "viridis", "vmin": -2, "vmax": 1}),
+        ("its uncertainty", test["sigma"], "σ (dex)", {"cmap": "cividis", "vmin": 0, "vmax": 0.5}),
+    ]
+    figure, axes = plt.subplots(4, len(chosen), figsize=(8.4, 7.9), sharex=True, sharey=True, squeeze=False)
+    field = {name: 10 ** log_sum(test[name][chosen]) for name in ("mass", "log_mass")}
+    for line, (title, maps, label, look) in zip(axes, rows, strict=True):
+        for column, (axis, k) in enumerate(zip(line, chosen, strict=True)):
+            image = show_map(axis, maps[k], **look)
+            if title == "light seen":
+                axis.set_title(f"{test['distance'][k]:.0f} kpc, {test['age'][k]:.1f} Gyr")
+            elif title.endswith("mass"):
+                total = field["mass" if title.startswith("true") else "log_mass"][column]
+                axis.text(-19, -18.5, f"{total:,.0f} M☉ in all", color="white", fontsize=9)
+        line[0].set_ylabel(title)
+        figure.colorbar(image, ax=line, label=label, aspect=12)
+    figure.supxlabel("arcsec")
+    return Picture(
+        "maps",
+        "Four test clusters. From the light alone (top) the network draws where the mass is, dark remnants and faint "
+        "dwarfs included (third row), to be compared with the truth (second row). The last row is how far off, in "
+        "powers of ten, it believes each pixel to be.",
+        figure,
+    )
+
+
+def mass_against_mass(test: dict[str, Array]) -> Picture:
+    """Predicted against true mass of all pixels, and the authors' bias curves."""
+    true, predicted = test["mass"].ravel(), test["log_mass"].ravel()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 4.0))
+    edges = np.linspace(-2.5, 1.5, 121)
+    counts, *_ = np.histogram2d(predicted, true, bins=[edges, edges])
+    left.grid(False)
+    image = left.pcolormesh(edges, edges, np.log10(np.maximum(counts, 0.5)).T, cmap="magma", rasterized=True)
+    left.plot(edges[[0, -1]], edges[[0, -1]], color="white", lw=1, ls="--")
+    left.set(xlabel="predicted log M of a pixel (M☉)", ylabel="true log M (M☉)", aspect="equal")
+    figure.colorbar(image, ax=left, label="log number of pixels")
+    centres = 0.5 * (MASS_BINS[1:] + MASS_BINS[:-1])
+    for (mean, spread), colour, label in (
+        (bias_curve(true, predicted, MASS_BINS), BLUE, "true − bin of predicted (μ)"),
+        (bias_curve(predicted, true, MASS_BINS), ORANGE, "predicted − bin of true (ξ)"),
+    ):
+        right.plot(centres, mean, color=colour, label=label)
+        right.fill_between(centres, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
+    right.axhline(0, color=GREY, lw=1)
+    right.set(
+        xlabel="log M of the bin (M☉)", ylabel="mean offset (dex), band: ± 1 standard deviation", ylim=(-0.8, 0.8)
+    )
+    right.legend(loc="lower right")
+    return Picture(
+        "mass",
+        "All pixels of the test maps. Left: predicted against true mass; on the dashed line both agree. Right: the "
+        "mean offset at each mass; the closer to zero and the narrower the band, the better.",
+        figure,
+    )
+
+
+def mass_to_light_profiles(test: dict[str, Array], predictions: dict[str, Array], distances: Array) -> Picture:
+    """M/L against radius for four clusters, and the errors of all."""
+    rings = ring_numbers(test["mass"])[1]
+    light = ring_means(10 ** log_luminosity(test["flux"], test["distance"]), rings)
+    profiles = {who: ring_means(10.0**maps, rings) / light for who, maps in predictions.items()}
+    true = ring_means(10.0 ** test["mass"], rings) / light
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.8))
+    for k, colour in zip(examples(test, distances), (BLUE, ORANGE, GREEN, RED), strict=False):
+        label = f"{test['distance'][k]:.0f} kpc, {test['age'][k]:.1f} Gyr"
+        left.plot(RING_MIDDLES, true[k], color=colour, label=label)
+        left.plot(RING_MIDDLES, profiles["model"][k], color=colour, ls="--", marker="o", ms=3)
+    plain_log(left, "y", [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10])
+    left.set(xlabel="radius (arcsec)", ylabel="M/L (M☉/L☉)", title="true (solid), predicted (dashed)")
+    left.legend(fontsize=8)
+    for (who, profile), colour in zip(profiles.items(), (BLUE, ORANGE, GREEN, GREY), strict=True):
+        right.plot(RING_MIDDLES, 100 * np.abs(profile / true - 1).mean(0), color=colour, label=who, marker="o", ms=3)
+    plain_log(right, "y", [5, 10, 20, 50, 100, 200, 500])
+    right.set(xlabel="radius (arcsec)", ylabel="mean error of M/L (%)", title="all test clusters")
+    right.legend(fontsize=8)
+    return Picture(
+        "mass_to_light",
+        "Mass over light in rings around the centre. Left: the four clusters above. Right: the mean error over all "
+        "test clusters, beside three simple rules.",
+        figure,
+    )
+
+
+def labelled_maps(test: dict[str, Array], distances: Array) -> Picture:
+    """Light of four clusters above what is true and what is read."""
+    chosen = examples(test, distances)
+    figure, axes = plt.subplots(1, len(chosen), figsize=(8.8, 3.0), sharey=True, squeeze=False)
+    for axis, k in zip(axes[0], chosen, strict=True):
+        image = show_map(axis, test["flux"][k], cmap="inferno", vmin=-7, vmax=-3)
+        axis.set_title(
+            f"true {test['distance'][k]:.0f} kpc, {test['age'][k]:.1f} Gyr\n"
+            f"read {interval(test, 'distance', k, 0)} kpc,\n{interval(test, 'age', k, 1)} Gyr",
+            fontsize=9,
+        )
+    axes[0, 0].set_ylabel("arcsec")
+    figure.colorbar(image, ax=axes, label="log F (L☉ kpc⁻²)", aspect=12)
+    return Picture(
+        "maps",
+        "What the network sees of four test clusters, and what it reads off them: distance and age with their 68 % "
+        "intervals. Near clusters fall apart into stars; young ones shine brighter for their mass.",
+        figure,
+    )
+
+
+def label_against_label(test: dict[str, Array]) -> Picture:
+    """Predicted against true distance and age, with error bars."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.2))
+    for axis, name, unit in zip(axes, ("distance", "age"), ("kpc", "Gyr"), strict=True):
+        true, predicted = test[name], test[f"{name}_read"]
+        bars = np.abs(np.stack([test[f"{name}_low"], test[f"{name}_high"]]) - predicted)
+        axis.errorbar(spread_out(true), predicted, bars, fmt="o", ms=3, lw=0.7, color=BLUE, alpha=0.4)
+        ends = [true.min(), true.max()]
+        axis.plot(ends, ends, color=GREY, lw=1, ls="--")
+        axis.set(xlabel=f"true {name} ({unit})", ylabel=f"predicted {name} ({unit})")
+        if name == "distance":
+            plain_log(axis, "x", [15, 30, 60, 80])
+            plain_log(axis, "y", [5, 10, 20, 50, 100, 200])
+    return Picture(
+        "labels",
+        "Every test map: predicted against true, with the 68 % interval that the network states. On the dashed line "
+        "both agree.",
+        figure,
+    )
+
+
+def distributions(test: dict[str, Array], distances: Array) -> Picture:
+    """Predicted distances at each of the authors' distances, and their bias curves of age."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6))
+    nearest = np.abs(np.log(test["distance"][:, None] / distances)).argmin(1)
+    edges = np.geomspace(0.5 * distances.min(), 2 * distances.max(), 41)
+    for k, colour in zip(np.unique(nearest), (BLUE, ORANGE, GREEN, RED), strict=False):
+        left.hist(test["distance_read"][nearest == k], edges, histtype="stepfilled", color=colour, alpha=0.35)
+        left.axvline(distances[k], color=colour, label=f"true {distances[k]:.0f} kpc")
+    plain_log(left, "x", [10, 15, 30, 60, 100])
+    left.set(xlabel="predicted distance (kpc)", ylabel="test maps")
+    left.legend(fontsize=8)
+    centres = 0.5 * (AGE_BINS[1:] + AGE_BINS[:-1])
+    for values, by, colour, label in (
+        (test["age"], test["age_read"], BLUE, "true − bin of predicted (μ)"),
+        (test["age_read"], test["age"], ORANGE, "predicted − bin of true (ξ)"),
+    ):
+        mean, spread = bias_curve(values, by, AGE_BINS)
+        right.errorbar(centres, mean, spread, color=colour, fmt="o", ms=4, lw=1, label=label)
+    right.axhline(0, color=GREY, lw=1)
+    right.set(xlabel="age of the bin (Gyr)", ylabel="mean offset (Gyr), bars: ± 1 st. dev.")
+    right.legend(fontsize=8)
+    return Picture(
+        "distributions",
+        "Left: predicted distances of the test maps, by the true distance they lie nearest to. Right: the mean offset "
+        "of ages; an upward orange line at young ages and a downward one at old ages is a drawing towards the mean.",
+        figure,
+    )
+
+
+def calibration(errors: dict[str, Array]) -> Picture:
+    """Observed against stated content of intervals, from normalised errors."""
+    figure, axis = plt.subplots(figsize=(4.6, 4.2))
+    axis.plot([0, 100], [0, 100], color=GREY, lw=1, ls="--", label="perfect")
+    for (name, z), colour in zip(errors.items(), (BLUE, ORANGE), strict=True):
+        axis.plot(100 * LEVELS, 100 * coverage(z), color=colour, marker="o", ms=3, label=name)
+    axis.set(xlabel="stated content of the interval (%)", ylabel="truth found inside (%)", aspect="equal")
+    axis.legend()
+    return Picture(
+        "calibration",
+        "Are the error bars honest? Of the intervals that claim to hold the truth in, say, 68 % of cases, so many do. "
+        "Below the dashed line the network is too sure of itself, above it too modest.",
+        figure,
+    )
+
+
+def own_cluster(name: str, seen: Observation, found: dict[str, Array], metrics: dict[str, Any]) -> Picture:
+    """The map given, the mass map, M/L, and the numbers: Figure 4 of the paper for one cluster."""
+    panels = [(seen.log_flux, "light seen", "log F (L☉ kpc⁻²)", "inferno")]
+    if "log_mass" in found:
+        panels.append((found["log_mass"], "predicted mass", "log M (M☉)", "viridis"))
+    if "M/L of the field" in metrics:
+        light = log_luminosity(seen.log_flux, found["distance_read"])
+        panels.append((found["log_mass"] - light, "mass over light", "log M/L (M☉/L☉)", "cividis"))
+    figure, axes = plt.subplots(1, len(panels), figsize=(max(5.0, 3.3 * len(panels)), 4.0), squeeze=False)
+    for axis, (values, title, label, colours) in zip(axes[0], panels, strict=True):
+        low, high = np.quantile(values, [0.005, 0.995])
+        image = show_map(axis, values, cmap=colours, vmin=low, vmax=high)
+        figure.colorbar(image, ax=axis, label=label, orientation="horizontal")
+        axis.set(title=title, xlabel="arcsec")
+    stated = [
+        f"{quantity} {short(x['value'])} ({short(x['low'])}–{short(x['high'])}) {x['unit']}"
+        for quantity, x in metrics.items()
+        if isinstance(x, dict)
+    ]
+    figure.suptitle(f"{name}\n" + "\n".join("; ".join(stated[k : k + 2]) for k in range(0, len(stated), 2)), fontsize=9)
+    return Picture(
+        "cluster", "The map given, and what the networks read off it, with 68 % intervals in brackets.", figure
+    )
+
+
+def examples(test: dict[str, Array], distances: Array) -> list[int]:
+    """One test map near each distance, of ages spread from young to old."""
+    chosen = []
+    for k, distance in enumerate(distances):
+        offsets = np.abs(np.log(test["distance"] / distance))
+        near = np.flatnonzero(offsets <= np.sort(offsets)[min(20, len(offsets) - 1)])
+        age = np.quantile(test["age"][near], (k + 0.5) / len(distances))
+        chosen.append(int(near[np.abs(test["age"][near] - age).argmin()]))
+    return chosen
+
+
+def show_map(axis: Axes, values: Array, **look: Any) -> Any:
+    """An image with its centre at the origin of axes in arcsec."""
+    axis.grid(False)
+    half = PIXEL * len(values) / 2
+    return axis.imshow(values, origin="lower", extent=(-half, half, -half, half), **look)
+
+
+def interval(test: dict[str, Array], name: str, k: int, digits: int) -> str:
+    """A quantity of a test map with its interval, as text."""
+    low, high = max(test[f"{name}_low"][k], 0.0), test[f"{name}_high"][k]
+    return f"{test[f'{name}_read'][k]:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def spread_out(values: Array) -> Array:
+    """Move equal values apart by up to 4 %, so that their marks can be told apart."""
+    return values * (1 + 0.08 * ((np.arange(len(values)) * 0.618034) % 1 - 0.5))
+
+
+def plain_log(axes: Axes, which: str, ticks: list[float]) -> None:
+    """Make the x or y axis logarithmic with these ticks, written as plain numbers."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def short(value: float) -> str:
+    """Three digits, with no power of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"

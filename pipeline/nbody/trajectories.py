@@ -1,0 +1,153 @@
+"""From the section nbody of params.yaml to trajectories: one simulation, a block of them, a film."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import InputError
+from pipeline.outputs import atomic_file
+from pipeline.settings.load import NBody
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.simulation.nbody.animation import StarFilm
+    from pipeline.simulation.nbody.integrators import Trajectories
+
+BLOCK_ROWS = 100_000  # rows computed at once: bounds the memory
+
+
+def simulate(nbody: NBody, simulations: range) -> "tuple[Trajectories, NDArray[np.float64]]":
+    """Trajectories and masses of the given simulations."""
+    from pipeline.simulation.nbody.initial_conditions import draw
+    from pipeline.simulation.nbody.integrators import integrate_to_tolerance
+
+    x, v, mass = draw(
+        nbody.seed,
+        simulations,
+        stars=nbody.n_stars,
+        profile=nbody.initial_conditions,
+        king_w0=nbody.king_w0,
+        fractal_dimension=nbody.fractal_dimension,
+        mass_function=nbody.mass_function,
+        mass_segregation=nbody.mass_segregation,
+        virial_ratio=nbody.virial_ratio,
+        softening=nbody.softening,
+        G=nbody.G,
+    )
+    trajectories = integrate_to_tolerance(
+        x,
+        v,
+        mass,
+        tolerance=nbody.tolerance,
+        dt=nbody.dt,
+        steps=nbody.steps,
+        substeps=nbody.substeps,
+        softening=nbody.softening,
+        G=nbody.G,
+        integrator=nbody.integrator,
+    )
+    return trajectories, mass
+
+
+def simulate_block(nbody: NBody, block: range, part: Path) -> Path:
+    """Simulate the systems numbered ``block``; leave their rows in ``part`` and their errors beside it.
+
+    Raises:
+        InputError: a close encounter made the numbers run away.
+    """
+    import numpy as np
+
+    from pipeline.nbody.trajectory_csv import write_rows
+
+    try:
+        with _announcing_compilation():
+            paths, mass = simulate(nbody, block)
+        with atomic_file(part.with_suffix(".npy")) as temporary:
+            np.save(temporary, errors(paths))
+        time = np.round(np.arange(nbody.steps + 1) * nbody.dt, 12)
+        masses = None if nbody.mass_function == "equal" else mass
+        with atomic_file(part) as temporary, temporary.open("wb") as rows:
+            write_rows(rows, block.start, time, paths.x, paths.v, masses)
+    except ArithmeticError as error:
+        which = f"simulations {block.start} to {block.stop - 1}"
+        raise InputError(f"nbody: {which}: {error}; raise nbody.softening or nbody.substeps") from error
+    return part
+
+
+def errors(paths: "Trajectories") -> "NDArray[np.void]":
+    """A record of each simulation: the largest errors at any output, the closest pair there, and its substeps."""
+    import numpy as np
+
+    def drift(conserved: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        change = conserved - conserved[:, :1]
+        return np.sqrt(np.einsum("stc,stc->st", change, change).max(1))
+
+    conserved = paths.invariants
+    columns = {
+        "energy": paths.energy_error,
+        "momentum": drift(conserved.momentum),
+        "angular_momentum": drift(conserved.angular_momentum),
+        "closest": conserved.closest.min(1),
+        "substeps": paths.substeps,
+    }
+    types = [(name, column.dtype) for name, column in columns.items()]
+    return np.rec.fromarrays(list(columns.values()), dtype=types)
+
+
+def summary(nbody: NBody, parts: list[Path]) -> dict[str, Any]:
+    """What the run conserved and how close stars came, over all simulations at the output times."""
+    import numpy as np
+
+    of = np.concatenate([np.load(part.with_suffix(".npy")) for part in parts])
+    names = {
+        "energy": "relative energy error",
+        "momentum": "momentum error",
+        "angular_momentum": "angular momentum error",
+    }
+    quantiles = {"median": 0.5, "p99": 0.99, "max": 1.0}
+    report: dict[str, Any] = {
+        name: {label: float(f"{np.quantile(of[key], q):.6g}") for label, q in quantiles.items()}
+        for key, name in names.items()
+    }
+    report["simulations"] = len(of)
+    report["closest approach"] = float(f"{of['closest'].min():.6g}")
+    report["redone with finer steps"] = int((of["substeps"] > nbody.substeps).sum())
+    if nbody.tolerance is not None:
+        missed = np.flatnonzero(of["energy"] > nbody.tolerance).tolist()
+        report["tolerance missed"] = len(missed)
+        report["simulations that missed it"] = missed
+    return report
+
+
+def film(nbody: NBody, k: int, figure: Any = None) -> "StarFilm":
+    """Film of simulation ``k`` through all its internal steps, on a new or the given figure."""
+    from pipeline.simulation.nbody.animation import StarFilm
+
+    substeps = int(simulate(nbody, range(k, k + 1))[0].substeps[0])
+    fine = nbody.model_copy(update={"dt": nbody.dt / substeps, "substeps": 1, "tolerance": None})
+    paths, mass = simulate(fine, range(k, k + 1))
+    return StarFilm(paths.x[0], paths.v[0], mass[0], nbody.t_end, f"Simulation {k}: {nbody.n_stars} stars", figure)
+
+
+@contextmanager
+def _announcing_compilation() -> Iterator[None]:
+    """Say so when numba compiles a kernel instead of loading it from its cache."""
+    from numba.core import event
+
+    class Announcement(event.Listener):
+        said = False
+
+        def on_start(self, _: Any) -> None:
+            if not self.said:
+                print("compiling the N-body kernels for this machine; they are cached", file=sys.stderr)
+            self.said = True
+
+        def on_end(self, _: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Announcement()):
+        yield

@@ -1,0 +1,172 @@
+"""A telescope for mock star clusters: projection on the sky, pixels, point-spread function, sky and noise."""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.simulation.clusters.stars import SUN_V
+
+Array = NDArray[np.float64]
+Image = NDArray[np.float32]
+
+PIXEL = 0.25  # arcsec, of Pan-STARRS 1 stacks and of the published maps
+ARCSEC = 206264.806  # in a radian
+
+
+# --- the sky in pixels --------------------------------------------------------------------------
+
+
+def random_view(rng: np.random.Generator) -> Array:
+    """Two perpendicular unit vectors (2, 3) that span the sky as seen from a random direction."""
+    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
+    return (q * np.sign(np.diag(r)))[:, :2].T
+
+
+def random_shift(rng: np.random.Generator, largest: float) -> Array:
+    """Offset (2,) of a cluster from the middle of its picture, uniform in a disc of radius ``largest``."""
+    radius, angle = largest * np.sqrt(rng.random()), 2 * np.pi * rng.random()
+    return radius * np.array([np.cos(angle), np.sin(angle)])
+
+
+def sky_position(position: Array, view: Array, distance: float, shift: Array) -> Array:
+    """Offsets (2, stars) in arcsec from the middle of the picture, of stars at ``position`` (3, stars) in pc.
+
+    Args:
+        position: about the cluster's centre.
+        view: two unit vectors (2, 3), see :func:`random_view`.
+        distance: kpc.
+        shift: of the cluster's centre (2,), arcsec.
+    """
+    seen = sum(view[:, axis, None] * position[axis] for axis in range(3))  # no BLAS, whose threads could change bits
+    return ARCSEC / (1e3 * distance) * seen + shift[:, None]
+
+
+@numba.njit(cache=True)
+def bin_stars(offset: Array, weight: Array, pixels: int, pixel: float = PIXEL) -> Image:
+    """Sums of ``weight`` (maps, stars) in each pixel: images (maps, pixels, pixels) of stars at ``offset`` (arcsec)."""
+    image = np.zeros((weight.shape[0], pixels, pixels))
+    half = pixels / 2
+    for k in range(offset.shape[1]):
+        x, y = offset[0, k] / pixel + half, offset[1, k] / pixel + half
+        if 0 <= x < pixels and 0 <= y < pixels:
+            for m in range(weight.shape[0]):
+                image[m, int(y), int(x)] += weight[m, k]
+    return image.astype(np.float32)
+
+
+# --- the instrument -----------------------------------------------------------------------------
+
+
+def gaussian_psf(sigma: float) -> Image:
+    """One axis of a Gaussian point-spread function, sigma in pixels, cut at 4 sigma; its sum is 1."""
+    radius = int(np.ceil(4 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return (kernel / kernel.sum()).astype(np.float32)
+
+
+@numba.njit(cache=True)
+def _blur_rows(image: Image, kernel: Image) -> Image:
+    out = np.zeros((image.shape[0] - len(kernel) + 1, image.shape[1]), dtype=np.float32)
+    for i in range(out.shape[0]):
+        for k in range(len(kernel)):
+            for j in range(out.shape[1]):
+                out[i, j] += kernel[k] * image[i + k, j]
+    return out
+
+
+def blur(image: Image, kernel: Image, pixels: int) -> Image:
+    """Convolve with ``kernel`` along both axes and keep the middle, (pixels, pixels).
+
+    Raises:
+        ValueError: the image is too small for the middle to be free of its edges.
+    """
+    if len(image) - len(kernel) + 1 < pixels:
+        raise ValueError(f"an image of {len(image)} pixels leaves no {pixels} beyond a kernel of {len(kernel)}")
+    edge = (len(image) - len(kernel) + 1 - pixels) // 2
+    stop = len(image) - edge - (len(image) - len(kernel) + 1 - pixels) % 2
+    part = np.ascontiguousarray(image[edge:stop, edge:stop])
+    rows = _blur_rows(part, kernel)
+    return np.ascontiguousarray(_blur_rows(np.ascontiguousarray(rows.T), kernel).T)
+
+
+def flux(luminosity_v: ArrayLike, distance: float) -> Array:
+    """F = L/(4 pi D²) in Lsun kpc⁻², of V luminosities in Lsun at a distance in kpc."""
+    return np.asarray(luminosity_v) / (4 * np.pi * distance**2)
+
+
+def flux_of_magnitude(magnitude: ArrayLike) -> Array:
+    """V-band flux (Lsun kpc⁻²) of an apparent magnitude: 0.4 (M_V,sun + 10 - V) is log10 of 4 pi F."""
+    return 10 ** (0.4 * (SUN_V + 10 - np.asarray(magnitude))) / (4 * np.pi)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """What stands between the light and the map.
+
+    Attributes:
+        psf_sigma: of the Gaussian point-spread function, pixels.
+        sky: V magnitude of a square arcsec of sky, None for none; its mean is subtracted, its noise stays.
+        one_electron: V magnitude that gives one electron in the exposure, None for a picture without photon noise.
+        read_noise: electrons per pixel.
+        foreground: stars of the Milky Way in a square arcmin, down to V = 24.
+    """
+
+    psf_sigma: float
+    sky: float | None
+    one_electron: float | None
+    read_noise: float
+    foreground: float
+
+    def observe(self, rng: np.random.Generator, luminosity_v: Image, distance: float, pixels: int) -> Image:
+        """Flux map (Lsun kpc⁻²), (pixels, pixels), of a raw map of V luminosity (Lsun) at a distance (kpc)."""
+        raw = flux(luminosity_v, distance)
+        if self.foreground:
+            raw = raw + self._foreground_stars(rng, len(raw))
+        image = blur(raw.astype(np.float32), gaussian_psf(self.psf_sigma), pixels)
+        if self.one_electron is None:
+            return image
+        unit = flux_of_magnitude(self.one_electron)
+        sky = 0.0 if self.sky is None else flux_of_magnitude(self.sky) * PIXEL**2
+        electrons = rng.poisson((image + sky) / unit) + self.read_noise * rng.standard_normal(image.shape)
+        return (electrons * unit - sky).astype(np.float32)
+
+    def _foreground_stars(self, rng: np.random.Generator, pixels: int) -> Image:
+        """Stars with N(<V) ~ 10^(0.3 V) between V = 14 and 24, thrown on the sky at random."""
+        field = pixels * PIXEL
+        n = rng.poisson(self.foreground * (field / 60) ** 2)
+        magnitude = 24 + np.log10(rng.uniform(1e-3, 1, n)) / 0.3
+        return bin_stars(rng.uniform(-field / 2, field / 2, (2, n)), flux_of_magnitude(magnitude)[None, :], pixels)[0]
+
+
+def log_map(image: Image, floor: float) -> NDArray[np.float16]:
+    """log10 of a map in half precision, not below ``floor``."""
+    return np.log10(np.maximum(image, np.float32(10.0**floor))).astype(np.float16)
+
+
+# --- colour pictures ----------------------------------------------------------------------------
+
+
+def moffat_psf(fwhm: float, beta: float, radius: int) -> Array:
+    """Point-spread function of seeing (Moffat 1969), (1 + r²/a²)^-beta out to ``radius`` pixels; its sum is 1."""
+    x = np.arange(-radius, radius + 1.0)
+    a = fwhm / (2 * np.sqrt(2 ** (1 / beta) - 1))
+    kernel = (1 + (x[:, None] ** 2 + x**2) / a**2) ** -beta
+    return kernel / kernel.sum()
+
+
+def lupton(bands: Array, soft: float, white: float) -> NDArray[np.uint8]:
+    """Colour picture (h, w, 3) of red, green and blue images (3, h, w) by the arcsinh stretch of Lupton et al. (2004).
+
+    The mean of the bands is stretched and their ratios are kept, so that the colour of a star does not depend on its
+    brightness; a band that is then too bright for the screen is cut, so that dense cores burn out to white.
+
+    Args:
+        bands: linear intensities above the black level.
+        soft: intensity up to which the stretch is linear.
+        white: intensity that becomes white.
+    """
+    mean = np.maximum(bands.mean(0), 1e-9 * white)
+    rgb = np.clip(bands / mean * np.arcsinh(mean / soft) / np.arcsinh(white / soft), 0, 1)
+    return np.round(255 * np.moveaxis(rgb, 0, -1)).astype(np.uint8)

@@ -1,0 +1,138 @@
+"""Callbacks that make a training exact, resumable and watchable."""
+
+import csv
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+from pipeline.errors import InputError
+from pipeline.outputs import atomic_file
+
+SECONDS_BETWEEN_CHECKPOINTS = 15.0
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class SeedEachBatch(Callback):
+    """Seeds torch from (seed, step, rank) at each batch: a resumed training draws the same numbers."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + trainer.global_step) * 4_099 + trainer.global_rank)
+
+    def on_validation_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, batch_idx: int, *_: Any) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + batch_idx) * 4_099 + trainer.global_rank)
+
+    on_test_batch_start = on_validation_batch_start  # type: ignore[assignment]
+
+
+class Curves(Callback):
+    """Keeps each epoch's metrics, stops at the first that is not finite, and tells how far it is."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.rows: list[dict[str, float]] = []
+        self.started = self.last_line = time.monotonic()
+        self.first_epoch = 0
+
+    def on_fit_start(self, trainer: pl.Trainer, module: Any) -> None:
+        self.started, self.first_epoch = time.monotonic(), len(self.rows)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise InputError(
+                    f"{self.model}: {name} is {value} in epoch {trainer.current_epoch}; "
+                    f"lower {self.model}.model.lr in params.yaml or look at the data"
+                )
+        self.rows.append({"epoch": trainer.current_epoch, **{name: float(f"{v:.7g}") for name, v in metrics.items()}})
+        now, last = time.monotonic(), trainer.current_epoch + 1 == trainer.max_epochs
+        if trainer.is_global_zero and (last or now - self.last_line > SECONDS_BETWEEN_LINES):
+            self.last_line = now
+            self._tell(trainer.max_epochs or 0, now - self.started)
+
+    def _tell(self, epochs: int, seconds: float) -> None:
+        done = len(self.rows)
+        left = seconds / (done - self.first_epoch) * (epochs - done)
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in self.rows[-1].items() if "/loss" in name)
+        print(f"{self.model}: epoch {done}/{epochs}  {shown}  {left:.0f} s left", file=sys.stderr, flush=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+    def write(self, path: Path) -> None:
+        """Write the curves, one row an epoch, a column a metric."""
+        with atomic_file(path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+class BestWeights(Callback):
+    """Keeps the weights of the epoch with the lowest monitored metric, and gives them back at the end."""
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+        self.best = math.inf
+        self.epoch = -1
+        self.weights: dict[str, Tensor] = {}
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        value = float(trainer.callback_metrics[self.monitor])
+        if value < self.best:
+            self.best, self.epoch = value, trainer.current_epoch
+            self.weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        module.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "epoch": self.epoch, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.epoch, self.weights = state_dict["best"], state_dict["epoch"], state_dict["weights"]
+
+
+class ResumePoint(Callback):
+    """Writes ``last.ckpt`` at the end of an epoch, not more often than every 15 seconds.
+
+    Lightning's own checkpoint callback works by steps or epochs; with 0.1-second epochs of
+    6-million-weight networks that would write more than it trains.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.last = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        due = time.monotonic() - self.last > SECONDS_BETWEEN_CHECKPOINTS
+        if trainer.strategy.broadcast(due):  # all ranks must agree: saving is collective
+            trainer.save_checkpoint(self.path)
+            self.last = time.monotonic()
+
+
+class ExampleImages(Callback):
+    """Sends the module's image grids to the tracker when the training ends."""
+
+    def on_train_end(self, trainer: pl.Trainer, module: Any) -> None:
+        if not trainer.is_global_zero or trainer.logger is None:
+            return
+        batch = next(iter(trainer.datamodule.val_dataloader()), None)  # type: ignore[attr-defined]
+        if batch is None:
+            return
+        batch = trainer.strategy.batch_to_device(batch)
+        module.eval()
+        for name, image in module.example_images(batch).items():
+            trainer.logger.log_image(f"examples/{name}", [image.float().cpu()])  # type: ignore[attr-defined]

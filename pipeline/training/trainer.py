@@ -1,0 +1,83 @@
+"""The one Trainer factory."""
+
+import logging
+import os
+import warnings
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from pipeline.errors import InputError
+from pipeline.settings.load import Runtime, Trainer
+
+# Lightning 2.6 asks torch's pytree in a way that torch 2.14 deprecates; not for a user to mend.
+warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")  # epochs are what is logged
+
+
+def make_trainer(
+    trainer: Trainer, runtime: Runtime, *, logger: Any, callbacks: list[Callback], single: bool
+) -> pl.Trainer:
+    """A deterministic Trainer on the devices that ``runtime`` names.
+
+    Args:
+        trainer: epochs, precision, clipping and threads: what shapes the weights.
+        runtime: accelerator, devices, nodes and strategy: what must not.
+        logger: of Lightning, or False.
+        callbacks: of the training.
+        single: one device whatever ``runtime`` says, for evaluation (several would pad or split the test set).
+    """
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on devices and files are noise here
+    torch.set_num_threads(trainer.threads)
+    devices, nodes, strategy = (1, 1, "auto") if single else _placement(runtime)
+    try:
+        return pl.Trainer(
+            accelerator=runtime.accelerator,
+            devices=devices,
+            num_nodes=nodes,
+            strategy=strategy,
+            max_epochs=trainer.max_epochs,
+            precision=precision(trainer, runtime),
+            gradient_clip_val=trainer.gradient_clip_val,
+            deterministic=True,
+            inference_mode=False,  # energies need gradients in validation and test too
+            use_distributed_sampler=False,  # datamodules/loader.py: unpadded, seeded by epoch
+            sync_batchnorm=not single and runtime.accelerator != "cpu" and torch.cuda.is_available(),
+            num_sanity_val_steps=0,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            log_every_n_steps=1_000_000,
+            logger=logger,
+            callbacks=callbacks,
+        )
+    except (pl.utilities.exceptions.MisconfigurationException, ValueError) as error:
+        raise InputError(f"params.yaml: runtime cannot be had on this machine: {error}") from error
+
+
+def precision(trainer: Trainer, runtime: Runtime) -> Literal["32-true", "bf16-mixed", "64-true"]:
+    """That of ``trainer``; ``auto`` is bf16-mixed where the hardware multiplies bf16 itself, else 32-true.
+
+    A processor that only emulates bf16 is slower in it than in float32.
+    """
+    if trainer.precision != "auto":
+        return trainer.precision
+    if runtime.accelerator != "cpu" and torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        able = torch.cpu.get_capabilities()
+        native = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return "bf16-mixed" if native else "32-true"
+
+
+def _placement(runtime: Runtime) -> tuple[int | str, int, str]:
+    """Devices, nodes and strategy; under torchrun its own numbers, which Lightning insists on."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        local = int(os.environ["LOCAL_WORLD_SIZE"])
+        return local, int(os.environ["WORLD_SIZE"]) // local, "ddp"
+    strategy = runtime.strategy
+    if strategy == "auto" and isinstance(runtime.devices, int) and runtime.devices * runtime.num_nodes > 1:
+        strategy = "ddp"
+    return runtime.devices, runtime.num_nodes, strategy

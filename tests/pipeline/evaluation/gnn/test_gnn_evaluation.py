@@ -1,0 +1,114 @@
+"""The measures of forecasts on systems whose answer is known, and evaluation and prediction as a whole."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from conftest import ROOT
+
+from datamodules.nbody import NBodyDataModule
+from lit_modules.gnn import LitGNN
+from pipeline.errors import InputError
+from pipeline.evaluation.common.result import write_json, write_pictures
+from pipeline.evaluation.gnn.evaluation import evaluate, predict
+from pipeline.evaluation.gnn.measures import CAP, Run, drifts, relative_error, squared_error, time_until
+from pipeline.settings.load import Gnn, load_params
+from pipeline.simulation.nbody.integrators import integrate
+
+PARAMS: Gnn = load_params(ROOT / "params.yaml").gnn
+
+
+def runs(systems: int = 20, steps: int = 10) -> Run:
+    x, v = np.random.default_rng(0).standard_normal((2, systems, 5, 3))
+    return Run(*integrate(x, v, 4.0, dt=0.1, steps=steps, substeps=40, softening=0.1))
+
+
+def csv(folder: Path, run: Run, dt: float = 0.1, **columns: float) -> Path:
+    systems, times, n, _ = run.x.shape
+    sim, step, star = (grid.ravel() for grid in np.mgrid[:systems, :times, :n])
+    table = {"N_sim": sim, "N_star": star, "time_step": np.round(dt * step, 10)}
+    for k, name in enumerate("xyz"):
+        table |= {name: run.x[..., k].ravel(), f"v{name}": run.v[..., k].ravel()}
+    frame = pl.DataFrame(table).select("N_sim", "N_star", "time_step", "x", "y", "z", "vx", "vy", "vz")
+    frame.with_columns(**{name: pl.lit(value) for name, value in columns.items()}).write_csv(folder / "runs.csv")
+    return folder / "runs.csv"
+
+
+def untrained(data: NBodyDataModule, **changes: object) -> LitGNN:
+    torch.manual_seed(0)
+    module = LitGNN(**{**PARAMS.model.model_dump(), **changes})
+    data.setup("test")
+    module.fit_statistics(data.splits["train"])
+    return module.eval()
+
+
+def test_measures_on_known_answers() -> None:
+    true = runs()
+    mass = np.full((20, 5), 4.0)
+    kept = drifts(true, mass, PARAMS.evaluate)
+    assert kept["energy"].max() < 1e-3 and kept["momentum"].max() < 1e-12 and kept["angular momentum"].max() < 1e-6
+    faster = Run(true.x, np.concatenate([true.v[:, :1], 2 * true.v[:, 1:]], 1))  # kinetic energy times four
+    kinetic = 0.5 * (mass[:, None, :, None] * true.v**2).sum((2, 3))
+    energy = kinetic[:, 0] - sum(
+        16 / np.sqrt(((true.x[:, 0, i] - true.x[:, 0, j]) ** 2).sum(-1) + 0.01) for i in range(5) for j in range(i)
+    )
+    expected = np.abs(3 * kinetic[:, 1:] / energy[:, None])
+    assert np.allclose(drifts(faster, mass, PARAMS.evaluate)["energy"][:, 1:], expected, rtol=0.1, atol=0.01)
+    assert "energy" not in drifts(true, mass, None)
+
+    away = Run(true.x + np.array([3.0, 4.0, 0.0]), true.v)
+    size = np.sqrt(np.square(true.x - true.x.mean(2, keepdims=True)).mean((-1, -2)))
+    assert np.allclose(relative_error(away, true), 5 / np.sqrt(3) / size)
+    assert np.allclose(squared_error(away.x[:, 1], true.x[:, 1]), 25 / 3)
+    lost = Run(np.full_like(true.x, np.nan), true.v)
+    assert (relative_error(lost, true) == CAP).all()
+
+
+def test_time_until() -> None:
+    error = np.array([[0, 0.05, 0.2, 0.01], [0, 0, 0, 0], [0, 0.3, 0.4, 0.5]])
+    assert time_until(error, 0.1, np.array([0.0, 1.0, 2.0, 3.0])).tolist() == [2, 3, 1]
+
+
+@pytest.mark.parametrize("attribute", ["none", "mass", "charge"])
+def test_evaluate(tmp_path: Path, attribute: str) -> None:
+    path = csv(tmp_path, runs(), **({} if attribute == "none" else {attribute: 4.0}))
+    data = NBodyDataModule(path, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
+    result = evaluate(untrained(data, attribute=attribute), data, PARAMS)
+    write_json(result.metrics, tmp_path / "metrics.json")
+    write_pictures(result.pictures, tmp_path)
+    assert [picture.name for picture in result.pictures] == ["tracks", "error_growth", "force_law"]
+    assert all((tmp_path / f"{picture.name}.png").stat().st_size > 10_000 for picture in result.pictures)
+    position = result.metrics["one-step position MSE"]
+    if attribute == "charge":
+        assert set(position) == {"model", "constant velocity"}
+        return
+    # the physics of the baselines: finer leapfrogs are better; none is worse than a few times its known error
+    assert 1e-7 < position["leapfrog, dt/10"] < 5e-5 < 5e-4 < position["leapfrog, dt"] < 5e-2
+    assert 1e-3 < position["constant velocity"] < 1e-2
+    momentum = result.metrics["momentum error after 10 steps, median"]
+    assert all(value < 1e-5 for value in momentum.values())
+
+
+def test_rollout_longer_than_the_run(tmp_path: Path) -> None:
+    path = csv(tmp_path, runs(steps=4))
+    data = NBodyDataModule(path, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
+    with pytest.raises(InputError, match=r"gnn\.evaluate\.rollout_steps is 10, but a run has 4 outputs"):
+        evaluate(untrained(data), data, PARAMS)
+
+
+def test_predict(tmp_path: Path) -> None:
+    path = csv(tmp_path, runs())
+    data = NBodyDataModule(path, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
+    model = untrained(data)
+    result = predict([model], path)
+    assert result.metrics["systems"] == 20 and result.metrics["steps"] == 10
+    assert all(math.isfinite(value) for value in result.metrics["relative position error at the end"].values())
+    first = predict([model], csv(tmp_path, Run(*(a[:2, :1] for a in runs()))))
+    assert first.metrics["steps"] == 10 and "relative position error at the end" not in first.metrics
+    with pytest.raises(InputError, match=r"runs\.csv: outputs are 0\.2 apart, but the network steps by 0\.1"):
+        predict([model], csv(tmp_path, runs(), dt=0.2))
+    with pytest.raises(InputError, match="attribute"):
+        predict([model], csv(tmp_path, runs(), mass=4.0))

@@ -1,0 +1,234 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from pipeline.errors import InputError
+from pipeline.inputs.observation import LOG_FLOOR, SIDE, read_observation
+
+
+def header(shape: tuple[int, int], pixel: float = 0.25, angle: float = 0.0, cd: bool = False) -> fits.Header:
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [199.11, 17.70]
+    wcs.wcs.crpix = [shape[1] / 2 + 7, shape[0] / 2 - 3]
+    c, s = np.cos(angle), np.sin(angle)
+    matrix = pixel / 3600 * np.array([[-c, s], [s, c]])
+    if cd:
+        wcs.wcs.cd = matrix
+    else:
+        wcs.wcs.cdelt = [pixel / 3600] * 2
+        wcs.wcs.pc = matrix / (pixel / 3600)
+    return wcs.to_header()
+
+
+def write(path: Path, data: np.ndarray, unit: str | None = "log10(Lsun/kpc2)", geometry: dict = {}, **cards) -> Path:  # noqa: B006
+    fits.writeto(path, data, labelled(data, unit, geometry, cards))
+    return path
+
+
+def labelled(data: np.ndarray, unit: str | None, geometry: dict, cards: dict) -> fits.Header:
+    full = header(data.shape, **geometry)
+    full.update(cards)
+    if unit:
+        full["BUNIT"] = unit
+    return full
+
+
+def log_map(side: int = SIDE) -> np.ndarray:
+    y, x = np.indices((side, side)) - (side - 1) / 2
+    return (-4 - np.hypot(x, y) / 40 + 0.1 * np.sin(x / 5)).astype(np.float32)
+
+
+def test_npy_and_fits_in_both_units_agree(tmp_path: Path) -> None:
+    log_flux = log_map()
+    np.save(tmp_path / "a.npy", log_flux)
+    write(tmp_path / "b.fits", log_flux)
+    write(tmp_path / "c.fits", 10.0**log_flux, unit="Lsun / kpc2")
+    for name in ("a.npy", "b.fits", "c.fits"):
+        observation = read_observation(tmp_path / name)
+        np.testing.assert_allclose(observation.log_flux, log_flux, atol=1e-5)
+        assert observation.warnings == []
+
+
+def test_larger_image_is_cut_and_keeps_the_sky(tmp_path: Path) -> None:
+    big = log_map(300)
+    path = write(tmp_path / "big.fits", big, geometry={"angle": 0.3})
+    observation = read_observation(path)
+    np.testing.assert_allclose(observation.log_flux, big[70:230, 70:230], atol=1e-5)
+    sky = WCS(fits.getheader(path)).pixel_to_world(80, 90)
+    x, y = observation.wcs.world_to_pixel(sky)
+    assert (x, y) == (pytest.approx(10, abs=1e-6), pytest.approx(20, abs=1e-6))
+
+
+@pytest.mark.parametrize("cd", [True, False])
+@pytest.mark.parametrize("pixel", [0.125, 0.4])
+def test_other_pixels_are_resampled_with_flux_conserved(tmp_path: Path, pixel: float, cd: bool) -> None:
+    """A Gaussian source off the centre keeps its flux and its place on the sky."""
+    side = round(60 / pixel)
+    y, x = np.indices((side, side))
+    star = (side / 2 + 10 / pixel, side / 2 - 8 / pixel)
+    flux = 1e-3 * np.exp(-((x - star[0]) ** 2 + (y - star[1]) ** 2) / (2 * (1.0 / pixel) ** 2)) + 1e-12
+    path = write(tmp_path / "star.fits", flux, unit="Lsun/kpc2", geometry={"pixel": pixel, "angle": 0.5, "cd": cd})
+    observation = read_observation(path)
+    resampled = 10**observation.log_flux - 10**LOG_FLOOR
+    assert resampled.sum() == pytest.approx(flux.sum(), rel=2e-3)
+    v, u = np.indices((SIDE, SIDE))
+    found = observation.wcs.pixel_to_world(
+        (u * resampled).sum() / resampled.sum(), (v * resampled).sum() / resampled.sum()
+    )
+    true = WCS(fits.getheader(path)).pixel_to_world(*star)
+    assert found.separation(true).arcsec < 0.02
+
+
+def test_missing_pixels_take_their_neighbours_value(tmp_path: Path) -> None:
+    log_flux = log_map()
+    holed = log_flux.copy()
+    holed[40:60, 40:60] = np.nan  # 1.6 %
+    holed[0, 0] = np.inf
+    observation = read_observation(write(tmp_path / "holed.fits", holed))
+    assert np.isfinite(observation.log_flux).all()
+    assert np.abs(observation.log_flux - log_flux).max() < 0.5
+    assert observation.warnings == ["1.6 % of the pixels had no value and took their nearest neighbour's"]
+
+
+def test_dark_and_negative_pixels_are_the_floor(tmp_path: Path) -> None:
+    flux = 10.0 ** log_map().astype(np.float64)
+    flux[:8] = 0.0
+    flux[8:16] *= -1
+    observation = read_observation(write(tmp_path / "dark.fits", flux, unit="Lsun/kpc2"))
+    assert (observation.log_flux[:16] == LOG_FLOOR).all()
+    assert observation.warnings == ["5.0 % of the pixels were negative and set to the darkest flux"]
+
+
+def test_saturation_is_a_warning(tmp_path: Path) -> None:
+    observation = read_observation(write(tmp_path / "bright.fits", np.minimum(log_map(), -4.3)))
+    assert "saturated" in observation.warnings[0]
+
+
+def test_scaled_integers_are_read(tmp_path: Path) -> None:
+    image = fits.ImageHDU(log_map(), header(log_map().shape))
+    image.header["BUNIT"] = "log10(Lsun/kpc2)"
+    image.scale("int16", bzero=-5, bscale=1e-3)
+    fits.HDUList([fits.PrimaryHDU(), image]).writeto(tmp_path / "int.fits")
+    np.testing.assert_allclose(read_observation(tmp_path / "int.fits").log_flux, log_map(), atol=1e-3)
+
+
+def test_mistakes_are_named_in_one_line(tmp_path: Path) -> None:
+    log_flux = log_map()
+    half_empty = log_flux.copy()
+    half_empty[:10] = np.nan  # 6.2 %
+    cases = {
+        "no unit": (write(tmp_path / "1.fits", log_flux, unit=None), "BUNIT"),
+        "other unit": (write(tmp_path / "2.fits", log_flux, unit="Jy"), "BUNIT is 'Jy'"),
+        "no filter": (write(tmp_path / "13.fits", log_flux, unit="mag"), "filter ''"),
+        "wrong filter": (write(tmp_path / "14.fits", log_flux, unit="mag", FILTER="i"), "filter 'i'"),
+        "g alone": (write(tmp_path / "15.fits", log_flux, unit="mag", FILTER="g"), "has g"),
+        "no zero point": (write(tmp_path / "16.fits", log_flux, unit="adu", FILTER="V"), "MAGZPT"),
+        "bad zero point": (
+            write(tmp_path / "17.fits", log_flux, unit="adu", FILTER="V", MAGZPT="25 mag"),
+            "card MAGZPT",
+        ),
+        "small": (write(tmp_path / "3.fits", log_flux[:150]), "covers 40.0 x 37.5 arcsec"),
+        "empty": (write(tmp_path / "4.fits", np.zeros((SIDE, SIDE)), unit="Lsun/kpc2"), "all pixels are equal"),
+        "masked": (write(tmp_path / "5.fits", half_empty), "6.2 % of the pixels"),
+        "cube": (tmp_path / "6.fits", "3 axes"),
+        "no sky": (tmp_path / "7.fits", "WCS"),
+        "text": (tmp_path / "8.fits", "not a readable FITS"),
+        "cut": (tmp_path / "9.fits", "not a readable FITS"),
+        "no image": (tmp_path / "10.fits", "holds no image"),
+        "shape": (tmp_path / "11.npy", r"shape \(8, 8\)"),
+        "no array": (tmp_path / "12.npy", "not an NPY array"),
+    }
+    cube = header((SIDE, SIDE))
+    cube["BUNIT"] = "Lsun/kpc2"
+    fits.writeto(tmp_path / "6.fits", log_flux[None], cube)
+    fits.writeto(tmp_path / "7.fits", log_flux, fits.Header({"BUNIT": "Lsun/kpc2"}))
+    (tmp_path / "8.fits").write_text("no fits")
+    (tmp_path / "9.fits").write_bytes((tmp_path / "1.fits").read_bytes()[:9000])
+    fits.HDUList([fits.PrimaryHDU()]).writeto(tmp_path / "10.fits")
+    np.save(tmp_path / "11.npy", np.zeros((8, 8)))
+    (tmp_path / "12.npy").write_text("no array")
+    for name, (path, words) in cases.items():
+        with pytest.raises(InputError, match=words) as mistake:
+            read_observation(path)
+        assert str(path) in str(mistake.value), name
+
+
+# --- photometry ---------------------------------------------------------------------------------
+
+
+def middle_pixel(path: Path, **options) -> float:
+    return float(np.median(read_observation(path, **options).log_flux))
+
+
+def flat(value: float, side: int = 220) -> np.ndarray:
+    """Nearly flat, for a map without any structure is refused."""
+    return value + 1e-6 * np.random.default_rng(1).normal(size=(side, side))
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "expected"),
+    [(22.0, "mag", -3.98), (21.9, "mag / arcsec**2", -5.14), (10 ** (-0.4 * (22 - 27)), "adu", -3.98)],
+)
+def test_magnitudes_become_known_fluxes(tmp_path: Path, value: float, unit: str, expected: float) -> None:
+    """A pixel of V = 22, and a dark sky of 21.9 in a square arcsec, as worked out in the notes on the method."""
+    path = write(tmp_path / "v.fits", flat(value), unit=unit, FILTER="V", A_V=0.0, PSFFWHM=2.355, MAGZPT=27.0)
+    assert middle_pixel(path) == pytest.approx(expected, abs=6e-3)
+    assert read_observation(path).warnings == []
+
+
+def test_what_a_header_leaves_open_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "v.fits", flat(22.0), unit="mag")
+    assert [w.split(":")[0] for w in read_observation(path, "V").warnings] == [
+        "no extinction was corrected",
+        "the stars were taken to be as wide as in training",
+    ]
+
+
+def test_extinction_brightens(tmp_path: Path) -> None:
+    cards = {"FILTER": "V", "PSFFWHM": 2.355}
+    clear = middle_pixel(write(tmp_path / "0.fits", flat(22.0), unit="mag", A_V=0.0, **cards))
+    direct = middle_pixel(write(tmp_path / "1.fits", flat(22.0), unit="mag", A_V=0.5, **cards))
+    reddened = middle_pixel(write(tmp_path / "2.fits", flat(22.0), unit="mag", EBV=0.5 / 3.1, **cards))
+    assert direct - clear == pytest.approx(0.4 * 0.5, abs=1e-5)
+    assert reddened == pytest.approx(direct, abs=1e-5)
+
+
+def test_g_and_r_of_two_images_become_v(tmp_path: Path) -> None:
+    """g = 22, r = 21.5: V = 21.5 + 0.005 + 0.462 x 0.5 + 0.013 x 0.25 = 21.73925 by Tonry et al. (2012)."""
+    images = [fits.PrimaryHDU()]
+    for name, magnitude in (("g", 22.0), ("r", 21.5)):
+        data = flat(magnitude)
+        cards = {"FILTER": f"{name}.00000", "A_V": 0.0, "PSFFWHM": 2.355}
+        images.append(fits.ImageHDU(data, labelled(data, "mag", {}, cards)))
+    fits.HDUList(images).writeto(tmp_path / "gr.fits")
+    v = write(tmp_path / "v.fits", flat(21.73925), unit="mag", FILTER="V", A_V=0.0, PSFFWHM=2.355)
+    assert middle_pixel(tmp_path / "gr.fits") == pytest.approx(middle_pixel(v), abs=1e-5)
+
+
+def test_pan_starrs_stack_is_known_by_its_cards(tmp_path: Path) -> None:
+    """asinh-scaled counts with the zero point 25 + 2.5 log10(exposure time)."""
+    exposure, softening, offset = 600.0, 2.2, 3.6
+    counts = exposure * 10 ** (-0.4 * (flat(22.0) - 25))
+    stored = 2.5 / np.log(10) * np.arcsinh((counts - offset) / (2 * softening))
+    cards = {"BSOFTEN": softening, "BOFFSET": offset, "HIERARCH FPA.ZP": 25.0, "EXPTIME": exposure}
+    path = write(tmp_path / "ps1.fits", stored, unit=None, **cards, A_V=0.0, PSFFWHM=2.355)
+    assert middle_pixel(path, band="V") == pytest.approx(-3.975, abs=1e-3)
+
+
+def test_sharper_stars_are_widened_to_the_training_width(tmp_path: Path) -> None:
+    """A star of FWHM 1.2 arcsec comes out with sigma 1 arcsec, with its flux."""
+    side = 240
+    y, x = 0.25 * (np.indices((side, side)) - side / 2)
+    sigma = 1.2 / 2.3548
+    star = np.exp(-(x**2 + y**2) / (2 * sigma**2)) * 1e-3 + 1e-14
+    observation = read_observation(write(tmp_path / "star.fits", star, unit="Lsun/kpc2", PSFFWHM=1.2))
+    flux = 10**observation.log_flux - 10**LOG_FLOOR
+    v, u = 0.25 * (np.indices(flux.shape) - SIDE / 2)
+    assert flux.sum() == pytest.approx(star.sum(), rel=1e-3)
+    assert np.sqrt((flux * (u**2 + v**2)).sum() / flux.sum() / 2) == pytest.approx(1.0, rel=0.01)
+    wide = read_observation(write(tmp_path / "wide.fits", star, unit="Lsun/kpc2", PSFFWHM=3.0))
+    assert "wider" in wide.warnings[0]

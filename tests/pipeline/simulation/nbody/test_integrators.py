@@ -1,0 +1,250 @@
+"""Integrators against closed orbits, conservation laws and REBOUND's IAS15.
+
+Every law is also shown to be broken by a broken integrator.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from pipeline.simulation.nbody import initial_conditions, integrators
+from pipeline.simulation.nbody.gravity import LANE_STARS, invariants
+from pipeline.simulation.nbody.integrators import INTEGRATORS, SCHEMES, integrate, integrate_to_tolerance
+
+ORDER = {"leapfrog": 2, "yoshida4": 4, "force_gradient4": 4, "hermite4": 4}
+PERIOD = 2 * np.pi  # of two stars with total mass 1 and semi-major axis 1
+
+
+def kepler(eccentricity: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two stars of masses 0.7 and 0.3 at apocentre, in their centre-of-mass frame."""
+    mass = np.array([0.7, 0.3])
+    separation = np.array([1 + eccentricity, 0, 0])
+    velocity = np.array([0, np.sqrt((1 - eccentricity) / (1 + eccentricity)), 0])
+    share = np.array([-0.3, 0.7])[:, None]
+    return share * separation, share * velocity, mass
+
+
+def random_systems(systems: int, stars: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return initial_conditions.draw(
+        3, range(systems), stars=stars, profile="course", king_w0=6.0, fractal_dimension=2.0, mass_function="equal",
+        mass_segregation=0.0, virial_ratio=None, softening=0.1, G=1.0,
+    )  # fmt: skip
+
+
+# --- laws --------------------------------------------------------------------------------------------
+
+
+def order_of_convergence(integrator: str) -> float:
+    """Error after one eccentric orbit, which must end where it began, at two step lengths."""
+    x, v, mass = kepler(0.4)
+
+    def error(substeps: int) -> float:
+        path = integrate(x, v, mass, dt=PERIOD, steps=1, substeps=substeps, softening=0.0, integrator=integrator)
+        return float(np.abs(path[0][1] - x).max())
+
+    return float(np.log2(error(400) / error(800)))
+
+
+def energy_growth(integrator: str) -> float:
+    """Largest energy error in the last hundred of 1000 orbits over that in the first hundred."""
+    x, v, mass = kepler(0.4)
+    path = integrate(x, v, mass, dt=PERIOD / 20, steps=20_000, substeps=10, softening=0.0, integrator=integrator)
+    energy = invariants(*path, mass, 0.0).energy
+    error = np.abs(energy / energy[0] - 1)
+    return float(error[-2000:].max() / error[:2000].max())
+
+
+def error_of_return(integrator: str) -> float:
+    """Distance from the start after going forward, turning all velocities, and going on."""
+    x, v, mass = random_systems(8)
+    settings = {"dt": 0.5, "steps": 1, "substeps": 100, "softening": 0.1, "integrator": integrator}
+    forth = integrate(x, v, mass, **settings)
+    back = integrate(forth[0][:, -1], -forth[1][:, -1], mass, **settings)
+    return float(np.abs(back[0][:, -1] - x).max())
+
+
+def drift(integrator: str) -> tuple[float, float]:
+    """Largest change of momentum and of angular momentum."""
+    x, v, mass = random_systems(100)
+    path = integrate(x, v + 1, mass, dt=0.1, steps=10, substeps=10, softening=0.1, integrator=integrator)
+    conserved = invariants(*path, mass[:, None], 0.1)
+    momentum, spin = conserved.momentum, conserved.angular_momentum
+    return float(np.abs(momentum - momentum[:, :1]).max()), float(np.abs(spin - spin[:, :1]).max())
+
+
+@pytest.mark.parametrize("integrator", INTEGRATORS)
+def test_order_of_convergence(integrator: str) -> None:
+    assert order_of_convergence(integrator) == pytest.approx(ORDER[integrator], abs=0.2)
+
+
+@pytest.mark.parametrize("integrator", SCHEMES)
+def test_energy_is_bounded_over_1000_orbits(integrator: str) -> None:
+    assert energy_growth(integrator) < 1.05
+
+
+@pytest.mark.parametrize("integrator", SCHEMES)
+def test_symplectic_schemes_are_reversible(integrator: str) -> None:
+    assert error_of_return(integrator) < 1e-11
+
+
+@pytest.mark.parametrize("integrator", INTEGRATORS)
+def test_momentum_and_angular_momentum(integrator: str) -> None:
+    momentum, spin = drift(integrator)
+    assert momentum < 1e-12
+    if integrator in ("leapfrog", "yoshida4"):
+        assert spin < 1e-11  # to round-off; the others keep it to their own order
+
+
+@pytest.mark.parametrize(
+    ("broken", "law"),
+    [
+        ({"kicks": (0.51,)}, lambda: abs(order_of_convergence("leapfrog") - 2) < 0.2),
+        ({"drifts": (1.01,)}, lambda: abs(order_of_convergence("leapfrog") - 2) < 0.2),
+        ({"first_kick": 0.0, "kicks": (1.0,)}, lambda: error_of_return("leapfrog") < 1e-11),
+        ({"displacements": (-0.02,)}, lambda: energy_growth("leapfrog") < 1.05),
+        ({"displacements": (0.1,)}, lambda: drift("leapfrog")[1] < 1e-11),
+    ],
+)
+def test_a_broken_scheme_breaks_the_laws(
+    broken: dict[str, object], law: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert law()
+    monkeypatch.setitem(SCHEMES, "leapfrog", SCHEMES["leapfrog"]._replace(**broken))
+    assert not law()
+
+
+def test_broken_fourth_order_scheme_has_second_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SCHEMES, "force_gradient4", SCHEMES["force_gradient4"]._replace(displacements=(0.0, 0.0, 0.0)))
+    assert order_of_convergence("force_gradient4") == pytest.approx(2, abs=0.2)
+
+
+# --- against others ----------------------------------------------------------------------------------
+
+
+def ias15(x: np.ndarray, v: np.ndarray, mass: np.ndarray, softening: float, times: np.ndarray) -> np.ndarray:
+    """Positions by REBOUND's IAS15 (Rein & Spiegel 2015), exact to round-off; shape (times, stars, 3)."""
+    rebound = pytest.importorskip("rebound")
+    simulation = rebound.Simulation()
+    simulation.integrator = "ias15"
+    simulation.softening = softening
+    for m, place, velocity in zip(mass, x, v, strict=True):
+        simulation.add(m=m, x=place[0], y=place[1], z=place[2], vx=velocity[0], vy=velocity[1], vz=velocity[2])
+    path = []
+    for t in times:
+        simulation.integrate(t)
+        path.append([particle.xyz for particle in simulation.particles])
+    return np.array(path)
+
+
+def test_five_stars_follow_ias15() -> None:
+    """50 random systems that have no encounter closer than the softening."""
+    x, v, mass = random_systems(200)
+    result = integrate_to_tolerance(x, v, mass, tolerance=1e-9, dt=0.01, steps=100, substeps=4, softening=0.1)
+    calm = np.flatnonzero(result.invariants.closest.min(1) > 0.1)[:50]
+    assert len(calm) == 50
+    assert result.energy_error.max() < 1e-9
+    for k in calm:
+        exact = ias15(x[k], v[k], mass[k], 0.1, np.arange(0, 1.05, 0.1))
+        np.testing.assert_allclose(result.x[k, ::10], exact, rtol=0, atol=1e-6)
+
+
+def test_plummer_sphere_follows_ias15() -> None:
+    x, v, mass = initial_conditions.draw(
+        1, range(1), stars=200, profile="plummer", king_w0=6.0, fractal_dimension=2.0, mass_function="equal",
+        mass_segregation=0.0, virial_ratio=None, softening=0.1, G=1.0,
+    )  # fmt: skip
+    result = integrate_to_tolerance(x, v, mass, tolerance=1e-9, dt=0.1, steps=10, substeps=8, softening=0.1)
+    np.testing.assert_allclose(result.x[0], ias15(x[0], v[0], mass[0], 0.1, np.arange(11) * 0.1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("integrator", INTEGRATORS)
+def test_lanes_tiles_and_torch_agree(integrator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, v, mass = random_systems(3)
+    settings = {"dt": 0.1, "steps": 3, "substeps": 10, "softening": 0.1, "G": 0.8, "integrator": integrator}
+    lanes = integrate(x, v, mass, **settings)
+    tensors = integrate(torch.tensor(x), torch.tensor(v), torch.tensor(mass), **settings)
+    monkeypatch.setattr(integrators, "LANE_STARS", 1)
+    tiles = integrate(x, v, mass, **settings)
+    for k in range(2):
+        np.testing.assert_allclose(tiles[k], lanes[k], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(tensors[k].numpy(), lanes[k], rtol=0, atol=1e-12)
+
+
+def test_torch_path_can_be_differentiated() -> None:
+    x, v, mass = (torch.tensor(a[0]) for a in random_systems(1))
+    v.requires_grad_()
+    path, _ = integrate(x, v, mass, dt=0.01, steps=1, softening=0.1)
+    path[-1].sum().backward()
+    assert v.grad is not None
+    torch.testing.assert_close(v.grad, torch.full_like(v, 0.01), rtol=1e-2, atol=0)  # sum x = sum v dt, to first order
+
+
+# --- the same bits whatever the company ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stars", [5, LANE_STARS + 1])
+def test_a_system_moves_the_same_alone_and_among_others(stars: int) -> None:
+    x, v, mass = random_systems(70, stars)
+    settings = {"dt": 0.1, "steps": 2, "substeps": 2, "softening": 0.1}
+    together = integrate(x, v, mass, **settings)
+    alone = integrate(x[66:67], v[66:67], mass[66:67], **settings)
+    for whole, part in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(whole[66:67], part)
+
+
+@pytest.mark.slow
+def test_bits_depend_neither_on_threads_nor_on_who_compiled(tmp_path: Path) -> None:
+    code = (
+        "import hashlib, numpy as np\n"
+        "from pipeline.simulation.nbody.integrators import integrate\n"
+        "for stars, systems in ((5, 2000), (500, 1), (700, 1)):\n"
+        "    x, v = np.random.default_rng(0).standard_normal((2, systems, stars, 3))\n"
+        "    for integrator in ('force_gradient4', 'hermite4'):\n"
+        "        settings = dict(dt=0.1, steps=2, substeps=3, softening=0.1, integrator=integrator)\n"
+        "        path = integrate(x, v, 1 / stars, **settings)\n"
+        "        print(hashlib.sha256(np.ascontiguousarray(path).tobytes()).hexdigest())"
+    )
+    outputs = set()
+    for threads in ("1", "2"):  # the first one compiles, the second finds the kernels in the cache
+        settings = {"NUMBA_NUM_THREADS": threads, "NUMBA_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, "-c", code]
+        outputs.add(subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, check=True).stdout)
+    assert len(outputs) == 1
+
+
+# --- tolerance -----------------------------------------------------------------------------------------
+
+
+def test_tolerance_redoes_only_what_misses_it() -> None:
+    x, v, mass = random_systems(100)
+    settings = {"dt": 0.1, "steps": 10, "substeps": 10, "softening": 0.1}
+    first = integrate_to_tolerance(x, v, mass, tolerance=None, **settings)
+    result = integrate_to_tolerance(x, v, mass, tolerance=1e-5, **settings)
+    good = first.energy_error <= 1e-5
+    assert 0 < good.sum() < 100
+    assert (result.substeps == 10).tolist() == good.tolist()
+    assert result.energy_error.max() <= 1e-5
+    np.testing.assert_array_equal(result.x[good], first.x[good])
+    energy = invariants(result.x, result.v, mass[:, None], 0.1).energy
+    np.testing.assert_array_equal(result.energy_error, np.abs(energy / energy[:, :1] - 1).max(1))
+
+
+def test_tolerance_out_of_reach_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integrators, "MOST_SUBSTEPS", 8)
+    x, v, mass = random_systems(20)
+    result = integrate_to_tolerance(x, v, mass, tolerance=1e-13, dt=0.1, steps=10, substeps=1, softening=0.1)
+    assert (result.substeps == 8).all()
+    assert (result.energy_error > 1e-13).all()
+
+
+def test_meeting_without_softening_is_an_error() -> None:
+    x, v, mass = np.zeros((2, 3)), np.zeros((2, 3)), np.ones(2)
+    with pytest.raises(FloatingPointError, match="softening"):
+        integrate(x, v, mass, dt=1.0, steps=2, softening=0.0)
+    integrate(x, v, mass, dt=1.0, steps=2, softening=0.1)
