@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ def best_of_training(
     """
     torch.manual_seed(seed)
     module = LitGNN(**model)
-    module.fit_statistics(train)
+    module.fit_statistics(SimpleNamespace(splits={"train": train}))
     train = both_ways(train)
     loader = TensorLoader(train, EpochSampler(len(train["charge"]), BATCH, shuffle=True, seed=seed))
     optimizer = torch.optim.AdamW(module.parameters(), lr=model["lr"], weight_decay=model["weight_decay"])

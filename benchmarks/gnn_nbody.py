@@ -107,9 +107,12 @@ def filter_folder(name: str, simulations: int, epochs: int) -> Path:
     return simulated(name, simulations, {"gnn": {"model.filter": name, "trainer.max_epochs": epochs}})
 
 
+WINDOWS = {"batch_size": BATCH, "horizon": 1, "val_fraction": 0.1, "test_fraction": 0.1}
+
+
 def windows_of(folder: Path) -> NBodyDataModule:
     """The windows of a run, split as the chain splits them."""
-    data = NBodyDataModule(folder / "data/nbody/trajectories.csv", BATCH, 1, 0.1, 0.1, seed=1)
+    data = NBodyDataModule(folder / "data/nbody/trajectories.csv", seed=1, **WINDOWS)
     data.setup()
     return data
 

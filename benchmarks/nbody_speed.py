@@ -27,7 +27,8 @@ from pipeline import generate_nbody
 from pipeline.errors import run
 from pipeline.nbody.trajectories import BLOCK_ROWS, simulate
 from pipeline.nbody.trajectory_csv import write_rows
-from pipeline.settings.load import NBody, load_params
+from pipeline.settings.load import load_params
+from pipeline.settings.nbody import NBody
 from pipeline.simulation.nbody.gravity import invariants
 from pipeline.simulation.nbody.integrators import integrate
 

@@ -39,7 +39,8 @@ from pipeline.evaluation.pidoc.measures import (
     percent,
 )
 from pipeline.inputs.observation import SIDE
-from pipeline.settings.load import Maps, load_params
+from pipeline.settings.clusters import Maps
+from pipeline.settings.load import load_params
 from pipeline.simulation.clusters.star_cluster import ClusterParameters, draw_cluster
 from pipeline.simulation.clusters.telescope import bin_stars, blur, gaussian_psf, random_view, sky_position
 from pipeline.training.registry import MODELS

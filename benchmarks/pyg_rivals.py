@@ -6,6 +6,7 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import scatter
 
 from lit_modules.networks.graph.nbody import NBodyNetwork
+from lit_modules.networks.graph.settings import NBodySettings
 
 
 def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
@@ -79,7 +80,7 @@ def complete_graphs(batch: int, n: int) -> Tensor:
 
 def scatterable_network(layers: int, hidden: int) -> NBodyNetwork:
     """A network of ours that :func:`by_scatter` can compute too, with new weights."""
-    return NBodyNetwork(
+    settings = NBodySettings(
         layers=layers,
         hidden=hidden,
         filter="linear",
@@ -88,7 +89,11 @@ def scatterable_network(layers: int, hidden: int) -> NBodyNetwork:
         velocities=False,
         symmetric=True,
         shared=False,
+        velocity_weight=1.0,
+        lr=1e-2,
+        weight_decay=0.0,
     )
+    return NBodyNetwork(settings)
 
 
 def by_scatter(net: NBodyNetwork, x: Tensor, v: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:

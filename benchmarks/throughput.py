@@ -58,7 +58,7 @@ def build(name: str) -> tuple[Any, Any, Any]:
     module, datamodule = model.make_module(section), model.make_datamodule(section)
     datamodule.setup("fit")
     train = datamodule.splits["train"]
-    module.fit_statistics(train)
+    module.fit_statistics(datamodule)
     datamodule.splits["train"] = {name: x[: MOST_STEPS * section.data.batch_size] for name, x in train.items()}
     return module, datamodule, section
 

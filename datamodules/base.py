@@ -1,25 +1,38 @@
 """What the three data modules share: tensors of each split, on the device, in seeded batches."""
 
+from pathlib import Path
+from typing import Any, ClassVar
+
 import pytorch_lightning as pl
 from torch import Tensor
 
 from datamodules.loader import EpochSampler, TensorLoader
+from pipeline.settings.base import DataSettings
 
 
 class TensorDataModule(pl.LightningDataModule):
     """Serves ``self.splits[split]``, a dictionary of tensors, which ``setup`` of a subclass fills.
 
+    Its parameters are declared by ``Settings``, in datamodules/settings.py, and kept as ``self.settings``.
+
     Args:
-        batch_size: rows of a global batch, over all processes together.
+        path: of the data.
         seed: of the order of the training batches.
+        parameters: the fields of ``Settings``.
+
+    Raises:
+        pydantic.ValidationError: a parameter is missing, unknown or out of its bounds.
     """
 
+    Settings: ClassVar[type[DataSettings]]
+    settings: Any
     splits: dict[str, dict[str, Tensor]]
     on_device = True  # False: too large for the device, batches travel one by one
 
-    def __init__(self, batch_size: int, seed: int) -> None:
+    def __init__(self, path: str | Path, *, seed: int, **parameters: Any) -> None:
         super().__init__()
-        self.batch_size, self.seed = batch_size, seed
+        self.path, self.seed = Path(path), seed
+        self.settings = self.Settings(**parameters)
 
     def _loader(self, split: str, *, shuffle: bool = False) -> TensorLoader:
         tensors = self.splits[split]
@@ -29,7 +42,8 @@ class TensorDataModule(pl.LightningDataModule):
             if self.on_device:
                 tensors = {name: tensor.to(self.trainer.strategy.root_device) for name, tensor in tensors.items()}
         n = len(next(iter(tensors.values())))
-        sampler = EpochSampler(n, self.batch_size, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size)
+        batch = self.settings.batch_size
+        sampler = EpochSampler(n, batch, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size)
         return TensorLoader(tensors, sampler)
 
     def train_dataloader(self) -> TensorLoader:

@@ -1,7 +1,6 @@
 """Flux and mass maps of globular clusters with their ages and distances, half precision on disk."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from datamodules.base import TensorDataModule
 from datamodules.loader import EpochSampler, TensorLoader
+from datamodules.settings import MapData
 from pipeline.errors import InputError
 
 SPLITS = ("train", "val", "test")
@@ -48,20 +48,14 @@ class ClusterMapsDataModule(TensorDataModule):
     where the maps of a split follow one another in the file; a split whose maps are scattered is
     copied, in half precision.
 
-    Args:
-        path: folder with ``flux.npy``, ``mass.npy`` (maps, H, W), ``statistics.npy`` (maps, N) and
-            ``catalogue.csv``, whose columns ``map`` (row of the arrays), ``split``, ``age_gyr``,
-            ``distance_kpc`` and ``field_log_mass`` are read. All maps of a cluster are in the same split.
-        batch_size: maps in a global batch.
-        seed: of the order of the training batches.
-        statistics_passes: times that an epoch of training serves each map's statistics.
+    ``path`` is a folder with ``flux.npy``, ``mass.npy`` (maps, H, W), ``statistics.npy`` (maps, N) and
+    ``catalogue.csv``, whose columns ``map`` (row of the arrays), ``split``, ``age_gyr``, ``distance_kpc`` and
+    ``field_log_mass`` are read. All maps of a cluster are in the same split.
     """
 
+    Settings = MapData
+    settings: MapData
     on_device = False
-
-    def __init__(self, path: str | Path, batch_size: int, seed: int, statistics_passes: int) -> None:
-        super().__init__(batch_size, seed)
-        self.path, self.statistics_passes = Path(path), statistics_passes
 
     def setup(self, stage: str | None = None) -> None:
         """Map the files into memory and deal the maps to their splits.
@@ -115,7 +109,7 @@ class ClusterMapsDataModule(TensorDataModule):
 
     def _loader(self, split: str, *, shuffle: bool = False) -> MapLoader:
         loader = super()._loader(split, shuffle=shuffle)
-        return MapLoader(loader.tensors, loader.sampler, self.statistics_passes if shuffle else 1)
+        return MapLoader(loader.tensors, loader.sampler, self.settings.statistics_passes if shuffle else 1)
 
 
 def _rows(maps: Tensor, rows: NDArray[np.int64]) -> Tensor:

@@ -11,22 +11,23 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
+from datamodules.settings import PictureData
 from pipeline.errors import InputError
 
 
 class ImagesDataModule(TensorDataModule):
     """Batches ``{"image": (rows, 1, height, width)}``, float32 in [0, 1], of ``data/images/<set>-<size>``.
 
-    Args:
-        path: the folder with ``index.csv`` (file, label, group, split).
-        labels: which labels to train and test on; None for all.
-        batch_size: rows of a global batch.
-        seed: of the order of the training batches.
+    ``path`` is the folder with ``index.csv`` (file, label, group, split).
     """
 
-    def __init__(self, path: str | Path, labels: Sequence[str] | None, batch_size: int, seed: int) -> None:
-        super().__init__(batch_size, seed)
-        self.path, self.labels = Path(path), labels
+    Settings = PictureData
+    settings: PictureData
+
+    @property
+    def labels(self) -> Sequence[str] | None:
+        """Labels to train and test on; None for all."""
+        return None if isinstance(self.settings.labels, str) else self.settings.labels
 
     @cached_property
     def index(self) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
+from datamodules.settings import NBodyData
 from pipeline.errors import InputError
 
 COLUMNS = ("N_sim", "N_star", "time_step", "x", "y", "z", "vx", "vy", "vz")
@@ -22,23 +23,12 @@ class NBodyDataModule(TensorDataModule):
     ``mass`` or ``charge`` (B, n) is there if the CSV has that column. All windows of a simulation are
     in the same split. ``trajectories[split]`` has the same tensors for whole runs, (simulations, times, ...).
 
-    Args:
-        path: CSV at the contract of :func:`read_trajectories`.
-        batch_size: windows in a global batch.
-        horizon: output steps that a window looks ahead.
-        val_fraction: of the simulations.
-        test_fraction: of the simulations.
-        seed: of the split and of the order of the training batches.
+    ``path`` is a CSV at the contract of :func:`read_trajectories`; ``seed`` is also that of the split.
     """
 
+    Settings = NBodyData
+    settings: NBodyData
     trajectories: dict[str, dict[str, Tensor]]
-
-    def __init__(
-        self, path: str | Path, batch_size: int, horizon: int, val_fraction: float, test_fraction: float, seed: int
-    ) -> None:
-        super().__init__(batch_size, seed)
-        self.path, self.horizon = Path(path), horizon
-        self.val_fraction, self.test_fraction = val_fraction, test_fraction
 
     def setup(self, stage: str | None = None) -> None:
         """Read the file once, split it and cut the windows.
@@ -50,13 +40,13 @@ class NBodyDataModule(TensorDataModule):
             return
         runs = read_trajectories(self.path)
         n, times = runs["time"].shape
-        if self.horizon >= times:
+        if self.settings.horizon >= times:
             raise InputError(
-                f"{self.path}: runs of {times} outputs are too short for a horizon of {self.horizon} steps; "
+                f"{self.path}: runs of {times} outputs are too short for a horizon of {self.settings.horizon} steps; "
                 "lower gnn.data.horizon or lengthen nbody.t_end"
             )
         order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
-        n_val, n_test = round(self.val_fraction * n), round(self.test_fraction * n)
+        n_val, n_test = round(self.settings.val_fraction * n), round(self.settings.test_fraction * n)
         if min(n_val, n_test, n - n_val - n_test) < 1:
             raise InputError(
                 f"{self.path}: {n} simulations leave a split empty; make more, or change gnn.data.val_fraction "
@@ -67,13 +57,13 @@ class NBodyDataModule(TensorDataModule):
         self.splits = {split: self._windows(part) for split, part in self.trajectories.items()}
 
     def _windows(self, runs: dict[str, Tensor]) -> dict[str, Tensor]:
-        starts = runs["time"].shape[1] - self.horizon
+        starts = runs["time"].shape[1] - self.settings.horizon
         windows = {}
         for name, tensor in runs.items():
             if name in ATTRIBUTES:
                 windows[name] = tensor.repeat_interleave(starts, 0)
             else:
-                windows[name] = tensor.unfold(1, self.horizon + 1, 1).movedim(-1, 2).flatten(0, 1).contiguous()
+                windows[name] = tensor.unfold(1, self.settings.horizon + 1, 1).movedim(-1, 2).flatten(0, 1).contiguous()
         return windows
 
     def to_pyg(self, split: str) -> list[Any]:

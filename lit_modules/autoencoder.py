@@ -1,6 +1,6 @@
 """Trains the autoencoder on randomly deformed pictures."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ from torch import Tensor
 from lit_modules.base import Batch, LitBase
 from lit_modules.networks.autoencoder.autoencoder import Autoencoder
 from lit_modules.networks.autoencoder.deformation import Deformation, deform
+from lit_modules.networks.autoencoder.settings import AutoencoderSettings
 from pipeline.errors import InputError
 
 N_EXAMPLES = 8
@@ -21,42 +22,34 @@ class LitAutoencoder(LitBase):
     reconstructions as they were after ``snapshot_epoch`` epochs.
     """
 
+    Settings = AutoencoderSettings
+    settings: AutoencoderSettings
     monitor = None
     snapshot: Tensor
 
-    def __init__(
-        self,
-        *,
-        side: int,
-        widths: Sequence[int],
-        active_units: int | None,
-        snapshot_epoch: int,
-        rotation: float,
-        scale: float,
-        shift: float,
-        warp: float,
-        contrast: float,
-        augment_seed: int,
-        lr: float,
-        weight_decay: float,
-    ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        self.net = Autoencoder(side, widths, active_units)
-        self.deformation = Deformation(rotation, scale, shift, warp, contrast)
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        settings = self.settings
+        self.net = Autoencoder(settings)
+        self.deformation = Deformation(
+            settings.rotation, settings.scale, settings.shift, settings.warp, settings.contrast
+        )
+        side = settings.side
         self.register_buffer("snapshot", torch.zeros(2, N_EXAMPLES, 1, side, side))
 
-    def fit_statistics(self, tensors: Batch) -> None:
-        size = tensors["image"].shape[-1]
-        if size != self.hparams["side"]:
-            raise InputError(
-                f"model.side is {self.hparams['side']} but the pictures have {size} pixels; make them equal"
-            )
-        self.net.fit(tensors["image"])
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images)
+
+    def fit_statistics(self, data: Any) -> None:
+        images = data.splits["train"]["image"]
+        size = images.shape[-1]
+        if size != self.settings.side:
+            raise InputError(f"model.side is {self.settings.side} but the pictures have {size} pixels; make them equal")
+        self.net.fit(images)
 
     def deformed(self, images: Tensor, step: int, rank: int = 0, world_size: int = 1) -> Tensor:
         """One rank's pictures, deformed at random: drawn for the global batch, so that ranks change nothing."""
-        generator = torch.Generator().manual_seed(self.hparams["augment_seed"] * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(self.settings.augment_seed * 1_000_003 + step)
         n = len(images)
         drawn = self.deformation.draw(n * world_size, images.shape[-1], generator)
         grids, tones = (part[rank * n : (rank + 1) * n].to(images.device) for part in drawn)
@@ -72,7 +65,7 @@ class LitAutoencoder(LitBase):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         super().validation_step(batch, batch_idx)
         fitting = self.trainer.state.fn == "fit"
-        if fitting and batch_idx == 0 and self.current_epoch < self.hparams["snapshot_epoch"]:
+        if fitting and batch_idx == 0 and self.current_epoch < self.settings.snapshot_epoch:
             images = batch["image"][torch.arange(N_EXAMPLES) % len(batch["image"])]
             self.snapshot.copy_(torch.stack([images, self.net(images)]))
 

@@ -7,6 +7,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from pipeline.settings.base import ModelSettings
+
 Batch = dict[str, Tensor]
 Mirror = Callable[[Tensor], Tensor]
 # Together they make the eight symmetries of the square; each undoes itself.
@@ -28,12 +30,25 @@ def random_symmetry(*images: Tensor) -> list[Tensor]:
 class LitBase(pl.LightningModule):
     """A network with named losses; ``"loss"`` is the one minimised.
 
+    Its parameters are declared by ``Settings``, beside the network; ``LitX(**values)`` checks them and
+    keeps them as ``self.settings``, and as a plain dictionary in the checkpoint.
+
     ``monitor`` names the metric whose lowest value picks the weights that are kept; None keeps
     the last ones. ``example_images`` may return named image grids, (3 or 1, height, width) in
     [0, 1], which go to the tracker at the end of the training.
+
+    Raises:
+        pydantic.ValidationError: a parameter is missing, unknown or out of its bounds.
     """
 
+    Settings: ClassVar[type[ModelSettings]]
+    settings: Any
     monitor: ClassVar[str | None] = "val/loss"
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__()
+        self.settings = self.Settings(**parameters)
+        self.save_hyperparameters(self.settings.model_dump(), logger=False)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Named scalar terms of a batch of tensors, all of the same first dimension."""
@@ -43,8 +58,12 @@ class LitBase(pl.LightningModule):
         """Named image grids for the tracker, made from one validation batch."""
         return {}
 
-    def fit_statistics(self, tensors: Batch) -> None:
-        """Take normalisation constants from the training split; they are buffers of the network."""
+    def fit_statistics(self, data: Any) -> None:
+        """Take normalisation constants from the training split of a data module; they are buffers of the network."""
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Any:
+        """The network's answer to a batch; by default, that to its first tensor."""
+        return self(next(iter(batch.values())))
 
     def _step(self, batch: Batch, split: str) -> Tensor:
         losses = self.losses(batch)
@@ -71,9 +90,9 @@ class LitBase(pl.LightningModule):
         return [{"params": list(self.parameters())}]
 
     def configure_optimizers(self) -> Any:
-        """AdamW under a one-cycle learning rate with its peak at ``hparams.lr``, or that of a group of parameters."""
+        """AdamW under a one-cycle learning rate with its peak at ``settings.lr``, or that of a group of parameters."""
         groups = self.parameter_groups()
-        optimizer = torch.optim.AdamW(groups, lr=self.hparams["lr"], weight_decay=self.hparams["weight_decay"])
+        optimizer = torch.optim.AdamW(groups, lr=self.settings.lr, weight_decay=self.settings.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],

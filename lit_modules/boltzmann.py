@@ -9,6 +9,7 @@ from lit_modules.base import Batch, LitBase, random_symmetry
 from lit_modules.networks.boltzmann.general import BoltzmannMachine, cooling
 from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
+from lit_modules.networks.boltzmann.settings import BoltzmannSettings, MachineSettings, RBMSettings
 from pipeline.errors import InputError
 
 PSEUDO_LIKELIHOOD_PIXELS = 512
@@ -22,16 +23,17 @@ class LitMachine(LitBase):
     """
 
     monitor: ClassVar[str | None] = None  # a difference of energies tells nothing of the fit
+    settings: MachineSettings
     net: Any
     chains: Tensor | None = None
 
-    def fit_statistics(self, tensors: Batch) -> None:
+    def fit_statistics(self, data: Any) -> None:
         """Start as independent pixels with the training pictures' mean, made symmetric.
 
         Raises:
             InputError: the pictures do not have the size of the model.
         """
-        images, size = tensors["image"], self.hparams["size"]
+        images, size = data.splits["train"]["image"], self.settings.size
         if images.shape[-2:] != (size, size):
             width = images.shape[-1]
             raise InputError(f"the pictures are {width} pixels wide, but model.size is {size}; make them equal")
@@ -41,12 +43,12 @@ class LitMachine(LitBase):
     def start_of_chains(self, like: Tensor) -> Tensor:
         """Where the persistent chains stand; at first, independent pixels."""
         if self.chains is None:
-            return self.net.offset.expand(self.hparams["chains"], -1).bernoulli()
+            return self.net.offset.expand(self.settings.chains, -1).bernoulli()
         return self.chains.to(like)
 
     def grid(self, *rows: Tensor) -> Tensor:
         """Rows of pictures, (pictures, pixels) each, as one picture, (1, height, width)."""
-        size = self.hparams["size"]
+        size = self.settings.size
         return torch.cat([row.detach().view(-1, size, size).permute(1, 0, 2).flatten(1) for row in rows])[None]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -66,36 +68,16 @@ class LitBoltzmann(LitMachine):
     Grey pictures become binary by isophotes: at a random level each in training, at several
     levels in recall, whose mean is grey again. Clusters have no orientation, so each picture
     is turned and mirrored at random.
-
-    Args:
-        size: pixels of a side.
-        hidden: hidden units.
-        chains: persistent chains of the negative phase, in each process.
-        sweeps: Gibbs sweeps in either phase of a step.
-        hot: temperature from which each phase cools to 1.
-        levels: isophotes of a recalled picture.
-        recall_sweeps: of the annealing in recall, and of the average after it.
-        lr: peak of the one-cycle schedule.
-        weight_decay: of AdamW.
     """
 
-    def __init__(
-        self,
-        *,
-        size: int,
-        hidden: int,
-        chains: int,
-        sweeps: int,
-        hot: float,
-        levels: int,
-        recall_sweeps: int,
-        lr: float,
-        weight_decay: float,
-    ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        self.net = BoltzmannMachine(size * size, hidden)
-        self.temperatures = cooling(hot, sweeps)
+    Settings = BoltzmannSettings
+    settings: BoltzmannSettings
+    net: BoltzmannMachine
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.net = BoltzmannMachine(self.settings.size**2, self.settings.hidden)
+        self.temperatures = cooling(self.settings.hot, self.settings.sweeps)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         images = random_symmetry(batch["image"])[0] if self.training else batch["image"]
@@ -111,10 +93,15 @@ class LitBoltzmann(LitMachine):
             losses["recall_mse"] = (self.recall(grey, self.left_half) - grey)[:, unknown].square().mean()
         return losses
 
+    def forward(self, images: Tensor) -> Tensor:
+        """The right half of pictures (n, 1, size, size) recalled from the left, stretched, (n, pixels)."""
+        grey = stretch(images)
+        return torch.where(self.left_half, grey, self.recall(grey, self.left_half))
+
     @property
     def left_half(self) -> Tensor:
         """True at the pixels of the left half, (pixels,)."""
-        size = self.hparams["size"]
+        size = self.settings.size
         return (torch.arange(size, device=self.device) < size // 2).repeat(size)
 
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
@@ -123,11 +110,11 @@ class LitBoltzmann(LitMachine):
 
     def recall(self, grey: Tensor, known: Tensor) -> Tensor:
         """Complete stretched pictures, (pictures, pixels), from the pixels where ``known``, (pixels,), is True."""
-        n = self.hparams["levels"]
+        n = self.settings.levels
         levels = ((torch.arange(n, device=grey.device) + 0.5) / n).to(grey)[:, None]
         binary = isophotes(grey[:, None], levels).flatten(0, 1)
-        sweeps = self.hparams["recall_sweeps"]
-        recalled = self.net.recall(binary, known, cooling(self.hparams["hot"], sweeps), sweeps)
+        sweeps = self.settings.recall_sweeps
+        recalled = self.net.recall(binary, known, cooling(self.settings.hot, sweeps), sweeps)
         return recalled.view(len(grey), n, -1).mean(1)
 
 
@@ -136,29 +123,25 @@ class LitRBM(LitMachine):
 
     A pixel's stretched intensity is the probability that it is lit, so a picture is drawn anew,
     turned and mirrored, each time it is shown: it then looks like stars.
-
-    Args:
-        size: pixels of a side.
-        hidden: hidden units.
-        persistent: True for chains that go on (Tieleman 2008), False for chains from the data (CD-k).
-        chains: number of persistent chains, in each process.
-        sweeps: k, Gibbs sweeps of a step.
-        lr: peak of the one-cycle schedule.
-        weight_decay: of AdamW.
     """
 
-    def __init__(
-        self, *, size: int, hidden: int, persistent: bool, chains: int, sweeps: int, lr: float, weight_decay: float
-    ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        self.net = RestrictedBoltzmannMachine(size * size, hidden)
+    Settings = RBMSettings
+    settings: RBMSettings
+    net: RestrictedBoltzmannMachine
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.net = RestrictedBoltzmannMachine(self.settings.size**2, self.settings.hidden)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pictures (n, 1, size, size) through the hidden layer and back, stretched, (n, pixels)."""
+        return self.reconstruct(stretch(images))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         grey = stretch(random_symmetry(batch["image"])[0] if self.training else batch["image"])
         data = grey.bernoulli()
-        go_on = self.training and self.hparams["persistent"]
-        samples = self.net.gibbs(self.start_of_chains(data) if go_on else data, self.hparams["sweeps"])
+        go_on = self.training and self.settings.persistent
+        samples = self.net.gibbs(self.start_of_chains(data) if go_on else data, self.settings.sweeps)
         losses = {
             "loss": self.net.free_energy(data).mean() - self.net.free_energy(samples).mean(),
             "reconstruction_mse": (self.reconstruct(grey) - grey).square().mean(),

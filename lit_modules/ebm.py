@@ -1,5 +1,7 @@
 """Energy-based model of the (distance, age) of a flux map."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -15,6 +17,7 @@ from lit_modules.networks.energy.metropolis import (
     scale_mixture_walk,
     uniform_in_box,
 )
+from lit_modules.networks.energy.settings import EBMSettings
 from pipeline.errors import InputError
 
 
@@ -28,67 +31,29 @@ class LitEBM(LitBase):
     in nats, by a sum over a grid: ln 4 is what ignorance scores. So is the training loss's value,
     to make the curves comparable; its gradient is that of the chains.
 
-    Args:
-        size, pooling, channels, features, hidden, embedding, waves, latent_nodes, dropout: see ``MapEnergy``.
-        beta: inverse temperature.
-        distance_kpc: the prior's [low, high].
-        age_gyr: the prior's [low, high].
-        chains: Metropolis-Hastings chains of each map.
-        steps: of each chain.
-        jumps: fraction of proposals that jump anywhere in the box.
-        nodes: of a side of the grid of the exact integral.
-        lr: peak of the one-cycle schedule.
-        weight_decay: of AdamW.
-
     The buffer ``flux_range`` holds the lowest and highest mean (first row) and standard deviation
     (second row) over the pixels of a training map's log10 flux.
     """
 
+    Settings = EBMSettings
+    settings: EBMSettings
     low: Tensor
     high: Tensor
     flux_range: Tensor
 
-    def __init__(
-        self,
-        *,
-        size: int,
-        pooling: int,
-        channels: list[int],
-        features: int,
-        hidden: int,
-        embedding: int,
-        waves: int,
-        latent_nodes: int,
-        dropout: float,
-        beta: float,
-        distance_kpc: list[float],
-        age_gyr: list[float],
-        chains: int,
-        steps: int,
-        jumps: float,
-        nodes: int,
-        lr: float,
-        weight_decay: float,
-    ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        self.net = MapEnergy(
-            size=size,
-            pooling=pooling,
-            channels=channels,
-            features=features,
-            hidden=hidden,
-            embedding=embedding,
-            waves=waves,
-            latent_nodes=latent_nodes,
-            dropout=dropout,
-        )
-        box = torch.tensor([distance_kpc, age_gyr])
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.net = MapEnergy(self.settings)
+        box = torch.tensor([self.settings.distance_kpc, self.settings.age_gyr])
         box[0] = box[0].log10()
         self.register_buffer("low", box[:, 0], persistent=False)
         self.register_buffer("high", box[:, 1], persistent=False)
         self.register_buffer("flux_range", torch.zeros(2, 2))
-        self.propose = either(uniform_in_box, scale_mixture_walk(0.02, 0.5), jumps)
+        self.propose = either(uniform_in_box, scale_mixture_walk(0.02, 0.5), self.settings.jumps)
+
+    def forward(self, flux: Tensor) -> Tensor:
+        """Log density of (distance, age) in the unit box, (B, nodes, nodes), of flux maps (B, 1, size, size)."""
+        return self.log_posterior(self.net.context(flux), self.settings.nodes)
 
     def to_box(self, distance: Tensor, age: Tensor) -> Tensor:
         """Distance in kpc and age in Gyr, (...) each -> y in [-1, 1]², (..., 2)."""
@@ -99,12 +64,13 @@ class LitEBM(LitBase):
         log_distance, age = (self.low + (y + 1) / 2 * (self.high - self.low)).unbind(-1)
         return 10**log_distance, age
 
-    def fit_statistics(self, tensors: Batch) -> None:
+    def fit_statistics(self, data: Any) -> None:
         """Mean and standard deviation of the training maps' log flux, and the range of those of single maps.
 
         Raises:
             InputError: a training cluster lies outside the prior's box, or a map has a pixel that is not finite.
         """
+        tensors = data.splits["train"]
         if not inside(self.to_box(tensors["distance"], tensors["age"])).all():
             raise InputError("ebm.model: distance_kpc and age_gyr do not contain every training cluster; widen them")
         parts = [torch.std_mean(x.flatten(1).double(), 1, correction=0) for x in tensors["flux"].split(256)]
@@ -126,32 +92,32 @@ class LitEBM(LitBase):
         if not self.training:
             return {"loss": exact}
         chains = self.negatives(context.detach(), y)
-        data = self.net.free_energy(context, y[:, None], self.hparams["beta"])
-        samples = self.net.free_energy(context, chains.states[-1], self.hparams["beta"])
-        gap = contrastive_loss(data, samples, self.hparams["beta"])
+        data = self.net.free_energy(context, y[:, None], self.settings.beta)
+        samples = self.net.free_energy(context, chains.states[-1], self.settings.beta)
+        gap = contrastive_loss(data, samples, self.settings.beta)
         return {"loss": exact + gap - gap.detach(), "energy_gap": gap, "acceptance": chains.acceptance.mean()}
 
     def nll(self, context: Tensor, y: Tensor) -> Tensor:
         """Exact -log P(y|x) of the y in the unit box, in nats, (B,)."""
-        beta, nodes = self.hparams["beta"], self.hparams["nodes"]
+        beta, nodes = self.settings.beta, self.settings.nodes
         data = self.net.free_energy(context, y[:, None], beta)[:, 0]
         return nll(data, self.net.free_energy(context, unit_grid(nodes).to(y), beta), beta, cell_volume(nodes))
 
     def log_posterior(self, context: Tensor, nodes: int) -> Tensor:
         """Log P(y|x) at the nodes of ``unit_grid``, (B, nodes, nodes), distance along the first of the two."""
-        energies = self.net.free_energy(context, unit_grid(nodes).to(context), self.hparams["beta"])
-        return log_gibbs(energies, self.hparams["beta"], cell_volume(nodes)).unflatten(-1, (nodes, nodes))
+        energies = self.net.free_energy(context, unit_grid(nodes).to(context), self.settings.beta)
+        return log_gibbs(energies, self.settings.beta, cell_volume(nodes)).unflatten(-1, (nodes, nodes))
 
     def negatives(self, context: Tensor, start: Tensor) -> Chains:
         """Several chains of P(y|x), at the present weights, from each start (B, 2): states (steps, B, chains, 2)."""
-        start = start[:, None].expand(-1, self.hparams["chains"], -1)
-        energy, beta = self.energy_in_box(context), self.hparams["beta"]
-        return metropolis_hastings(energy, start, self.propose, self.hparams["steps"], beta=beta)
+        start = start[:, None].expand(-1, self.settings.chains, -1)
+        energy, beta = self.energy_in_box(context), self.settings.beta
+        return metropolis_hastings(energy, start, self.propose, self.settings.steps, beta=beta)
 
     def energy_in_box(self, context: Tensor) -> Energy:
         """F_beta(x, y) as a function of y, (B, n, 2) -> (B, n); infinite outside the prior's box."""
 
         def energy(y: Tensor) -> Tensor:
-            return self.net.free_energy(context, y, self.hparams["beta"]).masked_fill(~inside(y), torch.inf)
+            return self.net.free_energy(context, y, self.settings.beta).masked_fill(~inside(y), torch.inf)
 
         return energy

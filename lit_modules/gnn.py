@@ -1,12 +1,13 @@
 """The next state of N stars, by a spectral graph network with a learned force law."""
 
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lit_modules.base import Batch, LitBase
 from lit_modules.networks.graph.nbody import NBodyNetwork
+from lit_modules.networks.graph.settings import NBodySettings
 from pipeline.errors import InputError
 
 
@@ -17,54 +18,22 @@ class LitGNN(LitBase):
     stars differ, ``mass`` or ``charge`` (B, n). With several steps the network is fed its own
     predictions, which no gradient passes (the pushforward of Brandstetter et al. 2022, arXiv
     2202.03376, sec. 3.1). Errors count in units of a star's typical motion in a step.
-
-    Args:
-        layers: kicks in an output step.
-        hidden: width of the weights' network.
-        filter: linear, polynomial or spline, see :class:`NBodyNetwork`.
-        coefficients: of a polynomial or spline filter, for each layer.
-        attribute: none, mass or charge.
-        velocities: whether weights may depend on velocities.
-        symmetric: whether momentum is conserved.
-        shared: one weights' network for all layers.
-        velocity_weight: of the velocities in the loss, beside 1 for the positions.
-        lr: peak of the one-cycle learning rate.
-        weight_decay: of AdamW.
     """
 
+    Settings = NBodySettings
+    settings: NBodySettings
     motion: Tensor
 
-    def __init__(
-        self,
-        *,
-        layers: int,
-        hidden: int,
-        filter: Literal["linear", "polynomial", "spline"],
-        coefficients: int,
-        attribute: Literal["none", "mass", "charge"],
-        velocities: bool,
-        symmetric: bool,
-        shared: bool,
-        velocity_weight: float,
-        lr: float,
-        weight_decay: float,
-    ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        self.net = NBodyNetwork(
-            layers=layers,
-            hidden=hidden,
-            filter=filter,
-            coefficients=coefficients,
-            attribute=attribute,
-            velocities=velocities,
-            symmetric=symmetric,
-            shared=shared,
-        )
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.net = NBodyNetwork(self.settings)
         self.register_buffer("motion", torch.ones(()))
 
     def forward(self, position: Tensor, velocity: Tensor, attribute: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.net(position, velocity, attribute)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        return self(batch["position"][:, 0], batch["velocity"][:, 0], self.attribute(batch))
 
     def attribute(self, tensors: Batch) -> Tensor | None:
         """The masses or charges that the network was built for.
@@ -72,13 +41,14 @@ class LitGNN(LitBase):
         Raises:
             InputError: the data have others, or none.
         """
-        wanted = self.hparams["attribute"]
+        wanted = self.settings.attribute
         found = next((name for name in ("mass", "charge") if name in tensors), "none")
         if wanted != found:
             raise InputError(f"gnn.model.attribute is {wanted}, but that of the data is {found}; make them agree")
         return tensors.get(wanted)
 
-    def fit_statistics(self, tensors: Batch) -> None:
+    def fit_statistics(self, data: Any) -> None:
+        tensors = data.splits["train"]
         position, velocity, attribute = tensors["position"], tensors["velocity"], self.attribute(tensors)
         self.net.size = (position - position.mean(2, keepdim=True)).square().mean().sqrt()
         self.net.time = (tensors["time"][:, 1] - tensors["time"][:, 0]).mean()
@@ -95,5 +65,5 @@ class LitGNN(LitBase):
             position_errors.append((x - batch["position"][:, step]).square().mean())
             velocity_errors.append((v - batch["velocity"][:, step]).square().mean())
         position, velocity = torch.stack(position_errors).mean(), torch.stack(velocity_errors).mean()
-        weighted = position + self.hparams["velocity_weight"] * velocity * self.net.time**2
+        weighted = position + self.settings.velocity_weight * velocity * self.net.time**2
         return {"loss": weighted / self.motion**2, "position_mse": position, "velocity_mse": velocity}

@@ -14,6 +14,7 @@ from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
 from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder, MassMap
 from lit_modules.networks.pidoc.estimate import Estimate
 from lit_modules.networks.pidoc.keras_weights import published_network
+from lit_modules.networks.pidoc.settings import AgeDistanceSettings, MassSettings
 from lit_modules.networks.pidoc.statistics import LENGTH, map_statistics
 from pipeline.errors import InputError
 
@@ -40,7 +41,8 @@ class LitPidoc(LitBase):
     def _register_range(self) -> None:
         self.register_buffer("flux_range", torch.tensor([[-math.inf, math.inf], [-math.inf, math.inf]]))
 
-    def fit_statistics(self, tensors: Batch) -> None:
+    def fit_statistics(self, data: Any) -> None:
+        tensors = data.splits["train"]
         if tensors["statistics"].shape[1] != LENGTH:
             raise InputError("statistics.npy holds other statistics than this network reads; run preprocess_maps again")
         if self.net.perceptron is not None:
@@ -54,7 +56,7 @@ class LitPidoc(LitBase):
         perceptron = [] if self.net.perceptron is None else list(self.net.perceptron.parameters())
         own = set(perceptron)
         rest = [parameter for parameter in self.parameters() if parameter not in own]
-        return [{"params": rest}, *([{"params": perceptron, "lr": self.hparams["statistics_lr"]}] if own else [])]
+        return [{"params": rest}, *([{"params": perceptron, "lr": self.settings.statistics_lr}] if own else [])]
 
     def errors(self, batch: Batch, read: Any) -> list[tuple[Tensor, Tensor]]:
         """Error and standard deviation of each of the two quantities that the network has read off the flux."""
@@ -126,37 +128,16 @@ class Convolutions(nn.Module):
 
 
 class LitPidocMass(LitPidoc):
-    """Encoder-decoder from log10 flux to log10 mass per pixel, each pixel and the sum a Gaussian.
+    """Encoder-decoder from log10 flux to log10 mass per pixel, each pixel and the sum a Gaussian."""
 
-    Args:
-        width: multiplies the published channels.
-        uncertainty: predict variances; False is the published graph, trained by squared error.
-        statistics: add an estimate of the summed mass from statistics of the map; False is the published graph.
-        beta: of the training loss, see ``beta_nll``; validation and test state the plain likelihood, beta 0.
-        field_weight: of the summed mass in the loss, beside 1 for the pixels.
-        lr: peak of the one-cycle learning rate.
-        statistics_lr: that of the perceptron on the statistics.
-        weight_decay: of AdamW.
-    """
-
+    Settings = MassSettings
+    settings: MassSettings
     net: EncoderDecoder
     field_range: Tensor
 
-    def __init__(
-        self,
-        *,
-        width: float,
-        uncertainty: bool,
-        statistics: bool,
-        beta: float,
-        field_weight: float,
-        lr: float,
-        statistics_lr: float,
-        weight_decay: float,
-    ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        net = EncoderDecoder(width, uncertainty, statistics=statistics)
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        net = EncoderDecoder(self.settings.width, self.settings.uncertainty, statistics=self.settings.statistics)
         self.net = net.to(memory_format=torch.channels_last)
         self._register_range()
         self.register_buffer("field_range", torch.tensor([-math.inf, math.inf]))
@@ -164,8 +145,9 @@ class LitPidocMass(LitPidoc):
     def forward(self, flux: Tensor) -> MassMap:
         return self.net(flux)
 
-    def fit_statistics(self, tensors: Batch) -> None:
-        super().fit_statistics(tensors)
+    def fit_statistics(self, data: Any) -> None:
+        super().fit_statistics(data)
+        tensors = data.splits["train"]
         self.net.mass_mean, self.net.mass_std = (x.float() for x in pooled(map_moments(tensors["mass"])))
         self.net.field_std, self.net.field_mean = torch.std_mean(tensors["field"], correction=0)
         self.field_range = torch.stack([tensors["field"].amin(), tensors["field"].amax()])
@@ -198,9 +180,9 @@ class LitPidocMass(LitPidoc):
         maps = len(batch["flux"])  # more may come with statistics alone
         convolved, perceived = self.net.convolved(batch["flux"]), self.net.perceived(batch["statistics"])
         read = self.net.answer(convolved, None if perceived is None else perceived.first(maps))
-        beta, judged = (self.hparams["beta"], convolved) if self.training else (0.0, read)
+        beta, judged = (self.settings.beta, convolved) if self.training else (0.0, read)
         pixel, field = (beta_nll(*error, beta) for error in self.errors(batch, judged))
-        loss = pixel + self.hparams["field_weight"] * field
+        loss = pixel + self.settings.field_weight * field
         if self.training and perceived is not None:
             loss = loss + beta_nll(batch["field"][:, None] - perceived.mean, perceived.sigma, beta)
         (pixel_error, _), (field_error, _) = self.errors(batch, read)
@@ -216,50 +198,32 @@ class LitPidocMass(LitPidoc):
 
 
 class LitPidocAgeDistance(LitPidoc):
-    """Convolutions and, beside them, statistics of the map, from log10 flux to Gaussians of distance and age.
+    """Convolutions and, beside them, statistics of the map, from log10 flux to Gaussians of distance and age."""
 
-    Args:
-        width: multiplies the published filters.
-        uncertainty: predict variances; False is the published graph, trained by squared error.
-        statistics: add an estimate from statistics of the whole map; False is the published graph.
-        dropout: probability before the dense layers (published: 0.1).
-        beta: of the training loss, see ``beta_nll``; validation and test state the plain likelihood, beta 0.
-        target_scaling: ``separate``: log10 distance and age, each by its own mean and standard
-            deviation; ``joint``: distance and age by those of both together, as published.
-        lr: peak of the one-cycle learning rate.
-        statistics_lr: that of the perceptron on the statistics.
-        weight_decay: of AdamW.
-    """
-
+    Settings = AgeDistanceSettings
+    settings: AgeDistanceSettings
     net: AgeDistanceCNN
 
-    def __init__(
-        self,
-        *,
-        width: float,
-        uncertainty: bool,
-        statistics: bool,
-        dropout: float,
-        beta: float,
-        target_scaling: str,
-        lr: float,
-        statistics_lr: float,
-        weight_decay: float,
-    ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        separate = target_scaling == "separate"
-        net = AgeDistanceCNN(width, uncertainty, log_distance=separate, statistics=statistics, dropout=dropout)
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        net = AgeDistanceCNN(
+            self.settings.width,
+            self.settings.uncertainty,
+            log_distance=self.settings.target_scaling == "separate",
+            statistics=self.settings.statistics,
+            dropout=self.settings.dropout,
+        )
         self.net = net.to(memory_format=torch.channels_last)
         self._register_range()
 
     def forward(self, flux: Tensor) -> Estimate:
         return self.net(flux)
 
-    def fit_statistics(self, tensors: Batch) -> None:
-        super().fit_statistics(tensors)
+    def fit_statistics(self, data: Any) -> None:
+        super().fit_statistics(data)
+        tensors = data.splits["train"]
         targets = self.net.scale(tensors["distance"], tensors["age"]).double()
-        over = () if self.hparams["target_scaling"] == "joint" else (0,)
+        over = () if self.settings.target_scaling == "joint" else (0,)
         self.net.target_mean = targets.mean(over).float().expand(2).clone()
         self.net.target_std = targets.std(over, correction=0).float().expand(2).clone()
 
@@ -290,7 +254,7 @@ class LitPidocAgeDistance(LitPidoc):
         maps = len(batch["flux"])  # more may come with statistics alone
         convolved, perceived = self.net.convolved(batch["flux"]), self.net.perceived(batch["statistics"])
         read = self.net.answer(convolved, None if perceived is None else perceived.first(maps))
-        beta, judged = (self.hparams["beta"], (convolved, perceived)) if self.training else (0.0, (read,))
+        beta, judged = (self.settings.beta, (convolved, perceived)) if self.training else (0.0, (read,))
         terms = [beta_nll(*error, beta) for each in judged if each is not None for error in self.errors(batch, each)]
         distance, age = self.net.unscale(read.mean)
         return {

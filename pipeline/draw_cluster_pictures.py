@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_folder
-from pipeline.settings.load import ClusterPictures, Range, load_params
+from pipeline.settings.clusters import ClusterPictures, Range
+from pipeline.settings.load import load_params
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_folder
-from pipeline.settings.load import Radiographs, load_params
+from pipeline.settings.images import Radiographs
+from pipeline.settings.load import load_params
 
 OUT = Path("data/synthetic/lungs")
 

@@ -38,7 +38,7 @@ def evaluate(name: str, params: Params) -> None:
     )
     tested = tester.test(module, datamodule=datamodule, verbose=False)[0]
     torch.manual_seed(section.seed)
-    result = model.evaluation_module().evaluate(module.eval(), datamodule, section)
+    result = model.evaluation().evaluate(module.eval(), datamodule, section)
     metrics = {**tested, **result.metrics}
     with atomic_file(Path("reports/evaluate") / f"{name}.json") as temporary:
         write_json(metrics, temporary)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_file, atomic_folder, fingerprint
-from pipeline.settings.load import Clusters, Runtime, load_params
+from pipeline.settings.clusters import Clusters
+from pipeline.settings.load import load_params
+from pipeline.settings.runtime import Runtime
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,9 @@ from typing import BinaryIO
 from pipeline.errors import InputError, run
 from pipeline.nbody.trajectories import BLOCK_ROWS, film, simulate_block, summary
 from pipeline.outputs import atomic_file, fingerprint
-from pipeline.settings.load import NBody, Runtime, load_params
+from pipeline.settings.load import load_params
+from pipeline.settings.nbody import NBody
+from pipeline.settings.runtime import Runtime
 
 TRAJECTORIES = Path("data/nbody/trajectories.csv")
 SUMMARY = Path("reports/nbody.json")

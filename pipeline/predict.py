@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if missing:
         raise InputError(f"{missing[0]}: no such file; give an existing input")
     models = load_family(args.family, args.checkpoint)
-    evaluation = MODELS[FAMILIES[args.family][0]].evaluation_module()
+    evaluation = MODELS[FAMILIES[args.family][0]].evaluation()
     options = {"band": args.band} if args.band else {}
     for path in args.input:
         write(evaluation.predict(models, path, **options), args.out, path.stem)

@@ -13,7 +13,8 @@ from pathlib import Path
 from pipeline.errors import InputError, run
 from pipeline.inputs.pictures import grey_square, read_picture
 from pipeline.outputs import atomic_folder
-from pipeline.settings.load import Images, load_params
+from pipeline.settings.images import Images
+from pipeline.settings.load import load_params
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError, run
 from pipeline.outputs import atomic_folder
-from pipeline.settings.load import Maps, load_params
+from pipeline.settings.clusters import Maps
+from pipeline.settings.load import load_params
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,22 +11,30 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError, run
 from pipeline.outputs import atomic_file, fingerprint
+from pipeline.settings.base import ModelSection
 from pipeline.settings.load import Params, load_params
 from pipeline.training.registry import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pytorch_lightning as pl
 
-CODE = ("pipeline/train.py", "pipeline/training", "lit_modules", "datamodules")
+    from pipeline.training.callbacks import Curves
+
+CODE = (
+    "pipeline/train.py",
+    "pipeline/training/trainer.py",
+    "pipeline/training/callbacks.py",
+    "lit_modules",
+    "datamodules",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -45,41 +53,92 @@ def die_with_parent() -> None:
         ctypes.CDLL("libc.so.6").prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
 
 
+@dataclass
+class Training:
+    """All that one training needs, built from its parameters."""
+
+    name: str
+    module: "pl.LightningModule"
+    datamodule: "pl.LightningDataModule"
+    trainer: "pl.Trainer"
+    curves: "Curves"
+    checkpoint: Path  # in runs/, from which a killed training goes on
+
+
 def train(name: str, params: Params) -> "pl.Trainer":
     """Train ``name``, write its two outputs once, and return the finished Trainer."""
-    from pipeline.training import tracking, trainer
-    from pipeline.training.callbacks import BestWeights, Curves, ExampleImages, ResumePoint, SeedEachBatch
+    training = build(name, params)
+    with lock(training):
+        fit(training)
+        if training.trainer.is_global_zero:
+            export(training.module, Path("models") / f"{name}.ckpt")
+            training.curves.write(Path("reports/train") / f"{name}.csv")
+            shutil.rmtree(training.checkpoint.parent)
+    return training.trainer
+
+
+def build(name: str, params: Params) -> Training:
+    """The module, its data, the Trainer with its callbacks, and the checkpoint to go on from.
+
+    Raises:
+        InputError: there is no such data.
+    """
+    from pipeline.training import callbacks, tracking
+    from pipeline.training.trainer import make_trainer
 
     model, section = MODELS[name], params.model_section(name)
     if not Path(model.data).exists():
         raise InputError(f"{model.data}: no such data; `dvc repro train@{name}` makes it first")
-    code = (Path(__file__).parents[1] / place for place in CODE)
-    key = fingerprint(repr(section.model_dump(exclude={"evaluate"})), [*code, Path(model.data)])
-    resume = Path("runs/train") / name / key / "last.ckpt"
+    key = content_key(section, Path(model.data))
+    checkpoint = Path("runs/train") / name / key / "last.ckpt"
     module = model.make_module(section)
-    datamodule = model.make_datamodule(section)
-    curves = Curves(name)
-    callbacks: list[Any] = [SeedEachBatch(section.seed), curves]
-    if module.monitor:
-        callbacks.append(BestWeights(module.monitor))
-    callbacks += [ResumePoint(resume), ExampleImages()]
-    logger = tracking.make_logger(name, "train", section.model_dump(), run_id=f"{name}-{key}")
-    fit = trainer.make_trainer(section.trainer, params.runtime, logger=logger, callbacks=callbacks, single=False)
-    with locked(resume.parent) if fit.is_global_zero else no_lock():
-        datamodule.setup("fit")
-        module.fit_statistics(datamodule.splits["train"])
-        fit.fit(module, datamodule=datamodule, ckpt_path=resume if resume.is_file() else None, weights_only=False)
-        if fit.is_global_zero:
-            export(module, Path("models") / f"{name}.ckpt")
-            curves.write(Path("reports/train") / f"{name}.csv")
-            shutil.rmtree(resume.parent)
-    if fit.is_global_zero:
+    curves = callbacks.Curves(name)
+    trainer = make_trainer(
+        section.trainer,
+        params.runtime,
+        logger=tracking.make_logger(name, "train", section.model_dump(), run_id=f"{name}-{key}"),
+        callbacks=[
+            callbacks.SeedEachBatch(section.seed),
+            curves,
+            *([callbacks.BestWeights(module.monitor)] if module.monitor else []),
+            callbacks.ResumePoint(checkpoint),
+            callbacks.ExampleImages(),
+        ],
+        single=False,
+    )
+    return Training(name, module, model.make_datamodule(section), trainer, curves, checkpoint)
+
+
+def content_key(section: ModelSection, data: Path) -> str:
+    """Hash of all that shapes the weights: parameters, code and data."""
+    root = Path(__file__).parents[1]
+    return fingerprint(repr(section.model_dump(exclude={"evaluate"})), [*(root / place for place in CODE), data])
+
+
+def fit(training: Training) -> None:
+    """Fit, from the last checkpoint of a killed training if there is one."""
+    from pipeline.training import tracking
+
+    module: Any = training.module
+    training.datamodule.setup("fit")
+    module.fit_statistics(training.datamodule)
+    training.trainer.fit(
+        module,
+        datamodule=training.datamodule,
+        ckpt_path=training.checkpoint if training.checkpoint.is_file() else None,
+        weights_only=False,  # Lightning's own loop state is no plain tensor
+    )
+    if training.trainer.is_global_zero:
         tracking.finish()
-    return fit
+
+
+def lock(training: Training) -> AbstractContextManager[None]:
+    """Rank 0 locks the folder of the checkpoint; the other ranks lock nothing."""
+    return locked(training.checkpoint.parent) if training.trainer.is_global_zero else nullcontext()
 
 
 @contextmanager
-def locked(folder: Path) -> "Iterator[None]":
+def locked(folder: Path) -> Iterator[None]:
     """Hold the folder of one training, so that an orphan and its successor never write to it together."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,12 +151,6 @@ def locked(folder: Path) -> "Iterator[None]":
             raise InputError(f"{folder}: another process is training this model; wait for it or end it") from error
         yield
         Path(file.name).unlink(missing_ok=True)
-
-
-@contextmanager
-def no_lock() -> "Iterator[None]":
-    """The other ranks hold none."""
-    yield
 
 
 def export(module: "pl.LightningModule", path: Path) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -35,6 +37,11 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("set STAR_CLUSTER_DATA to the folder of real data")
     return Path(folder)
+
+
+def training_split(tensors: dict[str, Any]) -> Any:
+    """As much of a data module as ``fit_statistics`` reads."""
+    return SimpleNamespace(splits={"train": tensors})
 
 
 @contextmanager
@@ -72,6 +79,13 @@ def workspace(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "data").symlink_to(tiny_data / "data")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def section_of(name: str) -> str:
+    """The section of params.yaml of a model."""
+    from pipeline.training.registry import MODELS
+
+    return MODELS[name].section
 
 
 def edit_params(folder: Path, values: dict[str, object]) -> None:

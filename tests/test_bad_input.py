@@ -38,7 +38,7 @@ def expect_error(capsys: pytest.CaptureFixture[str], stage: str, *arguments: str
         ("nbody.dt", float("nan"), "nbody.dt is nan"),
         ("nbody.n_simulations", 0, "nbody.n_simulations is 0"),
         ("nbody.n_stars", 1, "nbody.n_stars is 1"),
-        ("autoencoder-covid.model.lr", 0.0, "autoencoder-covid.model.lr is 0.0"),
+        ("autoencoder.model.lr", 0.0, "autoencoder.model.lr is 0.0"),
         ("pidoc-mass.trainer.precision", "16", "pidoc-mass.trainer.precision"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, edit_params
+from conftest import ROOT, edit_params, section_of
 
 from pipeline.training.registry import MODELS
 
@@ -27,7 +27,7 @@ def losses(workspace: Path, name: str) -> list[float]:
 
 
 def prepare(workspace: Path, name: str, devices: int) -> None:
-    trainer = f"{name}.trainer"
+    trainer = f"{section_of(name)}.trainer"
     runtime = {"runtime.devices": devices, "runtime.accelerator": "cpu"}
     edit_params(workspace, {f"{trainer}.max_epochs": 2, f"{trainer}.threads": 1, **runtime})
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import edit_params, run_stage
+from conftest import edit_params, run_stage, section_of
 
 from pipeline.settings.load import load_params
 from pipeline.training import callbacks, trainer
@@ -17,7 +17,7 @@ EPOCHS = 3
 
 
 def train(workspace: Path, name: str) -> bytes:
-    edit_params(workspace, {f"{name}.trainer.max_epochs": EPOCHS})
+    edit_params(workspace, {f"{section_of(name)}.trainer.max_epochs": EPOCHS})
     run_stage("train", name)
     return (workspace / "models" / f"{name}.ckpt").read_bytes()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError
 from pipeline.outputs import atomic_file
-from pipeline.settings.load import NBody
+from pipeline.settings.nbody import NBody
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,31 +1,48 @@
-"""The eight models: which module, data module, data and evaluation belong to each train stage."""
+"""The models of models.yaml: which module, data module, settings and evaluation belong to each."""
 
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from pipeline.errors import InputError
+from pipeline.settings.base import ModelSection
 
 
 @dataclass(frozen=True)
 class Model:
-    """The wiring of one model; the same table stands in dvc.yaml, and a test compares them."""
+    """A row of models.yaml, whose head says what its entries mean."""
 
-    module: str
-    datamodule: str
+    name: str
+    title: str
+    family: str
+    section: str
+    module: dict[str, str]
+    network: str
+    datamodule: dict[str, str]
     data: str
-    evaluation: str
+    simulation: str
+    headline: str
+
+    def section_class(self) -> type[ModelSection]:
+        """The declaration of the model's section of params.yaml, found by its name: pidoc-mass is ``PidocMass``."""
+        name = "".join(word.capitalize() for word in self.section.split("-"))
+        return getattr(import_module(f"pipeline.evaluation.{self.family}.settings"), name)
 
     def module_class(self) -> Any:
         """The LightningModule's class, imported on demand: torch takes seconds."""
-        return _attribute(self.module)
+        return getattr(import_module(f"lit_modules.{self.module['file']}"), self.module["class"])
 
-    def make_datamodule(self, section: Any) -> Any:
+    def make_datamodule(self, section: ModelSection) -> Any:
         """The data module, built from the model's section of params.yaml."""
-        return _attribute(self.datamodule)(path=self.data, seed=section.seed, **section.data.model_dump())
+        module = import_module(f"datamodules.{self.datamodule['file']}")
+        datamodule_class = getattr(module, self.datamodule["class"])
+        return datamodule_class(self.data, seed=section.seed, **section.data.model_dump())
 
-    def make_module(self, section: Any) -> Any:
+    def make_module(self, section: ModelSection) -> Any:
         """The untrained LightningModule, its weights drawn from the section's seed."""
         import torch
 
@@ -40,66 +57,17 @@ class Model:
         """
         return load_checkpoint(self.module_class(), Path(checkpoint))
 
-    def evaluation_module(self) -> Any:
-        """The family's ``evaluate`` and ``predict``."""
-        return import_module(self.evaluation)
+    def evaluation(self) -> ModuleType:
+        """The family's ``evaluate``."""
+        return import_module(f"pipeline.evaluation.{self.family}.evaluation")
 
 
-MODELS = {
-    "gnn": Model(
-        module="lit_modules.gnn:LitGNN",
-        datamodule="datamodules.nbody:NBodyDataModule",
-        data="data/nbody/trajectories.csv",
-        evaluation="pipeline.evaluation.gnn.evaluation",
-    ),
-    "autoencoder-healthy": Model(
-        module="lit_modules.autoencoder:LitAutoencoder",
-        datamodule="datamodules.images:ImagesDataModule",
-        data="data/images/lungs-50",
-        evaluation="pipeline.evaluation.autoencoder",
-    ),
-    "autoencoder-covid": Model(
-        module="lit_modules.autoencoder:LitAutoencoder",
-        datamodule="datamodules.images:ImagesDataModule",
-        data="data/images/lungs-50",
-        evaluation="pipeline.evaluation.autoencoder",
-    ),
-    "boltzmann": Model(
-        module="lit_modules.boltzmann:LitBoltzmann",
-        datamodule="datamodules.images:ImagesDataModule",
-        data="data/images/globular_clusters-10",
-        evaluation="pipeline.evaluation.boltzmann",
-    ),
-    "rbm": Model(
-        module="lit_modules.boltzmann:LitRBM",
-        datamodule="datamodules.images:ImagesDataModule",
-        data="data/images/globular_clusters-50",
-        evaluation="pipeline.evaluation.rbm",
-    ),
-    "ebm": Model(
-        module="lit_modules.ebm:LitEBM",
-        datamodule="datamodules.cluster_maps:ClusterMapsDataModule",
-        data="data/clusters",
-        evaluation="pipeline.evaluation.ebm.evaluation",
-    ),
-    "pidoc-mass": Model(
-        module="lit_modules.pidoc:LitPidocMass",
-        datamodule="datamodules.cluster_maps:ClusterMapsDataModule",
-        data="data/clusters",
-        evaluation="pipeline.evaluation.pidoc.evaluation",
-    ),
-    "pidoc-age-distance": Model(
-        module="lit_modules.pidoc:LitPidocAgeDistance",
-        datamodule="datamodules.cluster_maps:ClusterMapsDataModule",
-        data="data/clusters",
-        evaluation="pipeline.evaluation.pidoc.evaluation",
-    ),
-}
+def _read(path: Path) -> dict[str, Model]:
+    rows = YAML(typ="safe").load(path)["models"]
+    return {name: Model(name, **row) for name, row in rows.items()}
 
 
-def _attribute(path: str) -> Any:
-    module, name = path.split(":")
-    return getattr(import_module(module), name)
+MODELS = _read(Path(__file__).with_name("models.yaml"))
 
 
 def load_checkpoint(module_class: Any, path: Path) -> Any:
@@ -108,27 +76,22 @@ def load_checkpoint(module_class: Any, path: Path) -> Any:
     Raises:
         InputError: the file is missing, is no checkpoint, or belongs to another model.
     """
-    import inspect
     import pickle
 
     import torch
+    from pydantic import ValidationError
 
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; train the model first (dvc repro) or give --checkpoint FILE")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        hyper_parameters = set(content["hyper_parameters"])
-        content["state_dict"]
+        content["hyper_parameters"], content["state_dict"]
     except (RuntimeError, EOFError, KeyError, TypeError, IndexError, pickle.UnpicklingError) as error:
         raise InputError(f"{path}: not a checkpoint of this project; train the model again (dvc repro)") from error
-    expected = set(inspect.signature(module_class.__init__).parameters) - {"self"}
-    wrong = InputError(
-        f"{path}: the checkpoint of another model, not of {module_class.__name__}; name the right --checkpoint"
-    )
-    if hyper_parameters != expected:
-        raise wrong
     try:
         module = module_class.load_from_checkpoint(path, map_location="cpu", weights_only=True)
-    except RuntimeError as error:
-        raise wrong from error
+    except (RuntimeError, ValidationError) as error:
+        raise InputError(
+            f"{path}: the checkpoint of another model, not of {module_class.__name__}; name the right --checkpoint"
+        ) from error
     return module.eval()

@@ -10,7 +10,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from pipeline.errors import InputError
-from pipeline.settings.load import Runtime, Trainer
+from pipeline.settings.base import TrainerSettings
+from pipeline.settings.runtime import Runtime
 
 # Lightning 2.6 asks torch's pytree in a way that torch 2.14 deprecates; not for a user to mend.
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")
@@ -18,7 +19,7 @@ warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*
 
 
 def make_trainer(
-    trainer: Trainer, runtime: Runtime, *, logger: Any, callbacks: list[Callback], single: bool
+    trainer: TrainerSettings, runtime: Runtime, *, logger: Any, callbacks: list[Callback], single: bool
 ) -> pl.Trainer:
     """A deterministic Trainer on the devices that ``runtime`` names.
 
@@ -57,7 +58,7 @@ def make_trainer(
         raise InputError(f"params.yaml: runtime cannot be had on this machine: {error}") from error
 
 
-def precision(trainer: Trainer, runtime: Runtime) -> Literal["32-true", "bf16-mixed", "64-true"]:
+def precision(trainer: TrainerSettings, runtime: Runtime) -> Literal["32-true", "bf16-mixed", "64-true"]:
     """That of ``trainer``; ``auto`` is bf16-mixed where the hardware multiplies bf16 itself, else 32-true.
 
     A processor that only emulates bf16 is slower in it than in float32.

@@ -33,7 +33,7 @@ def greys(images: torch.Tensor) -> list[int]:
 
 
 def test_labels_and_splits(folder: Path) -> None:
-    data = ImagesDataModule(folder, ["a"], batch_size=2, seed=1)
+    data = ImagesDataModule(folder, labels=["a"], batch_size=2, seed=1)
     data.setup()
     assert {split: greys(data.splits[split]["image"]) for split in data.splits} == {
         "train": [0, 10], "val": [20], "test": [30],
@@ -41,21 +41,21 @@ def test_labels_and_splits(folder: Path) -> None:
     assert data.other_labels == ["b"]
     assert greys(data.images("test", ["b"])) == [60]
     assert greys(data.images(labels=["b"])) == [40, 50, 60]
-    every = ImagesDataModule(folder, None, batch_size=2, seed=1)
+    every = ImagesDataModule(folder, labels="all", batch_size=2, seed=1)
     assert every.other_labels == [] and greys(every.images("train")) == [0, 10, 40]
     assert len(next(iter(data.train_dataloader()))["image"]) == 2
 
 
 def test_white_is_one(folder: Path) -> None:
     Image.new("L", (4, 4), 255).save(folder / "a/0.png")
-    assert float(ImagesDataModule(folder, ["a"], 2, 1).images("train").max()) == 1.0
+    assert float(ImagesDataModule(folder, labels=["a"], batch_size=2, seed=1).images("train").max()) == 1.0
 
 
 def test_mistakes(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no train picture of cat.*it has a, b"):
-        ImagesDataModule(folder, ["cat"], 2, 1).setup()
+        ImagesDataModule(folder, labels=["cat"], batch_size=2, seed=1).setup()
     (folder / "b/4.png").write_text("broken")
     with pytest.raises(InputError, match=r"b/4\.png"):
-        ImagesDataModule(folder, ["b"], 2, 1).setup()
+        ImagesDataModule(folder, labels=["b"], batch_size=2, seed=1).setup()
     with pytest.raises(InputError, match="preprocess_images lungs-50"):
-        ImagesDataModule(tmp_path / "lungs-50", ["a"], 2, 1).setup()
+        ImagesDataModule(tmp_path / "lungs-50", labels=["a"], batch_size=2, seed=1).setup()

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from conftest import training_split
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
@@ -39,7 +40,7 @@ def module(**changes: Any) -> LitAutoencoder:
 def fitted(epochs: int, **changes: Any) -> tuple[LitAutoencoder, Blobs]:
     model, data = module(**changes), Blobs(batch_size=8, seed=1)
     data.setup()
-    model.fit_statistics(data.splits["train"])
+    model.fit_statistics(data)
     trainer = pl.Trainer(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
@@ -72,7 +73,7 @@ def test_snapshot_is_that_of_its_epoch() -> None:
 def test_held_out_error_beats_principal_components() -> None:
     model, data = fitted(150)
     untrained = module(active_units=None)
-    untrained.fit_statistics(data.splits["train"])
+    untrained.fit_statistics(data)
     # random rows beside the axes of 16 pictures: full-rank PCA is the projection on the axes alone
     untrained.net.linear_encoder.weight.data[15:] = 0
     untrained.net.linear_decoder.weight.data[:, 15:] = 0
@@ -83,7 +84,7 @@ def test_held_out_error_beats_principal_components() -> None:
 
 def test_pictures_of_another_size_are_named() -> None:
     with pytest.raises(InputError, match="side is 12 but the pictures have 10"):
-        module().fit_statistics({"image": torch.rand(4, 1, 10, 10)})
+        module().fit_statistics(training_split({"image": torch.rand(4, 1, 10, 10)}))
 
 
 def test_example_images() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import training_split
 from torch import Tensor
 
 from lit_modules.ebm import LitEBM
@@ -29,8 +30,8 @@ def labels(y: Tensor) -> dict[str, Tensor]:
 
 
 def train(model: LitEBM, flux: Tensor, y: Tensor, steps: int, batch: int = 64) -> None:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=model.hparams["lr"])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, model.hparams["lr"], total_steps=steps)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=model.settings.lr)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, model.settings.lr, total_steps=steps)
     data = {"flux": flux, **labels(y)}
     for _ in range(steps):
         rows = torch.randint(len(y), (batch,))
@@ -44,7 +45,7 @@ def train(model: LitEBM, flux: Tensor, y: Tensor, steps: int, batch: int = 64) -
 @torch.no_grad()
 def held_out_nll(model: LitEBM, flux: Tensor, y: Tensor) -> float:
     model.eval()
-    model.hparams["nodes"] = 64
+    model.settings.nodes = 64
     return model.losses({"flux": flux, **labels(y)})["loss"].item()
 
 
@@ -64,7 +65,7 @@ def test_gradient_of_the_chains_is_that_of_the_exact_likelihood(beta: float) -> 
 
 def test_the_loss_is_the_exact_likelihood_in_value() -> None:
     model, flux, y = make(), torch.randn(6, 1, 8, 8), torch.rand(6, 2)
-    model.hparams["nodes"] = 64
+    model.settings.nodes = 64
     trained = model.losses({"flux": flux, **labels(y)})["loss"].item()
     exact = model.nll(model.net.context(flux), y).mean().item()
     assert trained == pytest.approx(exact, abs=1e-5)
@@ -87,7 +88,7 @@ def test_box_and_back() -> None:
 
 def test_statistics_are_those_of_all_pixels() -> None:
     model, flux = make(), torch.randn(600, 1, 8, 8).half() * 2 - 5
-    model.fit_statistics({"flux": flux, **labels(torch.zeros(600, 2))})
+    model.fit_statistics(training_split({"flux": flux, **labels(torch.zeros(600, 2))}))
     assert model.net.mean.item() == pytest.approx(flux.double().mean().item(), rel=1e-5)
     assert model.net.std.item() == pytest.approx(flux.double().std().item(), rel=1e-4)
     means = flux.double().mean((1, 2, 3))
@@ -99,7 +100,7 @@ def test_data_that_cannot_be_learned_from_are_named(mistake: str) -> None:
     tensors = {"flux": torch.zeros(2, 1, 8, 8), **labels(torch.zeros(2, 2))}
     tensors[{"far": "distance", "old": "age", "nan": "flux"}[mistake]][1] = torch.nan if mistake == "nan" else 200.0
     with pytest.raises(InputError, match="pixels" if mistake == "nan" else "distance_kpc and age_gyr"):
-        make().fit_statistics(tensors)
+        make().fit_statistics(training_split(tensors))
 
 
 def test_symmetries_reach_the_loss_and_labels_stay(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import training_split
 
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
@@ -27,7 +28,7 @@ def windows(systems: int, steps: int) -> dict[str, torch.Tensor]:
 def test_it_finds_the_force_law() -> None:
     torch.manual_seed(0)
     module, data = LitGNN(**{**SETTINGS, "velocity_weight": 1.0}), windows(512, 1)
-    module.fit_statistics(data)
+    module.fit_statistics(training_split(data))
     optimizer = torch.optim.AdamW(module.parameters(), lr=SETTINGS["lr"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, SETTINGS["lr"], total_steps=400)
     for _ in range(400):
@@ -48,7 +49,7 @@ def test_it_finds_the_force_law() -> None:
 def test_several_steps_are_the_mean_of_single_ones() -> None:
     torch.manual_seed(0)
     module, batch = LitGNN(**SETTINGS), windows(8, 3)
-    module.fit_statistics(batch)
+    module.fit_statistics(training_split(batch))
     losses = module.losses(batch)
     with torch.no_grad():
         positions, velocities = module.net.rollout(batch["position"][:, 0], batch["velocity"][:, 0], None, 3)
@@ -77,7 +78,7 @@ def test_no_gradient_passes_from_a_step_to_the_step_before() -> None:
 
 def test_units_come_from_the_training_split() -> None:
     module, batch = LitGNN(**SETTINGS), windows(64, 1)
-    module.fit_statistics({**batch, "position": batch["position"] + 100.0})
+    module.fit_statistics(training_split({**batch, "position": batch["position"] + 100.0}))
     assert module.net.time == pytest.approx(0.3)
     assert module.net.size == pytest.approx(float(batch["position"].std()), rel=0.5)
     assert module.motion == pytest.approx(float((batch["position"][:, 1] - batch["position"][:, 0]).std()), rel=0.2)
@@ -89,4 +90,4 @@ def test_attributes_of_module_and_data_agree(wanted: str, extra: str | None) -> 
     if extra:
         batch[extra] = torch.ones(4, 4)
     with pytest.raises(InputError, match=r"gnn\.model\.attribute"):
-        module.fit_statistics(batch)
+        module.fit_statistics(training_split(batch))

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from conftest import training_split
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
 from lit_modules.boltzmann import LitBoltzmann, LitMachine, LitRBM
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.errors import InputError
-from pipeline.training.trainer import SeedEachBatch
+from pipeline.training.callbacks import SeedEachBatch
 
 SIZE = 8
 
@@ -57,7 +58,7 @@ def trainer(epochs: int, **changes: Any) -> pl.Trainer:
 def fit(module: LitMachine, epochs: int, checkpoint: Path | None = None, **changes: Any) -> pl.Trainer:
     data = Discs(16, 1)
     data.setup()
-    module.fit_statistics(data.splits["train"])
+    module.fit_statistics(data)
     fitter = trainer(epochs, **changes)
     fitter.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=False)
     return fitter
@@ -80,7 +81,7 @@ def test_an_interrupted_training_goes_on_exactly(name: str, tmp_path: Path) -> N
     first = make(name)
     data = Discs(16, 1)
     data.setup()
-    first.fit_statistics(data.splits["train"])
+    first.fit_statistics(data)
     interrupted = trainer(4)
     interrupted.callbacks.append(StopAfter(2, tmp_path / "last.ckpt"))  # type: ignore[attr-defined]
     interrupted.fit(first, datamodule=data)
@@ -124,7 +125,7 @@ def test_rbm_improves_on_independent_pixels() -> None:
     module = make("rbm")
     data = Discs(16, 1)
     data.setup()
-    module.fit_statistics(data.splits["train"])
+    module.fit_statistics(data)
     held_out = stretch(discs(32, 9)).repeat(20, 1).bernoulli()
 
     @torch.no_grad()
@@ -158,4 +159,4 @@ def test_double_precision_and_example_images(name: str) -> None:
 
 def test_pictures_of_another_size_are_refused() -> None:
     with pytest.raises(InputError, match=r"8 pixels wide, but model\.size is 10"):
-        make("rbm", size=10).fit_statistics({"image": discs(4, 0)})
+        make("rbm", size=10).fit_statistics(training_split({"image": discs(4, 0)}))

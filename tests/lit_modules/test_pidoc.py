@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import training_split
 from scipy.stats import norm
 
 from lit_modules.base import MIRRORS, random_symmetry
@@ -74,7 +75,7 @@ def test_all_eight_symmetries_move_both_maps_alike() -> None:
 def test_statistics_of_many_maps_are_numpys() -> None:
     batch = stored(maps(300, 32))
     module = mass_module()
-    module.fit_statistics(batch)
+    module.fit_statistics(training_split(batch))
     flux, mass = batch["flux"].double().numpy(), batch["mass"].double().numpy()
     assert module.net.flux_mean.item() == pytest.approx(flux.mean(), rel=1e-6)
     assert module.net.mass_std.item() == pytest.approx(mass.std(), rel=1e-6)
@@ -89,18 +90,18 @@ def test_maps_with_nan_are_refused() -> None:
     batch = maps(2, 32)
     batch["flux"][1, 0, 3, 3] = torch.nan
     with pytest.raises(InputError, match="NaN"):
-        mass_module().fit_statistics(batch)
+        mass_module().fit_statistics(training_split(batch))
 
 
 def test_published_scaling_is_joint() -> None:
     batch = maps(40)
     module = age_module(target_scaling="joint")
-    module.fit_statistics(batch)
+    module.fit_statistics(training_split(batch))
     pooled = torch.cat([batch["distance"], batch["age"]])
     torch.testing.assert_close(module.net.target_mean, pooled.mean().expand(2))
     torch.testing.assert_close(module.net.target_std, pooled.std(correction=0).expand(2))
     module = age_module()
-    module.fit_statistics(batch)
+    module.fit_statistics(training_split(batch))
     scaled = module.net.scale(batch["distance"], batch["age"])
     torch.testing.assert_close(scaled.mean(0), torch.zeros(2), atol=1e-5, rtol=0)
     torch.testing.assert_close(scaled.std(0, correction=0), torch.ones(2))
@@ -121,7 +122,7 @@ def test_field_loss_sees_the_summed_mass() -> None:
 def test_calibrated_intervals_hold_68_per_cent(make, size: int, uncertainty: bool) -> None:
     batch = maps(120, size)
     module = make(uncertainty=uncertainty).eval()
-    module.fit_statistics(batch)
+    module.fit_statistics(training_split(batch))
     torch.manual_seed(1)
     before = module.train().losses(batch)["loss"].item()
     module.eval().calibrate(stored(batch))
@@ -151,7 +152,7 @@ def test_reading_turns_with_the_map(make, size: int) -> None:
 def test_what_no_view_changes_is_read_once() -> None:
     """The answer is the mean of the answers to all eight views, though the statistics are taken of one."""
     batch, module = maps(20), age_module().eval()  # of two, some statistics hardly differ: their rounding would count
-    module.fit_statistics(batch)
+    module.fit_statistics(training_split(batch))
     flux = batch["flux"][:2]
     module.net.share.copy_(torch.tensor([0.3, 0.8]))
     views = [flux]
@@ -180,7 +181,7 @@ def test_the_best_share_leaves_the_least_error() -> None:
 
 def test_calibration_trusts_whom_the_errors_favour() -> None:
     batch, module = maps(60), age_module().eval()
-    module.fit_statistics(batch)
+    module.fit_statistics(training_split(batch))
     torch.nn.init.normal_(module.net.out.weight, std=10.0)  # convolutions that talk nonsense
     torch.nn.init.zeros_(module.net.perceptron.out.weight)  # statistics that state the mean
     module.calibrate(batch)
@@ -189,7 +190,7 @@ def test_calibration_trusts_whom_the_errors_favour() -> None:
 
 def test_the_map_is_shifted_to_the_mean_of_both_sums() -> None:
     batch, module = maps(2, 32), mass_module().eval()
-    module.fit_statistics(batch)
+    module.fit_statistics(training_split(batch))
     module.net.share.fill_(0.25)
     with torch.no_grad():
         own, stated = module.net.convolved(batch["flux"]), module.net.perceived(batch["statistics"])
@@ -203,7 +204,7 @@ def test_the_map_is_shifted_to_the_mean_of_both_sums() -> None:
 def test_calibration_gives_the_field_the_better_estimate() -> None:
     batch, module = maps(60, 32), mass_module().eval()
     batch["mass"] += torch.randn(60, 1, 1, 1, generator=torch.Generator().manual_seed(1))
-    module.fit_statistics(batch)
+    module.fit_statistics(training_split(batch))
     torch.nn.init.normal_(module.net.out.weight, std=10.0)  # convolutions that talk nonsense
     torch.nn.init.zeros_(module.net.perceptron.out.weight)  # statistics that state the mean
     module.calibrate(batch)
@@ -214,7 +215,7 @@ def test_other_statistics_are_refused_in_one_line() -> None:
     batch = maps(2, 32)
     batch["statistics"] = batch["statistics"][:, 1:]
     with pytest.raises(InputError, match=r"statistics\.npy"):
-        mass_module().fit_statistics(batch)
+        mass_module().fit_statistics(training_split(batch))
 
 
 @pytest.mark.parametrize("make", [mass_module, age_module])
@@ -258,7 +259,7 @@ def test_training_learns_mean_and_spread(make, size: int) -> None:
     batch["age"] = batch["distance"] / 10
     batch["statistics"] = map_statistics(batch["flux"][:, 0])
     module = make()
-    module.fit_statistics(batch)
+    module.fit_statistics(training_split(batch))
     optimizer = torch.optim.Adam(module.parameter_groups(), 1e-2)
     for _ in range(25):
         optimizer.zero_grad()

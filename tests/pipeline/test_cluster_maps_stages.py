@@ -14,7 +14,8 @@ from scipy.stats import kstest
 from lit_modules.networks.pidoc.statistics import map_statistics
 from pipeline import generate_clusters
 from pipeline.errors import InputError
-from pipeline.settings.load import Clusters, load_params
+from pipeline.settings.clusters import Clusters
+from pipeline.settings.load import load_params
 from pipeline.simulation.clusters.telescope import blur, flux, gaussian_psf, log_map
 
 RAW, DONE = Path("data/synthetic/cluster_maps"), Path("data/clusters")

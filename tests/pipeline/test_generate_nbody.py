@@ -20,7 +20,8 @@ from PIL import Image
 from pipeline import generate_nbody
 from pipeline.errors import InputError
 from pipeline.nbody import trajectories, trajectory_csv
-from pipeline.settings.load import NBody, load_params
+from pipeline.settings.load import load_params
+from pipeline.settings.nbody import NBody
 from pipeline.simulation.nbody import animation, integrators
 
 CSV = Path("data/nbody/trajectories.csv")

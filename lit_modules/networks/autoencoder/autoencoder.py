@@ -6,6 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from lit_modules.networks.autoencoder.settings import AutoencoderSettings
+
 
 class Autoencoder(nn.Module):
     """side² - widths[0] - ... - widths[-1] and back: c = A x + f(x), s = top_k(c), x̂ = B s + g(s).
@@ -18,22 +20,16 @@ class Autoencoder(nn.Module):
     The code is that of the k-sparse autoencoder (Makhzani & Frey 2014, arXiv:1312.5663, algorithm 1),
     but for taking the k entries of largest magnitude where the paper takes the largest: a coefficient
     of a linear path has either sign.
-
-    Args:
-        side: of the square pictures, pixels.
-        widths: of the hidden layers and, last, the code: [1024, 512, 256].
-        active_units: entries of a picture's code that are kept; None for all.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, side: int, widths: Sequence[int], active_units: int | None) -> None:
+    def __init__(self, settings: AutoencoderSettings) -> None:
         super().__init__()
-        if active_units is not None and active_units > widths[-1]:
-            raise ValueError(f"{active_units} active units in a code of {widths[-1]}")
-        sizes = [side**2, *widths]
-        self.active_units = active_units
+        side = settings.side
+        sizes = [side**2, *settings.widths]
+        self.active_units = settings.active_units
         self.encoder, self.decoder = _perceptron(sizes), _perceptron(sizes[::-1])
         self.linear_encoder = nn.Linear(sizes[0], sizes[-1], bias=False)
         self.linear_decoder = nn.Linear(sizes[-1], sizes[0], bias=False)

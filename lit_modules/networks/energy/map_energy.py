@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_modules.networks.energy.free_energy import free_energy
+from lit_modules.networks.energy.settings import EBMSettings
 
 
 class Waves(nn.Module):
@@ -32,17 +33,6 @@ class MapEnergy(nn.Module):
     infinity. All activations are smooth: E is differentiable in y and z, and a sum over equally
     weighted nodes of z converges faster than any power of their number.
 
-    Args:
-        size: pixels of a side of the flux map.
-        pooling: the map is average-pooled by this factor first.
-        channels: of the encoder's stages, each of which halves the map.
-        features: length of the encoder's output.
-        hidden: width of the two embedding networks.
-        embedding: dimension in which x and y meet.
-        waves: sines and cosines of each coordinate of y, see ``Waves``.
-        latent_nodes: nodes of the angle z on the circle.
-        dropout: on the encoder's output.
-
     ``mean`` and ``std``, buffers, are those of the log flux of the training maps.
     """
 
@@ -50,42 +40,33 @@ class MapEnergy(nn.Module):
     std: Tensor
     latent: Tensor
 
-    def __init__(
-        self,
-        *,
-        size: int,
-        pooling: int,
-        channels: list[int],
-        features: int,
-        hidden: int,
-        embedding: int,
-        waves: int,
-        latent_nodes: int,
-        dropout: float,
-    ) -> None:
+    def __init__(self, settings: EBMSettings) -> None:
         super().__init__()
-        side = size // pooling
-        stages: list[nn.Module] = [nn.AvgPool2d(pooling)]
+        channels, features, hidden = settings.channels, settings.features, settings.hidden
+        side = settings.size // settings.pooling
+        stages: list[nn.Module] = [nn.AvgPool2d(settings.pooling)]
         for c_in, c_out in zip([1, *channels[:-1]], channels, strict=True):
             stages += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), nn.BatchNorm2d(c_out), nn.SiLU()]
             side = (side + 1) // 2
         self.encoder = nn.Sequential(
-            *stages, nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels[-1] * side**2, features), nn.SiLU()
+            *stages, nn.Flatten(), nn.Dropout(settings.dropout), nn.Linear(channels[-1] * side**2, features), nn.SiLU()
         )
         self.embed_features = nn.Linear(features, hidden)
         self.embed_latent = nn.Linear(2, hidden, bias=False)
-        self.meet = nn.Sequential(nn.SiLU(), nn.Linear(hidden, embedding))
+        self.meet = nn.Sequential(nn.SiLU(), nn.Linear(hidden, settings.embedding))
         self.embed_y = nn.Sequential(
-            Waves(waves),
-            nn.Linear(2 + 4 * waves, hidden),
+            Waves(settings.waves),
+            nn.Linear(2 + 4 * settings.waves, hidden),
             nn.SiLU(),
             nn.Linear(hidden, hidden),
             nn.SiLU(),
-            nn.Linear(hidden, embedding),
+            nn.Linear(hidden, settings.embedding),
         )
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("std", torch.ones(()))
-        self.register_buffer("latent", torch.arange(latent_nodes) * (2 * math.pi / latent_nodes), persistent=False)
+        self.register_buffer(
+            "latent", torch.arange(settings.latent_nodes) * (2 * math.pi / settings.latent_nodes), persistent=False
+        )
 
     def encode(self, flux: Tensor) -> Tensor:
         """Features of log flux maps, (B, 1, size, size) -> (B, features)."""

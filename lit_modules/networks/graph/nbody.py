@@ -1,13 +1,12 @@
 """A graph network that moves stars: learned edge weights, spectral kicks, drifts, unrolled like an integrator."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from lit_modules.networks.graph.edges import Edges
 from lit_modules.networks.graph.filters import make_filter
 from lit_modules.networks.graph.pair_weights import PairWeights
+from lit_modules.networks.graph.settings import NBodySettings
 
 
 class NBodyNetwork(nn.Module):
@@ -21,51 +20,39 @@ class NBodyNetwork(nn.Module):
     reflections, translations, permutations and boosts (the h_l sum to one output step). Softened
     gravity is the case g = -λ, a_ij = G m_j (r_ij² + ε²)^(-3/2). While φ sees the distance alone and
     g = -λ, a kick is the gradient of a pair potential, and the network is symplectic.
-
-    Args:
-        layers: kicks in an output step.
-        hidden: width of φ.
-        filter: g: linear (-λ), polynomial or B-spline.
-        coefficients: of a polynomial or B-spline filter, for each layer.
-        attribute: what stars differ in.
-        velocities: φ sees velocities too, and a second Laplacian L' acts on them.
-        symmetric: a_ij = a_ji (with masses: of forces), so that total momentum is conserved.
-        shared: one φ for all layers instead of one for each.
-
-    Raises:
-        ValueError: a spline filter of a Laplacian that is not symmetric.
     """
 
     size: Tensor
     time: Tensor
     attribute_unit: Tensor
 
-    def __init__(
-        self,
-        *,
-        layers: int,
-        hidden: int,
-        filter: Literal["linear", "polynomial", "spline"],
-        coefficients: int,
-        attribute: Literal["none", "mass", "charge"],
-        velocities: bool,
-        symmetric: bool,
-        shared: bool,
-    ) -> None:
+    def __init__(self, settings: NBodySettings) -> None:
         super().__init__()
-        if filter == "spline" and not symmetric:
-            raise ValueError("a spline filter needs real eigenvalues: set symmetric to true, or filter to polynomial")
-        self.layers, self.symmetric, self.inertia = layers, symmetric, attribute == "mass" and symmetric
-        self.charge, self.kinds = attribute == "charge", 1 + velocities
-        features = 0 if attribute == "none" else 1 if symmetric and self.charge else 2  # of Edges.attribute_features
+        self.layers, self.symmetric = settings.layers, settings.symmetric
+        self.charge = settings.attribute == "charge"
+        self.inertia = settings.attribute == "mass" and settings.symmetric
+        self.kinds = 1 + settings.velocities
+        features = self._attribute_features(settings)
+        networks = 1 if settings.shared else settings.layers
         self.weights = nn.ModuleList(
-            PairWeights(hidden, velocities, features, self.kinds) for _ in range(1 if shared else layers)
+            PairWeights(settings.hidden, settings.velocities, features, self.kinds) for _ in range(networks)
         )
-        self.filters = nn.ModuleList(make_filter(filter, coefficients, layers) for _ in range(layers * self.kinds))
+        self.filters = nn.ModuleList(
+            make_filter(settings.filter, settings.coefficients, settings.layers)
+            for _ in range(settings.layers * self.kinds)
+        )
+        layers = settings.layers
         self.kicks = nn.Parameter(torch.full((layers, self.kinds), 1 / layers))
         self.drifts = nn.Parameter(torch.tensor([0.5, *[1.0] * (layers - 1), 0.5]) / layers)
         for unit in ("size", "time", "attribute_unit"):  # set from the training split
             self.register_buffer(unit, torch.ones(()))
+
+    @staticmethod
+    def _attribute_features(settings: NBodySettings) -> int:
+        """Number of :meth:`Edges.attribute_features`."""
+        if settings.attribute == "none":
+            return 0
+        return 1 if settings.symmetric and settings.attribute == "charge" else 2
 
     def forward(self, position: Tensor, velocity: Tensor, attribute: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Advance by one output step.

@@ -14,18 +14,18 @@ class PairWeights(nn.Module):
     distance, with ``velocities`` the radial velocity and the relative speed, and the pair's attributes.
 
     Args:
-        hidden: width of its two layers.
+        width: of its two layers.
         velocities: whether a weight may depend on velocities.
         attributes: number of attribute features of a pair.
         kinds: weights of a pair: for positions, and for velocities if those are filtered too.
     """
 
-    def __init__(self, hidden: int, velocities: bool, attributes: int, kinds: int) -> None:
+    def __init__(self, width: int, velocities: bool, attributes: int, kinds: int) -> None:
         super().__init__()
         self.velocities = velocities
         inputs = len(SCALES) + 3 * velocities + attributes
-        last = nn.Linear(hidden, 2 * kinds)
-        self.mlp = nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last)
+        last = nn.Linear(width, 2 * kinds)
+        self.mlp = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
         with torch.no_grad():  # all pairs alike and weak at first
             last.weight.mul_(0.1)
             last.bias.copy_(torch.tensor([1.0, -3.0]).repeat_interleave(kinds))

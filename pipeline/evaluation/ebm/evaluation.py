@@ -18,8 +18,8 @@ from lit_modules.networks.energy.inference import argmin
 from lit_modules.networks.energy.metropolis import burn_in, either, gaussian_walk, metropolis_hastings, uniform_in_box
 from lit_modules.networks.energy.posterior import marginals, quantiles, region_around, region_level
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Picture, Result, style
+from pipeline.evaluation.ebm.settings import Ebm
 from pipeline.inputs.observation import PIXEL, read_observation
-from pipeline.settings.load import Ebm
 
 CONTENTS = (0.50, 0.68, 0.90)  # of credible regions, in tables
 LEVELS = [0.025, 0.16, 0.5, 0.84, 0.975]  # quantiles of a marginal: 95 % and 68 % intervals, median
@@ -66,7 +66,7 @@ class Sample(NamedTuple):
 @torch.no_grad()
 def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
     """Score the posteriors of the test maps beside simple ones, check chains against quadrature, draw both."""
-    nodes, beta = params.evaluate.nodes, model.hparams["beta"]
+    nodes, beta = params.evaluate.nodes, model.settings.beta
     context, y = contexts(model, data.splits["test"]["flux"]), truth(model, data, "test")
     ridge_mean, ridge = ridge_posteriors(model, data, nodes)
     label_mean, label = label_posteriors(model, data, nodes)
@@ -233,12 +233,12 @@ def errors(model: LitEBM, data: ClusterMapsDataModule, points: dict[str, Tensor]
 
 def sampled(model: LitEBM, context: Tensor, params: Ebm) -> Sample:
     """Chains of P(y|x) that start anywhere in the box, adapt, and then run on with a fixed proposal."""
-    settings, beta = params.evaluate, model.hparams["beta"]
+    settings, beta = params.evaluate, model.settings.beta
     generator = torch.Generator().manual_seed(params.seed)
     start = 2 * torch.rand(len(context), settings.chains, 2, generator=generator) - 1
     energy = model.energy_in_box(context)
     burnt, scale = burn_in(energy, start, settings.burn_in, target=ACCEPTANCE, beta=beta, generator=generator)
-    propose = either(uniform_in_box, gaussian_walk(scale), model.hparams["jumps"])
+    propose = either(uniform_in_box, gaussian_walk(scale), model.settings.jumps)
     chains = metropolis_hastings(energy, burnt[-1], propose, settings.steps, beta=beta, generator=generator)
     return Sample(burnt, chains.states, float(chains.acceptance.mean()))
 
@@ -255,7 +255,7 @@ def gelman_rubin(states: Tensor) -> Tensor:
 
 def kl_from_quadrature(model: LitEBM, context: Tensor, sample: Sample) -> Tensor:
     """KL divergence of the chains' histograms from the exact probabilities of their bins, (maps,), nats."""
-    fine, beta = 8, model.hparams["beta"]
+    fine, beta = 8, model.settings.beta
     energies = free_energies(model, context, unit_grid(BINS * fine), beta)
     log_cell = log_gibbs(energies, beta, 1.0).unflatten(-1, (BINS, fine, BINS, fine))
     log_exact = log_cell.transpose(2, 3).flatten(-2).logsumexp(-1).flatten(1)
@@ -320,7 +320,7 @@ def draw_posterior(axis: Axes, model: LitEBM, log_density: Tensor, samples: Tens
     for colour, content in (("#b3d5e9", 95), (BLUE, 68)):
         axis.fill_between([], [], color=colour, label=f"{content} % region")
     distance_axis(axis, model)
-    axis.set_ylim(model.hparams["age_gyr"])
+    axis.set_ylim(*model.settings.age_gyr)
 
 
 def grid_axes(model: LitEBM, nodes: int) -> tuple[Tensor, Tensor]:
@@ -331,7 +331,7 @@ def grid_axes(model: LitEBM, nodes: int) -> tuple[Tensor, Tensor]:
 
 def distance_axis(axis: Axes, model: LitEBM) -> None:
     """Make x the distance, logarithmic over the whole box."""
-    low, high = model.hparams["distance_kpc"]
+    low, high = model.settings.distance_kpc
     ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if low <= tick <= high]
     axis.set_xscale("log")
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -406,7 +406,7 @@ def chain_panels(
 
 def energy_panels(model: LitEBM, data: ClusterMapsDataModule, row: int) -> Picture:
     """The energy landscape of a map, and a cut through its minimum: energies of each latent, F_inf and F_beta."""
-    test, nodes, beta = data.splits["test"], 160, model.hparams["beta"]
+    test, nodes, beta = data.splits["test"], 160, model.settings.beta
     flux = test["flux"][row : row + 1].float()
     features, context = model.net.encode(flux), model.net.context(flux)
     best = minimiser(model, context, beta)
@@ -464,7 +464,7 @@ def trust_panels(model: LitEBM, data: ClusterMapsDataModule, posteriors: dict[st
         true = data.splits["test"][name]
         bars = torch.stack([median - low, high - median]).clamp(min=0)
         axis.errorbar(true, median, bars, fmt="o", ms=2.5, lw=0.6, color=BLUE, alpha=0.4)
-        range_ = model.hparams[{"distance": "distance_kpc", "age": "age_gyr"}[name]]
+        range_ = {"distance": model.settings.distance_kpc, "age": model.settings.age_gyr}[name]
         axis.plot(range_, range_, color=GREY, lw=1, ls="--")
         axis.set(xlabel=f"true {name} ({unit})", ylabel=f"median of the posterior ({unit})", title=name)
     distance_axis(others[0], model)
@@ -495,7 +495,7 @@ def predict(models: list[LitEBM], path: Path) -> Result:
     context = model.net.context(flux)
     log_density = model.log_posterior(context, NODES)
     marginal = marginals(probability(log_density))
-    best = model.from_box(minimiser(model, context, model.hparams["beta"])[0])
+    best = model.from_box(minimiser(model, context, model.settings.beta)[0])
     metrics: dict[str, Any] = {"input": path.name}
     for part, (name, unit) in enumerate((("distance", "kpc"), ("age", "Gyr"))):
         ends = quantiles(marginal[part], LEVELS)[0, :, None].expand(-1, 2)

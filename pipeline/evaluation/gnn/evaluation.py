@@ -14,7 +14,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.common.result import Picture, Result, style
 from pipeline.evaluation.gnn.figures import force_law_figure, growth_figure, track_figure
 from pipeline.evaluation.gnn.measures import CAP, Array, Run, drifts, relative_error, squared_error, time_until
-from pipeline.settings.load import Gnn
+from pipeline.evaluation.gnn.settings import Evaluate, Gnn
 from pipeline.simulation.nbody.integrators import integrate
 
 LOST = 0.1  # relative position error at which a forecast has lost the stars
@@ -127,7 +127,7 @@ def predict(models: list[LitGNN], path: Path) -> Result:
 
 
 def forecasts(
-    model: LitGNN, start: Run, attribute: Tensor | None, mass: Array, steps: int, gravity: Gnn.Evaluate | None
+    model: LitGNN, start: Run, attribute: Tensor | None, mass: Array, steps: int, gravity: Evaluate | None
 ) -> dict[str, Run]:
     """Runs from a first state (systems, n, 3): by the network, in straight lines, by leapfrog if the law is known."""
     dt = float(model.net.time)
@@ -144,7 +144,7 @@ def forecasts(
     return found
 
 
-def smooth(x: Array, v: Array, mass: Array, dt: float, gravity: Gnn.Evaluate | None) -> Array:
+def smooth(x: Array, v: Array, mass: Array, dt: float, gravity: Evaluate | None) -> Array:
     """True tracks of runs (systems, times, n, 3), with points between the outputs if the law is known."""
     if gravity is None:
         return x
@@ -153,13 +153,13 @@ def smooth(x: Array, v: Array, mass: Array, dt: float, gravity: Gnn.Evaluate | N
 
 
 def force_law(
-    model: LitGNN, x: Array, mass: Array, gravity: Gnn.Evaluate | None
+    model: LitGNN, x: Array, mass: Array, gravity: Evaluate | None
 ) -> tuple[Array, Array, Array | None, Array]:
     """Distances, the learned and the true pull between two average stars at rest, and all distances in the data.
 
     Charges are taken to be opposite and one.
     """
-    n, kind = x.shape[2], model.hparams["attribute"]
+    n, kind = x.shape[2], model.settings.attribute
     pairs = np.linalg.norm(x[:, :, :, None] - x[:, :, None], axis=-1)[..., ~np.eye(n, dtype=bool)].ravel()
     closest, farthest = np.quantile(pairs, (1e-4, 1 - 1e-4))
     r = np.geomspace(closest, farthest, 200)

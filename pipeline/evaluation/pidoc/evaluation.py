@@ -38,8 +38,8 @@ from pipeline.evaluation.pidoc.measures import (
     ring_means,
     ring_numbers,
 )
+from pipeline.evaluation.pidoc.settings import PidocAgeDistance, PidocMass
 from pipeline.inputs.observation import Observation, read_observation
-from pipeline.settings.load import PidocAgeDistance, PidocMass
 
 
 def evaluate(
@@ -201,7 +201,7 @@ def predict(models: list[LitPidocMass | LitPidocAgeDistance], path: Path, band: 
             found |= answer
             if isinstance(model, LitPidocMass):
                 remarks += field_outside_training(model, float(log_sum(answer["log_mass"])))
-            if not model.hparams["uncertainty"]:
+            if not model.settings.uncertainty:
                 remarks.append(
                     "the network states no uncertainty of its own; its intervals are equally wide for all maps"
                 )

@@ -8,6 +8,11 @@ from torch import Tensor, nn
 
 from lit_modules.networks.autoencoder.autoencoder import Autoencoder
 from lit_modules.networks.autoencoder.deformation import Deformation, deform
+from lit_modules.networks.autoencoder.settings import AutoencoderSettings
+
+
+def network(side: int, widths: list[int], active_units: int | None) -> Autoencoder:
+    return Autoencoder(AutoencoderSettings.model_construct(side=side, widths=widths, active_units=active_units))
 
 
 def pictures(n: int = 12, side: int = 10, seed: int = 0) -> Tensor:
@@ -15,7 +20,7 @@ def pictures(n: int = 12, side: int = 10, seed: int = 0) -> Tensor:
 
 
 def test_shape_of_the_course() -> None:
-    net = Autoencoder(50, [1024, 512, 256], None)
+    net = network(50, [1024, 512, 256], None)
     sizes = [layer.weight.shape for layer in net.encoder if isinstance(layer, nn.Linear)]
     assert sizes == [(1024, 2500), (512, 1024), (256, 512)]
     assert [layer.weight.shape[::-1] for layer in net.decoder if isinstance(layer, nn.Linear)] == sizes[::-1]
@@ -26,7 +31,7 @@ def test_shape_of_the_course() -> None:
 def test_untrained_network_is_principal_component_analysis(code: int) -> None:
     """With a code as large as the training set's span, held-out pictures are projected on it, no better."""
     train, held_out = pictures(), pictures(4, seed=1)
-    net = Autoencoder(10, [16, code], None)
+    net = network(10, [16, code], None)
     net.fit(train)
     if code < len(train) - 1:
         pca = PCA(code).fit(train.flatten(1).double().numpy())
@@ -41,7 +46,7 @@ def test_untrained_network_is_principal_component_analysis(code: int) -> None:
 def test_linear_network_cannot_beat_pca_on_training_data() -> None:
     """Eckart and Young: no rank-k linear autoencoder has a lower training error than PCA."""
     train = pictures(20)
-    net = Autoencoder(10, [8, 4], None)
+    net = network(10, [8, 4], None)
     net.fit(train)
     pca_error = float((net(train) - train).detach().square().mean())
     for part in (net.encoder, net.decoder):
@@ -57,7 +62,7 @@ def test_linear_network_cannot_beat_pca_on_training_data() -> None:
 
 def test_code_keeps_the_largest_entries_of_either_sign() -> None:
     train = pictures()
-    dense, sparse = Autoencoder(10, [16, 30], None), Autoencoder(10, [16, 30], 3)
+    dense, sparse = network(10, [16, 30], None), network(10, [16, 30], 3)
     sparse.load_state_dict(dense.state_dict())
     for net in (dense, sparse):
         net.fit(train)
@@ -68,13 +73,13 @@ def test_code_keeps_the_largest_entries_of_either_sign() -> None:
         np.testing.assert_array_equal(small[largest].detach(), row[largest].detach())
     assert (kept < 0).any() and (kept > 0).any()
     with pytest.raises(ValueError, match="active units"):
-        Autoencoder(10, [30], 31)
+        network(10, [30], 31)
 
 
 @pytest.mark.parametrize("active", [None, 4])
 @pytest.mark.parametrize("side", [7, 10])
 def test_gradient_reaches_every_weight(side: int, active: int | None) -> None:
-    net = Autoencoder(side, [16, 12, 8], active)
+    net = network(side, [16, 12, 8], active)
     images = pictures(side=side)
     net.fit(images)
     optimizer = torch.optim.SGD(net.parameters(), 0.1)
@@ -88,7 +93,7 @@ def test_gradient_reaches_every_weight(side: int, active: int | None) -> None:
 
 
 def test_blank_pictures_do_no_harm() -> None:
-    net = Autoencoder(10, [8, 4], 2)
+    net = network(10, [8, 4], 2)
     net.fit(torch.full((5, 1, 10, 10), 0.3))
     assert torch.isfinite(net(pictures())).all()
 

@@ -7,6 +7,7 @@ import torch
 
 from lit_modules.networks.energy.free_energy import free_energy
 from lit_modules.networks.energy.map_energy import MapEnergy
+from lit_modules.networks.energy.settings import EBMSettings
 
 SHAPE = dict(size=32, pooling=2, channels=[4, 8], features=8, hidden=16, embedding=6, waves=2, dropout=0.0)
 
@@ -14,7 +15,7 @@ SHAPE = dict(size=32, pooling=2, channels=[4, 8], features=8, hidden=16, embeddi
 @pytest.fixture
 def net() -> MapEnergy:
     torch.manual_seed(0)
-    return MapEnergy(**SHAPE, latent_nodes=16).double().eval()
+    return MapEnergy(EBMSettings.model_construct(**SHAPE, latent_nodes=16)).double().eval()
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_same_points_for_all_maps(net: MapEnergy, flux: torch.Tensor) -> None:
 
 
 def test_latent_integral_is_exact_with_few_nodes(net: MapEnergy, flux: torch.Tensor) -> None:
-    fine = MapEnergy(**SHAPE, latent_nodes=400).double().eval()
+    fine = MapEnergy(EBMSettings.model_construct(**SHAPE, latent_nodes=400)).double().eval()
     fine.load_state_dict(net.state_dict())
     y = torch.rand(3, 7, 2, dtype=torch.float64)
     found, expected = (model.free_energy(model.context(flux), y, 1.0) for model in (net, fine))

@@ -12,6 +12,7 @@ from lit_modules.networks.graph.edges import Edges
 from lit_modules.networks.graph.filters import LinearFilter, PolynomialFilter, SplineFilter
 from lit_modules.networks.graph.laplacian import laplacian
 from lit_modules.networks.graph.nbody import NBodyNetwork
+from lit_modules.networks.graph.settings import NBodySettings
 from pipeline.simulation.nbody.gravity import accelerations
 
 FILTERS = ("linear", "polynomial", "spline")
@@ -22,7 +23,8 @@ def network(**changes: Any) -> NBodyNetwork:
     """A network with random weights, strong enough that stars turn."""
     torch.manual_seed(0)
     settings = {"layers": 3, "hidden": 8, "filter": "linear", "coefficients": 5, "attribute": "none"}
-    net = NBodyNetwork(**{**settings, "velocities": True, "symmetric": True, "shared": False, **changes})
+    settings |= {"velocities": True, "symmetric": True, "shared": False, **changes}
+    net = NBodyNetwork(NBodySettings.model_construct(**settings))
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             if "mlp" in name:

@@ -41,7 +41,7 @@ def untrained(data: NBodyDataModule, **changes: object) -> LitGNN:
     torch.manual_seed(0)
     module = LitGNN(**{**PARAMS.model.model_dump(), **changes})
     data.setup("test")
-    module.fit_statistics(data.splits["train"])
+    module.fit_statistics(data)
     return module.eval()
 
 

@@ -120,7 +120,7 @@ def models(data: ClusterMapsDataModule) -> list:
         LitPidocAgeDistance(dropout=0.0, target_scaling="separate", **common),
     ]
     for model in models:
-        model.fit_statistics(data.splits["train"])
+        model.fit_statistics(data)
         model.eval()
     with torch.no_grad():  # untrained, but right about the mass in a field, so that only a strange map is warned of
         flux, mass = (data.splits["train"][name].float() for name in ("flux", "mass"))

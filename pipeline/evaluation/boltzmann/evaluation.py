@@ -13,10 +13,10 @@ from datamodules.images import ImagesDataModule
 from lit_modules.boltzmann import LitBoltzmann
 from lit_modules.networks.boltzmann.general import cooling
 from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
+from pipeline.evaluation.boltzmann.settings import Boltzmann
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
 from pipeline.inputs.pictures import grey_square, read_picture
-from pipeline.settings.load import Boltzmann
 
 
 @torch.no_grad()
@@ -66,7 +66,7 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
 
 def recall_by_all(model: LitBoltzmann, grey: Tensor, train: Tensor) -> dict[str, Tensor]:
     """The right half by the machine, and by three guesses that need no machine."""
-    known, size = model.left_half, model.hparams["size"]
+    known, size = model.left_half, model.settings.size
     memory = stretch(symmetries(train).flatten(0, 1))
     nearest = memory[torch.cdist(grey[:, known], memory[:, known]).argmin(1)]
     mirrored = grey.view(-1, size, size).flip(-1).flatten(1)
@@ -86,7 +86,7 @@ def rms(answer: Tensor, truth: Tensor, where: Tensor) -> float:
 def draw_samples(model: LitBoltzmann, chains: int, sweeps: int) -> Tensor:
     """States of all units, cooled from random ones, (chains, units)."""
     start = torch.full((chains, len(model.net.offset)), 0.5).bernoulli()
-    temperatures = cooling(model.hparams["hot"], sweeps) + [1.0] * sweeps
+    temperatures = cooling(model.settings.hot, sweeps) + [1.0] * sweeps
     return model.net.anneal(start, temperatures, range(start.shape[1]))
 
 
@@ -96,7 +96,7 @@ def state_energies(model: LitBoltzmann, grey: dict[str, Tensor], samples: Tensor
     def energy(visible: Tensor) -> Tensor:
         return model.net.energy(model.net.complete(visible, model.temperatures))
 
-    n = model.hparams["levels"]
+    n = model.settings.levels
     levels = ((torch.arange(n) + 0.5) / n)[:, None]
     shapes = {name: isophotes(pictures[:, None], levels).flatten(0, 1) for name, pictures in grey.items()}
     mean = model.net.offset[: model.net.n_visible]
@@ -110,7 +110,7 @@ def state_energies(model: LitBoltzmann, grey: dict[str, Tensor], samples: Tensor
 
 def tiles(model: LitBoltzmann, pixels: Tensor) -> Tensor:
     """(pictures, units) -> (pictures, size, size): the visible units as pictures."""
-    size = model.hparams["size"]
+    size = model.settings.size
     return pixels[:, : size * size].view(-1, size, size)
 
 
@@ -150,7 +150,7 @@ def sample_figure(model: LitBoltzmann, samples: Tensor) -> Figure:
 
 def coupling_figure(model: LitBoltzmann) -> Figure:
     """Couplings of some pixels to all others, and of the hidden units to the pixels."""
-    size, weight = model.hparams["size"], model.net.weight.clone()
+    size, weight = model.settings.size, model.net.weight.clone()
     weight.fill_diagonal_(torch.nan)
     places = [(row * size // 6, column * size // 6) for row in (1, 3, 5) for column in (1, 3, 5)]
     pixels = tiles(model, weight[[row * size + column for row, column in places]])
@@ -178,7 +178,7 @@ def predict(models: list[LitBoltzmann], path: Path) -> Result:
         InputError: the file is no picture that can be read.
     """
     [model] = models
-    size = model.hparams["size"]
+    size = model.settings.size
     picture = grey_square(read_picture(path.read_bytes(), str(path)), size)
     torch.manual_seed(0)  # the same picture gets the same answer
     grey = stretch(picture[None] / 255)

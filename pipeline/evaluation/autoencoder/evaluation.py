@@ -14,10 +14,10 @@ from torchmetrics.functional.classification import binary_auroc
 from datamodules.images import ImagesDataModule
 from lit_modules.autoencoder import LitAutoencoder
 from pipeline.errors import InputError
+from pipeline.evaluation.autoencoder.settings import Autoencoder
 from pipeline.evaluation.common.panels import WIDTH, picture_rows
 from pipeline.evaluation.common.result import BLUE, GREY, ORANGE, Picture, Result, style
 from pipeline.inputs.pictures import grey_square, read_picture
-from pipeline.settings.load import Autoencoder
 
 Reconstruct = Callable[[Tensor], Tensor]
 
@@ -28,7 +28,7 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder)
     train, test = data.images("train"), data.images("test")
     methods: dict[str, Reconstruct] = {"model": model.net, **principal_components(model, train, params)}
     after = {
-        "snapshot": min(model.hparams["snapshot_epoch"], params.trainer.max_epochs),
+        "snapshot": min(model.settings.snapshot_epoch, params.trainer.max_epochs),
         "end": params.trainer.max_epochs,
     }
     examples, early = model.snapshot
@@ -41,7 +41,7 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder)
         "model": float((late - examples).square().mean()),
         f"model after {after['snapshot']} epochs": float((early - examples).square().mean()),
     }
-    active = model.hparams["active_units"] or model.hparams["widths"][-1]
+    active = model.settings.active_units or model.settings.widths[-1]
     shown = test[: params.evaluate.n_pictures]
     pictures = [
         reconstructions(model, shown, active, params, data),
@@ -71,7 +71,7 @@ def predict(models: list[LitAutoencoder], path: Path) -> Result:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a picture") from error
     [model] = models
-    image = grey_square(read_picture(content, str(path)), model.hparams["side"])[None] / 255
+    image = grey_square(read_picture(content, str(path)), model.settings.side)[None] / 255
     seen = model.net(image)
     pair = torch.cat([image[0], seen[0].clamp(0, 1)])
     with style():
@@ -91,7 +91,7 @@ def principal_components(model: LitAutoencoder, train: Tensor, params: Autoencod
     """Baselines, fitted to the training pictures or to deformed copies of them like those the network saw."""
     copies = torch.cat([model.deformed(train, step) for step in range(params.evaluate.copies)])
     plain, deformed = linear_fits(train), linear_fits(copies)
-    ks, code = params.evaluate.pca_components, model.hparams["widths"][-1]
+    ks, code = params.evaluate.pca_components, model.settings.widths[-1]
     methods = {"mean picture": plain(0)}
     methods |= {f"PCA {k}": plain(k) for k in ks}
     methods["PCA full rank"] = plain(len(train) - 1)

@@ -17,8 +17,8 @@ from lit_modules.networks.boltzmann.pixels import stretch, symmetries
 from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, RestrictedBoltzmannMachine
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
+from pipeline.evaluation.rbm.settings import Evaluate, Rbm
 from pipeline.inputs.pictures import grey_square, read_picture
-from pipeline.settings.load import Rbm
 
 N_PARENTS = 3
 SWEEPS = (1, 10, 100)  # of predict
@@ -76,7 +76,7 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
             Picture(
                 "reconstruction",
                 "Recognition: pictures the machine was never trained on, squeezed through "
-                f"{model.hparams['hidden']} hidden units and back.",
+                f"{model.settings.hidden} hidden units and back.",
                 reconstruction_figure(model, held_out[:n]),
             ),
             Picture(
@@ -95,7 +95,7 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     return Result(metrics, pictures)
 
 
-def log_partition(net: RestrictedBoltzmannMachine, settings: Rbm.Evaluate) -> tuple[float, float]:
+def log_partition(net: RestrictedBoltzmannMachine, settings: Evaluate) -> tuple[float, float]:
     """Log Z and its standard error: exact for few hidden units, by annealed importance sampling for more."""
     if len(net.hidden_bias) <= MAX_EXACT_HIDDEN:
         return net.log_partition(), 0.0
@@ -120,7 +120,7 @@ def explained_by(visible: Tensor, memory: Tensor) -> Tensor:
 
 def tiles(model: LitRBM, pixels: Tensor) -> Tensor:
     """(pictures, pixels) -> (pictures, size, size)."""
-    return pixels.view(len(pixels), model.hparams["size"], -1)
+    return pixels.view(len(pixels), model.settings.size, -1)
 
 
 def grown_from_one(model: LitRBM, originals: Tensor, sweeps: list[int]) -> Figure:
@@ -190,7 +190,7 @@ def predict(models: list[LitRBM], path: Path) -> Result:
         InputError: the file is no picture that can be read.
     """
     [model] = models
-    picture = grey_square(read_picture(path.read_bytes(), str(path)), model.hparams["size"])
+    picture = grey_square(read_picture(path.read_bytes(), str(path)), model.settings.size)
     torch.manual_seed(0)  # the same picture gets the same answer
     grey = stretch(picture[None] / 255)
     reconstructed = model.reconstruct(grey)

@@ -48,7 +48,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(pictures: Path) -> ImagesDataModule:
-    data = ImagesDataModule(pictures, None, 4, 1)
+    data = ImagesDataModule(pictures, labels="all", batch_size=4, seed=1)
     data.setup("test")
     return data
 
@@ -60,7 +60,7 @@ def section(cls: Any, evaluate: dict[str, Any]) -> Any:
 def machine(cls: Any, data: ImagesDataModule, **changes: Any) -> Any:
     torch.manual_seed(0)
     model = cls(size=SIZE, hidden=5, chains=10, lr=0.1, weight_decay=0.0, **changes)
-    model.fit_statistics(data.splits["train"])
+    model.fit_statistics(data)
     return model.eval()
 
 

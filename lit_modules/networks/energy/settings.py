@@ -1,0 +1,58 @@
+"""Parameters of the energy-based model of distance and age."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from pipeline.settings.base import (
+    Fraction,
+    ModelSettings,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+)
+
+
+def _rising(pair: list[float]) -> list[float]:
+    if len(pair) != 2 or pair[0] >= pair[1]:
+        raise ValueError("give two numbers, the lower first")
+    return pair
+
+
+class EBMSettings(ModelSettings):
+    """The energy of (distance, age) given a map, and the chains of its training."""
+
+    size: PositiveInt
+    """Pixels of a side of the flux map."""
+    pooling: PositiveInt
+    """The map is averaged by this factor first."""
+    channels: Annotated[list[PositiveInt], Field(min_length=1)]
+    """Of the encoder's stages, each of which halves the map."""
+    features: PositiveInt
+    """Length of the encoder's output."""
+    hidden: PositiveInt
+    """Width of the embeddings of map and (distance, age)."""
+    embedding: PositiveInt
+    """Dimension in which the two meet."""
+    waves: NonNegativeInt
+    """Sines and cosines of distance and age."""
+    latent_nodes: PositiveInt
+    """Nodes of the latent angle on its circle."""
+    dropout: Fraction
+    """Of the encoder's last maps."""
+    beta: PositiveFloat
+    """Inverse temperature."""
+    distance_kpc: Annotated[list[PositiveFloat], AfterValidator(_rising)]
+    """The prior's box, kpc."""
+    age_gyr: Annotated[list[NonNegativeFloat], AfterValidator(_rising)]
+    """The prior's box, Gyr."""
+    chains: PositiveInt
+    """Metropolis-Hastings chains of each map."""
+    steps: PositiveInt
+    """Of each chain, from the true (distance, age)."""
+    jumps: Share
+    """Fraction of proposals that jump anywhere in the box."""
+    nodes: Annotated[int, Field(ge=2)]
+    """Of a side of the grid of the exact likelihood."""

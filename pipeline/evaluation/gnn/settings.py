@@ -1,0 +1,26 @@
+"""Section gnn of params.yaml."""
+
+from datamodules.settings import NBodyData
+from lit_modules.networks.graph.settings import NBodySettings
+from pipeline.settings.base import ModelSection, NonNegativeFloat, PositiveFloat, PositiveInt, Section
+
+
+class Evaluate(Section):
+    """What its evaluation needs."""
+
+    rollout_steps: PositiveInt
+    """Outputs of a rollout."""
+    G: PositiveFloat
+    """As in nbody."""
+    softening: NonNegativeFloat
+    """As in nbody."""
+    total_mass: PositiveFloat
+    """Where the CSV has no masses."""
+
+
+class Gnn(ModelSection):
+    """Graph network of N-body dynamics."""
+
+    model: NBodySettings
+    data: NBodyData
+    evaluate: Evaluate

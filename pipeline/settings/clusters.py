@@ -1,0 +1,112 @@
+"""Sections clusters, maps and cluster_pictures of params.yaml: mock globular clusters and their pictures."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from pipeline.settings.base import NonNegativeFloat, PositiveFloat, PositiveInt, Section, Seed
+
+
+class Range(Section):
+    """An interval to draw from."""
+
+    low: float
+    high: float
+
+
+def _within(lowest: float, highest: float) -> AfterValidator:
+    def check(interval: Range) -> Range:
+        if not lowest <= interval.low <= interval.high <= highest:
+            raise ValueError(f"low and high should lie between {lowest:g} and {highest:g}, in this order")
+        return interval
+
+    return AfterValidator(check)
+
+
+class ClusterPriors(Section):
+    initial_stars: Annotated[Range, _within(1e3, 1e7)]
+    age_gyr: Annotated[Range, _within(0.1, 14.0)]
+    metallicity: Annotated[Range, _within(1e-4, 1e-2)]
+    orbit_kpc: Annotated[Range, _within(0.1, 1e3)]
+    most_lost: Annotated[float, Field(gt=0, le=0.95)]
+    half_mass_radius_pc: Annotated[Range, _within(0.1, 100.0)]
+    w0: Annotated[Range, _within(1.5, 8.0)]
+    truncation: Annotated[Range, _within(1.0, 2.0)]
+    neutron_stars: Annotated[Range, _within(0.0, 1.0)]
+    black_holes: Annotated[Range, _within(0.0, 1.0)]
+
+    def intervals(self) -> dict[str, Any]:
+        """Arguments of ``pipeline.simulation.clusters.star_cluster.ClusterPriors``."""
+        values = {name: getattr(self, name) for name in ClusterPriors.model_fields}
+        return {name: (v.low, v.high) if isinstance(v, Range) else v for name, v in values.items()}
+
+
+class MapPriors(ClusterPriors):
+    distance_kpc: Annotated[Range, _within(0.1, 1e4)]
+    distance_spread: Literal["uniform", "log-uniform"]
+    shift_arcsec: NonNegativeFloat
+
+
+class Clusters(Section):
+    n_train: PositiveInt
+    n_val: PositiveInt
+    n_test: PositiveInt
+    projections: PositiveInt
+    test_distances: Annotated[list[PositiveFloat], Field(min_length=1)]
+    pixels: PositiveInt
+    priors: Literal["broad", "authors"]
+    broad: MapPriors
+    authors: MapPriors
+    seed: Seed
+
+    @property
+    def chosen(self) -> MapPriors:
+        """The set of priors that ``priors`` names."""
+        return self.broad if self.priors == "broad" else self.authors
+
+    @property
+    def n(self) -> int:
+        """Number of clusters."""
+        return self.n_train + self.n_val + self.n_test
+
+    @property
+    def n_maps(self) -> int:
+        """Number of maps of all clusters."""
+        return (self.n_train + self.n_val) * self.projections + self.n_test * len(self.test_distances)
+
+    def place(self, cluster: int) -> tuple[str, int, int]:
+        """Split, number of the first map and number of maps of a cluster."""
+        tested = cluster - self.n_train - self.n_val
+        if tested >= 0:
+            n = len(self.test_distances)
+            return "test", self.n_maps - (self.n_test - tested) * n, n
+        return "train" if cluster < self.n_train else "val", cluster * self.projections, self.projections
+
+
+class Maps(Section):
+    pixels: PositiveInt
+    psf_sigma: PositiveFloat
+    sky: float | None
+    one_electron: float | None
+    read_noise: NonNegativeFloat
+    foreground: NonNegativeFloat
+    flux_floor: float
+    mass_floor: float
+    seed: Seed
+
+
+class ClusterPictures(Section):
+    n_pictures: PositiveInt
+    size: PositiveInt
+    cluster: ClusterPriors
+    distance_kpc: Annotated[Range, _within(0.1, 1e4)]
+    half_width: Annotated[Range, _within(0.1, 100.0)]
+    blue_branch: Annotated[Range, _within(0.0, 1.0)]
+    field_stars: Annotated[Range, _within(0.0, 1e3)]
+    seeing_pixels: Annotated[Range, _within(0.1, 20.0)]
+    sky: Annotated[Range, _within(10.0, 30.0)]
+    one_electron: Annotated[Range, _within(10.0, 40.0)]
+    white: Annotated[Range, _within(0.5, 1.0)]
+    soft: Annotated[Range, _within(1e-3, 1e6)]
+    tint: Annotated[Range, _within(0.0, 1.0)]
+    seed: Seed

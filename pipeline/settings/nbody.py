@@ -1,0 +1,42 @@
+"""Section nbody of params.yaml: simulations of N bodies."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from pipeline.settings.base import NonNegativeFloat, PositiveFloat, PositiveInt, Section, Seed
+
+
+class NBody(Section):
+    """How systems start and how they are integrated; units are N-body units unless G says otherwise."""
+
+    n_simulations: PositiveInt
+    n_stars: Annotated[int, Field(ge=2)]
+    t_end: PositiveFloat
+    dt: PositiveFloat
+    softening: NonNegativeFloat
+    G: PositiveFloat
+    initial_conditions: Literal["course", "plummer", "king", "fractal"]
+    king_w0: Annotated[float, Field(gt=0, le=16)]
+    fractal_dimension: Annotated[float, Field(ge=1, le=3)]
+    virial_ratio: NonNegativeFloat | None
+    mass_function: Literal["equal", "kroupa", "salpeter"]
+    mass_segregation: Annotated[float, Field(ge=0, le=1)]
+    integrator: Literal["leapfrog", "yoshida4", "force_gradient4", "hermite4"]
+    substeps: PositiveInt
+    tolerance: PositiveFloat | None
+    parquet: bool
+    seed: Seed
+
+    @field_validator("dt")
+    @classmethod
+    def _divides_t_end(cls, dt: float, info: ValidationInfo) -> float:
+        steps = info.data.get("t_end", dt) / dt
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
+            raise ValueError(f"t_end = {info.data['t_end']} is no whole number of such steps; change one of them")
+        return dt
+
+    @property
+    def steps(self) -> int:
+        """Outputs after the start."""
+        return round(self.t_end / self.dt)
