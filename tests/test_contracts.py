@@ -20,6 +20,7 @@ UNTRACKED = (
     "pipeline/errors.py",
     "pipeline/progress.py",
     "pipeline/settings",
+    "datamodules/settings.py",
     "pipeline/training/registry.py",
     "pipeline/training/tracking.py",
 )

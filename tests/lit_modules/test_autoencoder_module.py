@@ -27,6 +27,8 @@ def blobs(n: int, seed: int) -> Tensor:
 
 
 class Blobs(TensorDataModule):
+    Settings = DataSettings
+
     def setup(self, stage: str | None = None) -> None:
         sizes = {"train": 16, "val": 5, "test": 64}
         self.splits = {name: {"image": blobs(n, seed)} for seed, (name, n) in enumerate(sizes.items())}
@@ -38,7 +40,7 @@ def module(**changes: Any) -> LitAutoencoder:
 
 
 def fitted(epochs: int, **changes: Any) -> tuple[LitAutoencoder, Blobs]:
-    model, data = module(**changes), Blobs(batch_size=8, seed=1)
+    model, data = module(**changes), Blobs("", batch_size=8, seed=1)
     data.setup()
     model.fit_statistics(data)
     trainer = pl.Trainer(

@@ -45,7 +45,7 @@ def train(model: LitEBM, flux: Tensor, y: Tensor, steps: int, batch: int = 64) -
 @torch.no_grad()
 def held_out_nll(model: LitEBM, flux: Tensor, y: Tensor) -> float:
     model.eval()
-    model.settings.nodes = 64
+    model.settings = model.settings.model_copy(update={"nodes": 64})
     return model.losses({"flux": flux, **labels(y)})["loss"].item()
 
 
@@ -65,7 +65,7 @@ def test_gradient_of_the_chains_is_that_of_the_exact_likelihood(beta: float) -> 
 
 def test_the_loss_is_the_exact_likelihood_in_value() -> None:
     model, flux, y = make(), torch.randn(6, 1, 8, 8), torch.rand(6, 2)
-    model.settings.nodes = 64
+    model.settings = model.settings.model_copy(update={"nodes": 64})
     trained = model.losses({"flux": flux, **labels(y)})["loss"].item()
     exact = model.nll(model.net.context(flux), y).mean().item()
     assert trained == pytest.approx(exact, abs=1e-5)

@@ -13,6 +13,7 @@ from datamodules.base import TensorDataModule
 from lit_modules.boltzmann import LitBoltzmann, LitMachine, LitRBM
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.errors import InputError
+from pipeline.settings.base import DataSettings
 from pipeline.training.callbacks import SeedEachBatch
 
 SIZE = 8
@@ -28,6 +29,8 @@ def discs(n: int, seed: int) -> Tensor:
 
 
 class Discs(TensorDataModule):
+    Settings = DataSettings
+
     def setup(self, stage: str | None = None) -> None:
         self.splits = {name: {"image": discs(32, k)} for k, name in enumerate(("train", "val", "test"))}
 
@@ -56,7 +59,7 @@ def trainer(epochs: int, **changes: Any) -> pl.Trainer:
 
 
 def fit(module: LitMachine, epochs: int, checkpoint: Path | None = None, **changes: Any) -> pl.Trainer:
-    data = Discs(16, 1)
+    data = Discs("", seed=1, batch_size=16)
     data.setup()
     module.fit_statistics(data)
     fitter = trainer(epochs, **changes)
@@ -79,7 +82,7 @@ def test_an_interrupted_training_goes_on_exactly(name: str, tmp_path: Path) -> N
     whole = make(name)
     fit(whole, 4)
     first = make(name)
-    data = Discs(16, 1)
+    data = Discs("", seed=1, batch_size=16)
     data.setup()
     first.fit_statistics(data)
     interrupted = trainer(4)
@@ -123,7 +126,7 @@ def test_recall_never_sees_the_other_half() -> None:
 
 def test_rbm_improves_on_independent_pixels() -> None:
     module = make("rbm")
-    data = Discs(16, 1)
+    data = Discs("", seed=1, batch_size=16)
     data.setup()
     module.fit_statistics(data)
     held_out = stretch(discs(32, 9)).repeat(20, 1).bernoulli()

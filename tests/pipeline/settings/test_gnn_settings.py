@@ -12,9 +12,6 @@ from pipeline.settings.load import load_params
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"nbody.softening": 0.2}, "gnn.evaluate.softening is 0.1, but section nbody has 0.2"),
-        ({"gnn.evaluate.G": 2.0}, "gnn.evaluate.G is 2.0, but section nbody has 1.0"),
-        ({"nbody.initial_conditions": "plummer"}, "gnn.evaluate.total_mass is 20.0, but section nbody has 1.0"),
         ({"gnn.model.filter": "spline", "gnn.model.symmetric": False}, "a spline filter needs real eigenvalues"),
         ({"gnn.model.coefficients": 3}, "gnn.model.coefficients is 3"),
         ({"gnn.model.filter": "wavelet"}, "gnn.model.filter is 'wavelet'"),
