@@ -41,7 +41,7 @@ class Model:
         return load_checkpoint(self.module_class(), Path(checkpoint))
 
     def evaluation_module(self) -> Any:
-        """The family's ``evaluate`` and ``predict``."""
+        """The family's ``evaluate``."""
         return import_module(self.evaluation)
 
 
@@ -56,25 +56,25 @@ MODELS = {
         module="lit_modules.autoencoder:LitAutoencoder",
         datamodule="datamodules.images:ImagesDataModule",
         data="data/images/lungs-50",
-        evaluation="pipeline.evaluation.autoencoder",
+        evaluation="pipeline.evaluation.autoencoder.evaluation",
     ),
     "autoencoder-covid": Model(
         module="lit_modules.autoencoder:LitAutoencoder",
         datamodule="datamodules.images:ImagesDataModule",
         data="data/images/lungs-50",
-        evaluation="pipeline.evaluation.autoencoder",
+        evaluation="pipeline.evaluation.autoencoder.evaluation",
     ),
     "boltzmann": Model(
         module="lit_modules.boltzmann:LitBoltzmann",
         datamodule="datamodules.images:ImagesDataModule",
         data="data/images/globular_clusters-10",
-        evaluation="pipeline.evaluation.boltzmann",
+        evaluation="pipeline.evaluation.boltzmann.evaluation",
     ),
     "rbm": Model(
         module="lit_modules.boltzmann:LitRBM",
         datamodule="datamodules.images:ImagesDataModule",
         data="data/images/globular_clusters-50",
-        evaluation="pipeline.evaluation.rbm",
+        evaluation="pipeline.evaluation.rbm.evaluation",
     ),
     "ebm": Model(
         module="lit_modules.ebm:LitEBM",

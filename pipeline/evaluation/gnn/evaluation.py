@@ -1,14 +1,13 @@
 """The graph network of N-body dynamics: one step, many steps and what they conserve, beside baselines."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.nbody import NBodyDataModule, read_trajectories
+from datamodules.nbody import NBodyDataModule
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import Picture, Result, style
@@ -19,7 +18,6 @@ from pipeline.simulation.nbody.integrators import integrate
 
 LOST = 0.1  # relative position error at which a forecast has lost the stars
 FINE = 20  # points of a drawn true track for each output
-AHEAD = 10  # outputs to predict where the file has a single state
 
 
 @torch.no_grad()
@@ -94,36 +92,6 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
             ),
         ]
     return Result(metrics, pictures)
-
-
-@torch.no_grad()
-def predict(models: list[LitGNN], path: Path) -> Result:
-    """Roll every system of a CSV out from its first state, and compare with the rest of the file if there is more.
-
-    Raises:
-        InputError: the file is no good, or its stars or its output step are not those of the training.
-    """
-    (model,) = models
-    tensors = read_trajectories(path)
-    attribute, given = model.attribute(tensors), run_of(tensors)
-    times = tensors["time"][0]
-    steps, dt = len(times) - 1 or AHEAD, float(model.net.time)
-    if len(times) > 1 and abs(float(times[1] - times[0]) / dt - 1) > 1e-3:
-        raise InputError(f"{path}: outputs are {times[1] - times[0]:g} apart, but the network steps by {dt:g}")
-    predicted = network(model, Run(given.x[:, 0], given.v[:, 0]), attribute, steps)
-    metrics: dict[str, Any] = {"systems": len(given.x), "stars": given.x.shape[2], "steps": steps, "time step": dt}
-    mass = masses(tensors, 1.0)
-    for kept, change in drifts(predicted, mass, None).items():
-        metrics[f"{kept} error at the end, median"] = at_end(change)
-    labels = [f"system {k}" for k in range(len(given.x))][:3]
-    if len(times) > 1:
-        error = relative_error(predicted, given)
-        metrics["relative position error at the end"] = {"median": at_end(error), "largest": float(error[:, -1].max())}
-        labels = [f"{label}: error {100 * error[k, -1]:.2g} % of the size" for k, label in enumerate(labels)]
-    with style():
-        figure = track_figure(given.x[:3], predicted.x[:3], labels)
-    caption = "Rings: the network's forecast from the first state. Lines: the tracks of the file, where it has them."
-    return Result(metrics, [Picture("tracks", caption, figure)])
 
 
 def forecasts(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.inputs.observation import PIXEL
+from pipeline.simulation.clusters.telescope import PIXEL
 
 Array = NDArray[Any]
 

@@ -13,8 +13,9 @@ from datamodules.nbody import NBodyDataModule
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import write_json, write_pictures
-from pipeline.evaluation.gnn.evaluation import evaluate, predict
+from pipeline.evaluation.gnn.evaluation import evaluate
 from pipeline.evaluation.gnn.measures import CAP, Run, drifts, relative_error, squared_error, time_until
+from pipeline.evaluation.gnn.prediction import predict
 from pipeline.settings.load import Gnn, load_params
 from pipeline.simulation.nbody.integrators import integrate
 

@@ -1,0 +1,30 @@
+"""Flux and mass maps: drawn in arcsec, and compared with those of the training."""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from pipeline.simulation.clusters.telescope import PIXEL
+
+
+def show_map(axis: Axes, values: Any, **look: Any) -> Any:
+    """An image (size, size) with its centre at the origin of axes in arcsec."""
+    axis.grid(False)
+    half = PIXEL * len(values) / 2
+    return axis.imshow(values, origin="lower", extent=(-half, half, -half, half), **look)
+
+
+def outside_training(flux_range: Any, log_flux: Any) -> list[str]:
+    """Where the mean and spread of a map's log flux lie outside those of all training maps.
+
+    Args:
+        flux_range: lowest and highest mean (first row) and standard deviation (second row) of a training map.
+        log_flux: log10 F/(Lsun kpc⁻²), (size, size).
+    """
+    found = {"mean": float(log_flux.mean()), "standard deviation": float(log_flux.std())}
+    return [
+        f"the {name} of log flux, {value:.2f}, is outside the training maps' {low:.2f} to {high:.2f}: "
+        "the answers are extrapolations"
+        for (name, value), (low, high) in zip(found.items(), flux_range.tolist(), strict=True)
+        if not low <= value <= high
+    ]
