@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from pipeline.simulation.clusters.telescope import PIXEL
+
+Array = NDArray[Any]
 
 
 def show_map(axis: Axes, values: Any, **look: Any) -> Any:
@@ -28,3 +32,13 @@ def outside_training(flux_range: Any, log_flux: Any) -> list[str]:
         for (name, value), (low, high) in zip(found.items(), flux_range.tolist(), strict=True)
         if not low <= value <= high
     ]
+
+
+def log_sum(log_maps: Array) -> Array:
+    """log10 of the sum of each map, (..., H, W) -> (...)."""
+    return np.log10((10.0**log_maps).sum((-2, -1)))
+
+
+def log_luminosity(log_flux: Array, distance: Array) -> Array:
+    """log10 L/Lsun of each pixel from its log10 flux, F = L / (4π D²), D in kpc."""
+    return log_flux + np.log10(4 * np.pi * distance**2)[..., None, None]

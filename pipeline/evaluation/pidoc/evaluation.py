@@ -8,6 +8,8 @@ import torch
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
+from pipeline.evaluation.common.maps import log_luminosity, log_sum
+from pipeline.evaluation.common.radial import RING_MIDDLES, RINGS, radial_features, ridge, ring_means, ring_numbers
 from pipeline.evaluation.common.result import Result, style
 from pipeline.evaluation.pidoc.figures import (
     calibration,
@@ -22,19 +24,11 @@ from pipeline.evaluation.pidoc.measures import (
     AGE_BINS,
     FIELD_BINS,
     MASS_BINS,
-    RING_MIDDLES,
-    RINGS,
     Array,
     bias_curve,
     binned_error,
     by_distance,
-    log_luminosity,
-    log_sum,
     percent,
-    radial_features,
-    ridge,
-    ring_means,
-    ring_numbers,
 )
 from pipeline.settings.load import PidocAgeDistance, PidocMass
 
@@ -94,7 +88,7 @@ def mass_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict[
         profiles.append(ring_means(mass, np.digitize(radius, RINGS) - 1))
         mean_map, n = mean_map + mass.sum(0), n + len(mass)
     x, radius = radial_features(test["flux"])
-    regressed = ridge(np.concatenate(features), np.concatenate(profiles))(x)
+    regressed = ridge(np.concatenate(features), np.concatenate(profiles)).predict(x)
     painted = [np.interp(r, RING_MIDDLES, profile) for r, profile in zip(radius, regressed, strict=True)]
     light = log_luminosity(test["flux"], test["distance"])
     return {
@@ -138,7 +132,7 @@ def label_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict
     """Distance and age of the test clusters by two simple rules learned from the training clusters."""
     x = np.concatenate([radial_features(flux)[0] for (flux,) in training_parts(data, "flux")])
     y = torch.stack([data.splits["train"]["distance"].log10(), data.splits["train"]["age"]], 1).double().numpy()
-    regressed = ridge(x, y)(radial_features(test["flux"])[0])
+    regressed = ridge(x, y).predict(radial_features(test["flux"])[0])
     distance, age = (10 ** y[:, 0]).mean(), y[:, 1].mean()
     return {
         "radial ridge": (10 ** regressed[:, 0], regressed[:, 1]),

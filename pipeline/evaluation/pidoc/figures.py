@@ -5,20 +5,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from pipeline.evaluation.common.maps import show_map
+from pipeline.evaluation.common.maps import log_luminosity, log_sum, show_map
+from pipeline.evaluation.common.radial import RING_MIDDLES, ring_means, ring_numbers
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, RED, Picture
 from pipeline.evaluation.pidoc.measures import (
     AGE_BINS,
     LEVELS,
     MASS_BINS,
-    RING_MIDDLES,
     Array,
     bias_curve,
     coverage,
-    log_luminosity,
-    log_sum,
-    ring_means,
-    ring_numbers,
 )
 
 

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
-from pipeline.evaluation.common.maps import outside_training, show_map
+from pipeline.evaluation.common.maps import log_luminosity, log_sum, outside_training, show_map
 from pipeline.evaluation.common.result import Picture, Result, style
 from pipeline.evaluation.pidoc.evaluation import answers
-from pipeline.evaluation.pidoc.measures import Array, log_luminosity, log_sum
+from pipeline.evaluation.pidoc.measures import (
+    Array,
+)
 from pipeline.inputs.observation import Observation, read_observation
 
 

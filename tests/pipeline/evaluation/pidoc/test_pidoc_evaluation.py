@@ -60,26 +60,6 @@ def test_honest_errors_are_covered_as_stated() -> None:
     assert measures.coverage(2 * z)[-1] < 0.7
 
 
-def test_rings_of_a_shifted_profile() -> None:
-    """The mean in rings of a surface that falls with the radius is that radius, wherever its centre is."""
-    y, x = 0.25 * np.indices((160, 160))
-    maps = np.stack([-np.hypot(y - cy, x - cx) for cy, cx in ((20.0, 20.0), (17.0, 22.0))])
-    rings = measures.ring_numbers(maps)[1]
-    edges = measures.RINGS
-    expected = 2 / 3 * (edges[1:] ** 3 - edges[:-1] ** 3) / (edges[1:] ** 2 - edges[:-1] ** 2)
-    np.testing.assert_allclose(-measures.ring_means(maps, rings)[0], expected, rtol=0.03)
-    np.testing.assert_allclose(-measures.ring_means(maps, rings)[1][:6], expected[:6], rtol=0.05)
-
-
-def test_ridge_equals_scikit_learn() -> None:
-    linear_model = pytest.importorskip("sklearn.linear_model")
-    rng = np.random.default_rng(1)
-    x, new, y = rng.normal(size=(50, 6)), rng.normal(size=(9, 6)), rng.normal(size=(50, 2))
-    scaled, scaled_new = ((a - x.mean(0)) / x.std(0) for a in (x, new))
-    expected = linear_model.Ridge(alpha=1.0).fit(scaled, y).predict(scaled_new)
-    np.testing.assert_allclose(measures.ridge(x, y)(new), expected, rtol=1e-6, atol=1e-9)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixty round clusters whose mass is exactly their light."""
