@@ -31,14 +31,14 @@ def predict(models: list[LitGNN], path: Path) -> Result:
     if len(times) > 1 and abs(float(times[1] - times[0]) / dt - 1) > 1e-3:
         raise InputError(f"{path}: outputs are {times[1] - times[0]:g} apart, but the network steps by {dt:g}")
     predicted = network(model, Run(given.x[:, 0], given.v[:, 0]), attribute, steps)
-    metrics: dict[str, Any] = {"systems": len(given.x), "stars": given.x.shape[2], "steps": steps, "time step": dt}
+    metrics: dict[str, Any] = {"systems": len(given.x), "stars": given.x.shape[2], "steps": steps, "time_step": dt}
     mass = masses(tensors, 1.0)
     for kept, change in drifts(predicted, mass, None).items():
-        metrics[f"{kept} error at the end, median"] = at_end(change)
+        metrics[f"{kept}_error_median"] = at_end(change)
     labels = [f"system {k}" for k in range(len(given.x))][:3]
     if len(times) > 1:
         error = relative_error(predicted, given)
-        metrics["relative position error at the end"] = {"median": at_end(error), "largest": float(error[:, -1].max())}
+        metrics |= {"position_error_median": at_end(error), "position_error_largest": float(error[:, -1].max())}
         labels = [f"{label}: error {100 * error[k, -1]:.2g} % of the size" for k, label in enumerate(labels)]
     with style():
         figure = track_figure(given.x[:3], predicted.x[:3], labels)
