@@ -25,7 +25,7 @@ from benchmarks.pidoc_limits import StarListReader, field_of
 from benchmarks.pidoc_runs import AGE, MASS, trained
 from benchmarks.results import RESULTS, Row, write_results
 from pipeline.errors import run
-from pipeline.evaluation.pidoc.evaluation import predict
+from pipeline.evaluation.pidoc.prediction import predict
 from pipeline.inputs.observation import LOG_FLOOR, SIDE
 from pipeline.predict import load_family
 from pipeline.simulation.clusters.star_cluster import ClusterParameters, draw_cluster
@@ -224,8 +224,8 @@ def draw(shown: dict[str, Mock]) -> Any:
     """The paper's Figure 4, of mocks: light seen and mass read of each cluster, with the numbers read and true."""
     import matplotlib.pyplot as plt
 
+    from pipeline.evaluation.common.maps import show_map
     from pipeline.evaluation.common.result import style
-    from pipeline.evaluation.pidoc.figures import show_map
 
     with style():
         figure, axes = plt.subplots(2, len(CLUSTERS), figsize=(13, 6.6))

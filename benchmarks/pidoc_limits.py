@@ -28,6 +28,7 @@ from benchmarks.results import Row
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
 from lit_modules.networks.pidoc.estimate import gaussians
 from lit_modules.pidoc import beta_nll
+from pipeline.evaluation.common.maps import log_sum
 from pipeline.evaluation.pidoc.evaluation import collected
 from pipeline.evaluation.pidoc.measures import (
     AGE_BINS,
@@ -35,7 +36,6 @@ from pipeline.evaluation.pidoc.measures import (
     Array,
     binned_error,
     by_distance,
-    log_sum,
     percent,
 )
 from pipeline.inputs.observation import SIDE

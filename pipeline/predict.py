@@ -5,6 +5,7 @@ Reads pictures, FITS or NPY maps, or a CSV; writes JSON, PNG and (for maps) FITS
 
 import argparse
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if missing:
         raise InputError(f"{missing[0]}: no such file; give an existing input")
     models = load_family(args.family, args.checkpoint)
-    evaluation = MODELS[FAMILIES[args.family][0]].evaluation()
+    prediction = import_module(f"pipeline.evaluation.{args.family}.prediction")
     options = {"band": args.band} if args.band else {}
     for path in args.input:
-        write(evaluation.predict(models, path, **options), args.out, path.stem)
+        write(prediction.predict(models, path, **options), args.out, path.stem)
 
 
 def load_family(family: str, checkpoint: Path | None) -> list[Any]:

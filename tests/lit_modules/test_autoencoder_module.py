@@ -11,6 +11,7 @@ from torch import Tensor
 from datamodules.base import TensorDataModule
 from lit_modules.autoencoder import N_EXAMPLES, LitAutoencoder
 from pipeline.errors import InputError
+from pipeline.settings.base import DataSettings
 
 SETTINGS: dict[str, Any] = {
     "side": 12, "widths": [48, 32, 24], "active_units": 8, "snapshot_epoch": 2, "rotation": 0.1, "scale": 0.1,

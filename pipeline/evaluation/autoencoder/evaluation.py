@@ -1,7 +1,6 @@
 """The autoencoder: held-out error beside principal components, and errors as a score of what is new."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -13,11 +12,9 @@ from torchmetrics.functional.classification import binary_auroc
 
 from datamodules.images import ImagesDataModule
 from lit_modules.autoencoder import LitAutoencoder
-from pipeline.errors import InputError
 from pipeline.evaluation.autoencoder.settings import Autoencoder
 from pipeline.evaluation.common.panels import WIDTH, picture_rows
 from pipeline.evaluation.common.result import BLUE, GREY, ORANGE, Picture, Result, style
-from pipeline.inputs.pictures import grey_square, read_picture
 
 Reconstruct = Callable[[Tensor], Tensor]
 
@@ -57,29 +54,6 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder)
         own, other = ", ".join(data.labels or []), ", ".join(data.other_labels)
         pictures.append(novelty(*scores["model"], own, other))
     return Result(metrics, pictures)
-
-
-@torch.no_grad()
-def predict(models: list[LitAutoencoder], path: Path) -> Result:
-    """Reconstruct one picture, and say how large its error is.
-
-    Raises:
-        InputError: the file cannot be read as a picture.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a picture") from error
-    [model] = models
-    image = grey_square(read_picture(content, str(path)), model.settings.side)[None] / 255
-    seen = model.net(image)
-    pair = torch.cat([image[0], seen[0].clamp(0, 1)])
-    with style():
-        figure = picture_rows({"": pair}, path.name, columns=("original", "reconstruction"))
-    caption = "The picture as the network sees it, and what it makes of it. A large error is no diagnosis."
-    return Result(
-        {"error (MSE per pixel)": float(errors(model.net, image))}, [Picture("reconstruction", caption, figure)]
-    )
 
 
 def errors(reconstruct: Reconstruct, images: Tensor) -> Tensor:

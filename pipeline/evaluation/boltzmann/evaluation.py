@@ -1,6 +1,5 @@
 """The general Boltzmann machine: recall of half a picture, energies, couplings."""
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,7 +15,6 @@ from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
 from pipeline.evaluation.boltzmann.settings import Boltzmann
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
-from pipeline.inputs.pictures import grey_square, read_picture
 
 
 @torch.no_grad()
@@ -168,26 +166,3 @@ def coupling_figure(model: LitBoltzmann) -> Figure:
         bare(axis)
     figure.colorbar(image, ax=axes, shrink=0.8, label="coupling w (nats)")
     return figure
-
-
-@torch.no_grad()
-def predict(models: list[LitBoltzmann], path: Path) -> Result:
-    """Recall the right half of one picture from its left.
-
-    Raises:
-        InputError: the file is no picture that can be read.
-    """
-    [model] = models
-    size = model.settings.size
-    picture = grey_square(read_picture(path.read_bytes(), str(path)), size)
-    torch.manual_seed(0)  # the same picture gets the same answer
-    grey = stretch(picture[None] / 255)
-    known = model.left_half
-    recalled = torch.where(known, grey, model.recall(grey, known))
-    row = torch.cat([grey, torch.where(known, grey, torch.nan), recalled])
-    with style():
-        figure = picture_rows({"": tiles(model, row)}, path.name, ["original", "given", "recalled"])
-    return Result(
-        {"recall RMS error": rms(recalled, grey, ~known)},
-        [Picture("recall", "The right half recalled from the left.", figure)],
-    )

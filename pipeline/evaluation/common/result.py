@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ STYLE: dict[str, Any] = {
     "image.interpolation": "nearest",
     "legend.frameon": False,
 }
+KEY = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+)*")  # of a metric
 ROUND_OFF = 1e-24  # what is smaller is zero but for the order of additions, which differs from processor to processor
 
 
@@ -54,8 +56,7 @@ class Result:
     """What was found out.
 
     Attributes:
-        metrics: a number, text or list each; or, for a comparison, a dictionary
-            ``{"model": value, "<baseline>": value, ...}`` that becomes a row of a table.
+        metrics: of an evaluation, numbers under flat keys, see :func:`numbers`; of a prediction, what to write as JSON.
         pictures: figures in reading order.
         hdus: file name to an astropy HDU list, for maps.
     """
@@ -65,25 +66,68 @@ class Result:
     hdus: dict[str, Any] = field(default_factory=dict)
 
 
-def write_json(values: dict[str, Any], path: Path) -> None:
-    """Write JSON with sorted nesting as given and floats to seven digits, those below ``ROUND_OFF`` as 0.
+def compared(what: str, values: Mapping[str, Any], split: str = "test") -> dict[str, Any]:
+    """One measure of the model and of its rivals, under flat keys.
+
+    Args:
+        what: the measure with its unit, such as ``age_error_gyr``.
+        values: number of ``model`` and of each rival, whose names are lower case with underscores.
+        split: the rows that it was measured on; ``test``, the held-out ones, is not named in the keys of rivals.
+
+    Returns:
+        ``{"test/<what>": ..., "baseline/<rival>/<what>": ...}``, or ``{"train/<what>": ...,
+        "train/baseline/<rival>/<what>": ...}``.
+    """
+    before = "" if split == "test" else f"{split}/"
+    return {
+        f"{split}/{what}" if who == "model" else f"{before}baseline/{who}/{what}": value
+        for who, value in values.items()
+    }
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics as plain numbers of seven digits, those below ``ROUND_OFF`` as 0; one for each that is given.
+
+    Args:
+        metrics: numbers, 0-d arrays or tensors by key: lower case, digits, ``_`` and ``/``.
 
     Raises:
-        ValueError: a number is not finite; a metric is never silently NaN.
+        TypeError: a value is no single number.
+        ValueError: a key is no key, or a number is not finite: a metric is never silently lost or NaN.
     """
-    path.write_text(json.dumps(_rounded(values, ""), indent=2, allow_nan=False) + "\n")
+    for key in metrics:
+        if not KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is no key of a metric; use lower case, digits, _ and /")
+    return {key: _number(value, key) for key, value in metrics.items()}
 
 
-def _rounded(value: Any, key: str) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _rounded(item, f"{key}/{name}") for name, item in value.items()}
+def write_json(values: Mapping[str, Any], path: Path) -> None:
+    """Write JSON in the order given, with numbers as :func:`numbers` makes them.
+
+    Raises:
+        TypeError: a value is neither text nor number nor a list or dictionary of them.
+        ValueError: a number is not finite.
+    """
+    path.write_text(json.dumps(_plain(values, ""), indent=2, allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _plain(value: Any, key: str) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item, f"{key}/{name}".lstrip("/")) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_rounded(item, key) for item in value]
+        return [_plain(item, key) for item in value]
     if isinstance(value, (bool, str, int)) or value is None:
         return value
+    return _number(value, key)
+
+
+def _number(value: Any, key: str) -> float:
+    """A Python, numpy or torch number."""
+    if getattr(value, "shape", ()) != () or not hasattr(value, "__float__"):
+        raise TypeError(f"{key} is {value!r}, not a number")
     number = float(value)
     if not math.isfinite(number):
-        raise ValueError(f"{key.lstrip('/')} is {number}")
+        raise ValueError(f"{key} is {number}")
     return float(f"{number:.7g}") if abs(number) >= ROUND_OFF else 0.0
 
 

@@ -1,25 +1,38 @@
 """The graph network of N-body dynamics: one step, many steps and what they conserve, beside baselines."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.nbody import NBodyDataModule, read_trajectories
+from datamodules.nbody import NBodyDataModule
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
-from pipeline.evaluation.common.result import Picture, Result, style
+from pipeline.evaluation.common.bootstrap import with_interval
+from pipeline.evaluation.common.result import Picture, Result, compared, style
 from pipeline.evaluation.gnn.figures import force_law_figure, growth_figure, track_figure
 from pipeline.evaluation.gnn.measures import CAP, Array, Run, drifts, relative_error, squared_error, time_until
 from pipeline.evaluation.gnn.settings import Evaluate, Gnn
 from pipeline.simulation.nbody.integrators import integrate
 
 LOST = 0.1  # relative position error at which a forecast has lost the stars
+LABELS = {
+    "loss": "loss of a step",
+    "position_mse": "mean square error of a position, as trained",
+    "velocity_mse": "mean square error of a velocity, as trained",
+    "one_step_position_mse": "mean square error of a position after one step",
+    "one_step_position_squared_error_median": "squared error of a position after one step, median",
+    "one_step_velocity_mse": "mean square error of a velocity after one step",
+    "rollout_position_error": "error of the positions over the size of the system at the end of the rollout, median",
+    "rollout_time_until_lost": f"time until that error is {LOST:.0%}, median (the last output: not reached)",
+    "rollout_energy_error": "relative error of the energy at the end of the rollout, median",
+    "rollout_energy_kept_percent": "systems whose relative error of the energy stays below 1 (%)",
+    "rollout_momentum_error": "relative error of the momentum at the end of the rollout, median",
+    "rollout_angular_momentum_error": "relative error of the angular momentum at the end of the rollout, median",
+}
 FINE = 20  # points of a drawn true track for each output
-AHEAD = 10  # outputs to predict where the file has a single state
 
 
 @torch.no_grad()
@@ -46,24 +59,24 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
     velocity = {name: squared_error(run.v[:, 1], ends.v) for name, run in one_step.items()}
     errors = {name: relative_error(run, true) for name, run in rollout.items()}
     changes = {name: drifts(run, mass, gravity) for name, run in rollout.items()}
+    system = np.repeat(np.arange(len(mass)), windows)
+    lost = {name: time_until(error, LOST, times) for name, error in errors.items()}
     metrics: dict[str, Any] = {
-        "one-step position MSE": row(np.mean, position),
-        "one-step position squared error, median": row(np.median, position),
-        "one-step velocity MSE": row(np.mean, velocity),
-        f"relative position error after {steps} steps, median": row(at_end, errors),
-        f"time until {LOST:.0%} position error, median ({times[-1]:g}: not reached)": row(
-            lambda error: np.median(time_until(error, LOST, times)), errors
-        ),
+        **compared("one_step_position_mse", each(np.mean, position)),
+        **with_interval("test/one_step_position_mse", position["model"], groups=system),
+        **compared("one_step_position_squared_error_median", each(np.median, position)),
+        **compared("one_step_velocity_mse", each(np.mean, velocity)),
+        **with_interval("test/one_step_velocity_mse", velocity["model"], groups=system),
+        **compared("rollout_position_error", each(at_end, errors)),
+        **with_interval("test/rollout_position_error", errors["model"], at_end),
+        **compared("rollout_time_until_lost", each(np.median, lost)),
     }
     for kept in changes["model"]:
         change = {name: change[kept] for name, change in changes.items()}
-        metrics[f"{kept} error after {steps} steps, median"] = row(at_end, change)
+        metrics |= compared(f"rollout_{kept}_error", each(at_end, change))
+        metrics |= with_interval(f"test/rollout_{kept}_error", change["model"], at_end)
         if kept == "energy":
-            metrics["systems with energy error below 1 all along (fraction)"] = row(
-                lambda error: (error < 1).all(1).mean(), change
-            )
-    if any(value >= CAP for table in metrics.values() for value in table.values()):
-        metrics["note"] = f"an error that is not finite, or above {CAP:g}, counts as {CAP:g}"
+            metrics |= compared("rollout_energy_kept_percent", each(below_one, change))
     with style():
         chosen = np.argsort(errors["model"][:, -1])[[int(q * (len(mass) - 1)) for q in (0.1, 0.5, 0.9)]]
         pictures = [
@@ -81,7 +94,8 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
             Picture(
                 "error_growth",
                 "How a forecast that is fed its own output loses the stars, and the energy that they should keep. "
-                "Lines are medians over the held-out systems; the band holds the middle two thirds of the network's.",
+                "Lines are medians over the held-out systems; the band holds the middle two thirds of the network's. "
+                f"An error that is not finite, or above {CAP:g}, counts as {CAP:g}.",
                 growth_figure(
                     times, errors, {name: change["energy"] for name, change in changes.items() if gravity}, LOST
                 ),
@@ -96,36 +110,6 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
     return Result(metrics, pictures)
 
 
-@torch.no_grad()
-def predict(models: list[LitGNN], path: Path) -> Result:
-    """Roll every system of a CSV out from its first state, and compare with the rest of the file if there is more.
-
-    Raises:
-        InputError: the file is no good, or its stars or its output step are not those of the training.
-    """
-    (model,) = models
-    tensors = read_trajectories(path)
-    attribute, given = model.attribute(tensors), run_of(tensors)
-    times = tensors["time"][0]
-    steps, dt = len(times) - 1 or AHEAD, float(model.net.time)
-    if len(times) > 1 and abs(float(times[1] - times[0]) / dt - 1) > 1e-3:
-        raise InputError(f"{path}: outputs are {times[1] - times[0]:g} apart, but the network steps by {dt:g}")
-    predicted = network(model, Run(given.x[:, 0], given.v[:, 0]), attribute, steps)
-    metrics: dict[str, Any] = {"systems": len(given.x), "stars": given.x.shape[2], "steps": steps, "time step": dt}
-    mass = masses(tensors, 1.0)
-    for kept, change in drifts(predicted, mass, None).items():
-        metrics[f"{kept} error at the end, median"] = at_end(change)
-    labels = [f"system {k}" for k in range(len(given.x))][:3]
-    if len(times) > 1:
-        error = relative_error(predicted, given)
-        metrics["relative position error at the end"] = {"median": at_end(error), "largest": float(error[:, -1].max())}
-        labels = [f"{label}: error {100 * error[k, -1]:.2g} % of the size" for k, label in enumerate(labels)]
-    with style():
-        figure = track_figure(given.x[:3], predicted.x[:3], labels)
-    caption = "Rings: the network's forecast from the first state. Lines: the tracks of the file, where it has them."
-    return Result(metrics, [Picture("tracks", caption, figure)])
-
-
 def forecasts(
     model: LitGNN, start: Run, attribute: Tensor | None, mass: Array, steps: int, gravity: Evaluate | None
 ) -> dict[str, Run]:
@@ -135,10 +119,10 @@ def forecasts(
     straight = start.x[:, None] + ahead * start.v[:, None]
     found = {
         "model": network(model, start, attribute, steps),
-        "constant velocity": Run(straight, start.v[:, None].repeat(steps + 1, 1)),
+        "constant_velocity": Run(straight, start.v[:, None].repeat(steps + 1, 1)),
     }
     if gravity:
-        for name, substeps in (("leapfrog, dt", 1), ("leapfrog, dt/10", 10)):
+        for name, substeps in (("leapfrog", 1), ("leapfrog_10_substeps", 10)):
             settings: dict[str, Any] = {"softening": gravity.softening, "G": gravity.G, "integrator": "leapfrog"}
             found[name] = Run(*integrate(*start, mass, dt=dt, steps=steps, substeps=substeps, **settings))
     return found
@@ -195,11 +179,16 @@ def masses(tensors: dict[str, Tensor], total: float) -> Array:
     return np.full((systems, n), total / n)
 
 
-def row(summary: Callable[[Array], Any], values: dict[str, Array]) -> dict[str, float]:
-    """A row of the table: one number for each method."""
+def each(summary: Callable[[Array], Any], values: dict[str, Array]) -> dict[str, float]:
+    """One number for each method."""
     return {name: float(summary(value)) for name, value in values.items()}
 
 
 def at_end(error: Array) -> float:
-    """Median over the systems at the last time."""
+    """Median over the systems (systems, times) at the last time."""
     return float(np.median(error[:, -1]))
+
+
+def below_one(error: Array) -> float:
+    """Percentage of the systems (systems, times) whose error is below 1 at all times."""
+    return 100 * float((error < 1).all(1).mean())

@@ -11,7 +11,7 @@ from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, PURPLE,
 from pipeline.evaluation.gnn.measures import Array
 
 STARS = (BLUE, ORANGE, GREEN, RED, PURPLE, GREY)
-METHODS = {"model": BLUE, "constant velocity": GREY, "leapfrog, dt": ORANGE, "leapfrog, dt/10": GREEN}
+METHODS = {"model": BLUE, "constant_velocity": GREY, "leapfrog": ORANGE, "leapfrog_10_substeps": GREEN}
 
 
 def track_figure(true: Array, predicted: Array, labels: Sequence[str]) -> Figure:
@@ -52,7 +52,10 @@ def growth_figure(times: Array, position: dict[str, Array], energy: dict[str, Ar
                 axis.fill_between(
                     times[1:], *np.quantile(error[:, 1:], (1 / 6, 5 / 6), axis=0), color=colour, alpha=0.15, lw=0
                 )
-            median, name = np.median(error[:, 1:], axis=0), "graph network" if method == "model" else method
+            median, name = (
+                np.median(error[:, 1:], axis=0),
+                "graph network" if method == "model" else method.replace("_", " "),
+            )
             axis.plot(times[1:], median, color=colour, lw=2.2 if method == "model" else 1.4, label=name)
         axis.set(yscale="log", xlabel="time (N-body units)", title=label)
     axes[0, 0].axhline(lost, color="black", lw=0.8, ls=":")

@@ -50,7 +50,7 @@ def drifts(run: Run, mass: Array, gravity: Evaluate | None) -> dict[str, Array]:
         changes = {
             "energy": np.abs(held.energy / held.energy[:, :1] - 1),
             "momentum": np.linalg.norm(held.momentum - held.momentum[:, :1], axis=-1) / (m * v).sum(1)[:, None],
-            "angular momentum": np.linalg.norm(held.angular_momentum - held.angular_momentum[:, :1], axis=-1)
+            "angular_momentum": np.linalg.norm(held.angular_momentum - held.angular_momentum[:, :1], axis=-1)
             / (m * x * v).sum(1)[:, None],
         }
     if gravity is None:

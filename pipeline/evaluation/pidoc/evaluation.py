@@ -1,7 +1,6 @@
-"""What the two networks of π-DOC are worth beside simple rules, and what they say of your own cluster."""
+"""What the two networks of π-DOC are worth beside simple rules."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,8 @@ import torch
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
+from pipeline.evaluation.common.maps import log_luminosity, log_sum
+from pipeline.evaluation.common.radial import RING_MIDDLES, RINGS, radial_features, ridge, ring_means, ring_numbers
 from pipeline.evaluation.common.result import Result, style
 from pipeline.evaluation.pidoc.figures import (
     calibration,
@@ -18,28 +19,18 @@ from pipeline.evaluation.pidoc.figures import (
     labelled_maps,
     mass_against_mass,
     mass_to_light_profiles,
-    own_cluster,
 )
 from pipeline.evaluation.pidoc.measures import (
     AGE_BINS,
     FIELD_BINS,
     MASS_BINS,
-    RING_MIDDLES,
-    RINGS,
     Array,
     bias_curve,
     binned_error,
     by_distance,
-    log_luminosity,
-    log_sum,
     percent,
-    radial_features,
-    ridge,
-    ring_means,
-    ring_numbers,
 )
 from pipeline.evaluation.pidoc.settings import PidocAgeDistance, PidocMass
-from pipeline.inputs.observation import Observation, read_observation
 
 
 def evaluate(
@@ -50,9 +41,6 @@ def evaluate(
     if isinstance(model, LitPidocMass):
         return evaluate_mass(model, data, distances)
     return evaluate_age_distance(model, data, distances)
-
-
-# --- on the test clusters ------------------------------------------------------------------------
 
 
 def evaluate_mass(model: LitPidocMass, data: ClusterMapsDataModule, distances: Array) -> Result:
@@ -100,7 +88,7 @@ def mass_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict[
         profiles.append(ring_means(mass, np.digitize(radius, RINGS) - 1))
         mean_map, n = mean_map + mass.sum(0), n + len(mass)
     x, radius = radial_features(test["flux"])
-    regressed = ridge(np.concatenate(features), np.concatenate(profiles))(x)
+    regressed = ridge(np.concatenate(features), np.concatenate(profiles)).predict(x)
     painted = [np.interp(r, RING_MIDDLES, profile) for r, profile in zip(radius, regressed, strict=True)]
     light = log_luminosity(test["flux"], test["distance"])
     return {
@@ -144,7 +132,7 @@ def label_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict
     """Distance and age of the test clusters by two simple rules learned from the training clusters."""
     x = np.concatenate([radial_features(flux)[0] for (flux,) in training_parts(data, "flux")])
     y = torch.stack([data.splits["train"]["distance"].log10(), data.splits["train"]["age"]], 1).double().numpy()
-    regressed = ridge(x, y)(radial_features(test["flux"])[0])
+    regressed = ridge(x, y).predict(radial_features(test["flux"])[0])
     distance, age = (10 ** y[:, 0]).mean(), y[:, 1].mean()
     return {
         "radial ridge": (10 ** regressed[:, 0], regressed[:, 1]),
@@ -176,112 +164,6 @@ def finite(metrics: dict[str, Any]) -> dict[str, Any]:
         for name, row in metrics.items()
         if np.isfinite(list(row.values()) if isinstance(row, dict) else row).all()
     }
-
-
-# --- your own cluster ----------------------------------------------------------------------------
-
-
-def predict(models: list[LitPidocMass | LitPidocAgeDistance], path: Path, band: str | None = None) -> Result:
-    """Read a cluster's flux map and state its mass map, mass, distance, age and M/L with 68 % intervals.
-
-    Each network given adds its part; the mass-to-light ratio needs both. ``band`` names the filter
-    of a picture in counts or magnitudes whose header does not.
-
-    Raises:
-        InputError: the file is no usable map, see ``pipeline.inputs.observation``.
-    """
-    seen = read_observation(path, band)
-    flux = torch.from_numpy(seen.log_flux).float()[None, None]
-    found: dict[str, Any] = {}
-    remarks = list(seen.warnings)
-    with torch.inference_mode():
-        for model in models:
-            remarks += [x for x in outside_training(model, seen.log_flux) if x not in remarks]
-            answer = {name: tensor.double().numpy().squeeze() for name, tensor in answers(model, flux).items()}
-            found |= answer
-            if isinstance(model, LitPidocMass):
-                remarks += field_outside_training(model, float(log_sum(answer["log_mass"])))
-            if not model.settings.uncertainty:
-                remarks.append(
-                    "the network states no uncertainty of its own; its intervals are equally wide for all maps"
-                )
-    metrics: dict[str, Any] = {
-        "input": path.name,
-        "interval": "68 %",
-        **quantities(seen.log_flux, found),
-        "warnings": remarks,
-    }
-    hdus = {"mass": mass_hdus(found, seen)} if "log_mass" in found else {}
-    with style():
-        picture = own_cluster(path.stem, seen, found, metrics)
-    return Result(metrics, [picture], hdus)
-
-
-def quantities(log_flux: Array, found: dict[str, Array]) -> dict[str, Any]:
-    """Distance, age, mass in the field and M/L: value, ends of the 68 % interval and unit."""
-    stated: dict[str, Any] = {}
-    if "distance_read" in found:
-        for name, unit in (("distance", "kpc"), ("age", "Gyr")):
-            value, low, high = (max(float(found[f"{name}_{end}"]), 0.0) for end in ("read", "low", "high"))
-            stated[name] = {"value": value, "low": low, "high": high, "unit": unit}
-    if "log_mass" in found:
-        log_mass, sigma = log_sum(found["log_mass"]), found["field_sigma"]
-        stated["mass in the field"] = around(log_mass, sigma, "Msun")
-    if "distance_read" in found and "log_mass" in found:
-        light = log_sum(log_luminosity(log_flux, found["distance_read"]))
-        spread = 0.5 * np.log10(found["distance_high"] / max(found["distance_low"], 0.1))
-        stated["luminosity of the field"] = around(light, 2 * spread, "Lsun")
-        # errors of mass and distance taken as independent: they share a sign, so this is on the safe side
-        stated["M/L of the field"] = around(log_mass - light, np.hypot(sigma, 2 * spread), "Msun/Lsun")
-    return stated
-
-
-def around(log_value: Array, sigma: Array, unit: str) -> dict[str, Any]:
-    """A lognormal quantity: median, ends of its 68 % interval, unit."""
-    low, value, high = (float(10 ** (log_value + k * sigma)) for k in (-1, 0, 1))
-    return {"value": value, "low": low, "high": high, "unit": unit}
-
-
-def outside_training(model: LitPidocMass | LitPidocAgeDistance, log_flux: Array) -> list[str]:
-    """Where the mean and spread of a map's log flux lie outside those of all training maps."""
-    remarks = []
-    for name, value, (low, high) in zip(
-        ("mean", "standard deviation"), (log_flux.mean(), log_flux.std()), model.flux_range.tolist(), strict=True
-    ):
-        if not low <= value <= high:
-            remarks.append(
-                f"the {name} of log flux, {value:.2f}, is outside the training maps' {low:.2f} to {high:.2f}: "
-                "the answers are extrapolations"
-            )
-    return remarks
-
-
-def field_outside_training(model: LitPidocMass, log_mass: float) -> list[str]:
-    """Whether the mass found in the field lies outside that of all training maps."""
-    low, high = model.field_range.tolist()
-    if low <= log_mass <= high:
-        return []
-    return [f"log mass in the field, {log_mass:.2f}, is outside the training maps' {low:.2f} to {high:.2f}"]
-
-
-def mass_hdus(found: dict[str, Array], seen: Observation) -> Any:
-    """Mass per pixel and its uncertainty as FITS images on the sky of the input."""
-    from astropy.io import fits
-
-    header = seen.wcs.to_header() if seen.wcs is not None else fits.Header()
-    images = []
-    for name, values, unit, meaning in (
-        ("MASS", 10 ** found["log_mass"], "solMass", "mass in the pixel, all stars and remnants"),
-        ("SIGMA", found["sigma"], "dex", "standard deviation of log10 mass"),
-    ):
-        cards = header.copy()
-        cards["BUNIT"] = (unit, meaning)
-        cards["EXTNAME"] = name
-        images.append((values.astype(np.float32), cards))
-    return fits.HDUList([fits.PrimaryHDU(*images[0]), fits.ImageHDU(*images[1])])
-
-
-# --- both ----------------------------------------------------------------------------------------
 
 
 def answers(model: LitPidocMass | LitPidocAgeDistance, flux: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,27 +1,21 @@
 """Figures of π-DOC: maps, masses, mass-to-light ratios, distances and ages, and how honest the error bars are."""
 
-from typing import Any
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter
 
+from pipeline.evaluation.common.maps import log_luminosity, log_sum, show_map
+from pipeline.evaluation.common.radial import RING_MIDDLES, ring_means, ring_numbers
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, RED, Picture
 from pipeline.evaluation.pidoc.measures import (
     AGE_BINS,
     LEVELS,
     MASS_BINS,
-    RING_MIDDLES,
     Array,
     bias_curve,
     coverage,
-    log_luminosity,
-    log_sum,
-    ring_means,
-    ring_numbers,
 )
-from pipeline.inputs.observation import PIXEL, Observation
 
 
 def four_maps(test: dict[str, Array], distances: Array) -> Picture:
@@ -200,31 +194,6 @@ def calibration(errors: dict[str, Array]) -> Picture:
     )
 
 
-def own_cluster(name: str, seen: Observation, found: dict[str, Array], metrics: dict[str, Any]) -> Picture:
-    """The map given, the mass map, M/L, and the numbers: Figure 4 of the paper for one cluster."""
-    panels = [(seen.log_flux, "light seen", "log F (L☉ kpc⁻²)", "inferno")]
-    if "log_mass" in found:
-        panels.append((found["log_mass"], "predicted mass", "log M (M☉)", "viridis"))
-    if "M/L of the field" in metrics:
-        light = log_luminosity(seen.log_flux, found["distance_read"])
-        panels.append((found["log_mass"] - light, "mass over light", "log M/L (M☉/L☉)", "cividis"))
-    figure, axes = plt.subplots(1, len(panels), figsize=(max(5.0, 3.3 * len(panels)), 4.0), squeeze=False)
-    for axis, (values, title, label, colours) in zip(axes[0], panels, strict=True):
-        low, high = np.quantile(values, [0.005, 0.995])
-        image = show_map(axis, values, cmap=colours, vmin=low, vmax=high)
-        figure.colorbar(image, ax=axis, label=label, orientation="horizontal")
-        axis.set(title=title, xlabel="arcsec")
-    stated = [
-        f"{quantity} {short(x['value'])} ({short(x['low'])}–{short(x['high'])}) {x['unit']}"
-        for quantity, x in metrics.items()
-        if isinstance(x, dict)
-    ]
-    figure.suptitle(f"{name}\n" + "\n".join("; ".join(stated[k : k + 2]) for k in range(0, len(stated), 2)), fontsize=9)
-    return Picture(
-        "cluster", "The map given, and what the networks read off it, with 68 % intervals in brackets.", figure
-    )
-
-
 def examples(test: dict[str, Array], distances: Array) -> list[int]:
     """One test map near each distance, of ages spread from young to old."""
     chosen = []
@@ -234,13 +203,6 @@ def examples(test: dict[str, Array], distances: Array) -> list[int]:
         age = np.quantile(test["age"][near], (k + 0.5) / len(distances))
         chosen.append(int(near[np.abs(test["age"][near] - age).argmin()]))
     return chosen
-
-
-def show_map(axis: Axes, values: Array, **look: Any) -> Any:
-    """An image with its centre at the origin of axes in arcsec."""
-    axis.grid(False)
-    half = PIXEL * len(values) / 2
-    return axis.imshow(values, origin="lower", extent=(-half, half, -half, half), **look)
 
 
 def interval(test: dict[str, Array], name: str, k: int, digits: int) -> str:
@@ -261,8 +223,3 @@ def plain_log(axes: Axes, which: str, ticks: list[float]) -> None:
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
-
-
-def short(value: float) -> str:
-    """Three digits, with no power of ten."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"

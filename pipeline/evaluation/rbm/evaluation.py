@@ -1,6 +1,5 @@
 """The restricted Boltzmann machine: its likelihood, what it recognises, what it invents."""
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -18,10 +17,8 @@ from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, Restrict
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
 from pipeline.evaluation.rbm.settings import Evaluate, Rbm
-from pipeline.inputs.pictures import grey_square, read_picture
 
 N_PARENTS = 3
-SWEEPS = (1, 10, 100)  # of predict
 
 
 @torch.no_grad()
@@ -180,30 +177,3 @@ def filter_figure(model: LitRBM) -> Figure:
     bare(axis)
     figure.colorbar(image, ax=axis, shrink=0.8, label="weight w (nats)")
     return figure
-
-
-@torch.no_grad()
-def predict(models: list[LitRBM], path: Path) -> Result:
-    """Free energy and reconstruction of one picture, and artificial pictures grown from it.
-
-    Raises:
-        InputError: the file is no picture that can be read.
-    """
-    [model] = models
-    picture = grey_square(read_picture(path.read_bytes(), str(path)), model.settings.size)
-    torch.manual_seed(0)  # the same picture gets the same answer
-    grey = stretch(picture[None] / 255)
-    reconstructed = model.reconstruct(grey)
-    metrics = {
-        "free energy (nats)": float(model.net.free_energy(grey.expand(100, -1).bernoulli()).mean()),
-        "reconstruction RMS error": rms(reconstructed, grey),
-    }
-    grown = [model.net.grow(grey[None], sweeps) for sweeps in SWEEPS]
-    row = torch.cat([grey, reconstructed, *grown, grown[-1].bernoulli()])
-    headings = ["original", "reconstructed", *(f"sweep {sweeps}" for sweeps in SWEEPS), "as stars"]
-    with style():
-        figure = picture_rows({"": tiles(model, row)}, f"{path.name} and pictures grown from it", headings)
-    caption = (
-        "The picture as the machine sees it, its reconstruction, and artificial ones grown from it by Gibbs sweeps."
-    )
-    return Result(metrics, [Picture("grown", caption, figure)])

@@ -8,7 +8,8 @@ from sklearn.decomposition import PCA
 
 from lit_modules.autoencoder import LitAutoencoder
 from pipeline.errors import InputError
-from pipeline.evaluation.autoencoder import auc, errors, linear_fits, predict
+from pipeline.evaluation.autoencoder.evaluation import auc, errors, linear_fits
+from pipeline.evaluation.autoencoder.prediction import predict
 
 
 @pytest.mark.parametrize("k", [0, 3, 11])

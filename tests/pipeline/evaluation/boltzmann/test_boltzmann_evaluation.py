@@ -15,8 +15,11 @@ from datamodules.images import ImagesDataModule
 from lit_modules.boltzmann import LitBoltzmann, LitRBM
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.errors import InputError
-from pipeline.evaluation import boltzmann, rbm
+from pipeline.evaluation.boltzmann import evaluation as boltzmann
+from pipeline.evaluation.boltzmann.prediction import predict as predict_boltzmann
 from pipeline.evaluation.common import gallery
+from pipeline.evaluation.rbm import evaluation as rbm
+from pipeline.evaluation.rbm.prediction import predict as predict_rbm
 from pipeline.settings.load import Boltzmann, Rbm
 
 SIZE, N = 12, 18
@@ -133,16 +136,16 @@ def test_explained_by_is_a_log_likelihood() -> None:
 @pytest.mark.parametrize("family", ["general", "restricted"])
 def test_predict(family: str, request: pytest.FixtureRequest, pictures: Path, tmp_path: Path) -> None:
     model = request.getfixturevalue(family)
-    evaluation = boltzmann if family == "general" else rbm
+    predict = predict_boltzmann if family == "general" else predict_rbm
     colour = tmp_path / "colour.png"
     Image.open(pictures / "spots/0.png").convert("RGB").resize((70, 50)).save(colour)
-    first, second = (evaluation.predict([model], colour) for _ in range(2))
+    first, second = (predict([model], colour) for _ in range(2))
     assert first.metrics == second.metrics
     assert len(first.pictures) == 1
     text = tmp_path / "text.png"
     text.write_text("no picture")
     with pytest.raises(InputError, match=r"text\.png"):
-        evaluation.predict([model], text)
+        predict([model], text)
 
 
 def test_gallery(pictures: Path, tmp_path: Path) -> None:

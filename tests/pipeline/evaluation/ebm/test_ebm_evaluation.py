@@ -11,16 +11,16 @@ import torch
 
 from lit_modules.ebm import LitEBM
 from pipeline.errors import InputError
-from pipeline.evaluation.ebm.evaluation import (
+from pipeline.evaluation.ebm.evaluation import examples
+from pipeline.evaluation.ebm.measures import (
     Sample,
-    examples,
     gaussian_posteriors,
     gelman_rubin,
     kl_from_quadrature,
     minimiser,
-    predict,
     summaries,
 )
+from pipeline.evaluation.ebm.prediction import predict
 from pipeline.settings.load import load_params
 
 ROOT = Path(__file__).parents[4]
@@ -99,7 +99,7 @@ def test_prediction_states_ordered_intervals_and_warns_of_extrapolation(model: L
         (low95, high95), (low68, high68) = stated["95 % interval"], stated["68 % interval"]
         assert low <= low95 < low68 < stated["median"] < high68 < high95 <= high
         assert low95 < stated["mean"] < high95
-    assert any("extrapolated" in remark for remark in result.metrics["warnings"]), "nothing was trained on"
+    assert any("extrapolations" in remark for remark in result.metrics["warnings"]), "nothing was trained on"
     assert [picture.name for picture in result.pictures] == ["posterior"]
 
 

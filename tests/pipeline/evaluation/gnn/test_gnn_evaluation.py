@@ -1,6 +1,7 @@
 """The measures of forecasts on systems whose answer is known, and evaluation and prediction as a whole."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from conftest import ROOT
 from datamodules.nbody import NBodyDataModule
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
-from pipeline.evaluation.common.result import write_json, write_pictures
-from pipeline.evaluation.gnn.evaluation import evaluate, predict
+from pipeline.evaluation.common.result import numbers, write_pictures
+from pipeline.evaluation.gnn.evaluation import LABELS, evaluate
 from pipeline.evaluation.gnn.measures import CAP, Run, drifts, relative_error, squared_error, time_until
+from pipeline.evaluation.gnn.prediction import predict
 from pipeline.settings.load import Gnn, load_params
 from pipeline.simulation.nbody.integrators import integrate
 
@@ -49,7 +51,7 @@ def test_measures_on_known_answers() -> None:
     true = runs()
     mass = np.full((20, 5), 4.0)
     kept = drifts(true, mass, PARAMS.evaluate)
-    assert kept["energy"].max() < 1e-3 and kept["momentum"].max() < 1e-12 and kept["angular momentum"].max() < 1e-6
+    assert kept["energy"].max() < 1e-3 and kept["momentum"].max() < 1e-12 and kept["angular_momentum"].max() < 1e-6
     faster = Run(true.x, np.concatenate([true.v[:, :1], 2 * true.v[:, 1:]], 1))  # kinetic energy times four
     kinetic = 0.5 * (mass[:, None, :, None] * true.v**2).sum((2, 3))
     energy = kinetic[:, 0] - sum(
@@ -77,19 +79,22 @@ def test_evaluate(tmp_path: Path, attribute: str) -> None:
     path = csv(tmp_path, runs(), **({} if attribute == "none" else {attribute: 4.0}))
     data = NBodyDataModule(path, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
     result = evaluate(untrained(data, attribute=attribute), data, PARAMS)
-    write_json(result.metrics, tmp_path / "metrics.json")
+    found = numbers(result.metrics)
     write_pictures(result.pictures, tmp_path)
     assert [picture.name for picture in result.pictures] == ["tracks", "error_growth", "force_law"]
     assert all((tmp_path / f"{picture.name}.png").stat().st_size > 10_000 for picture in result.pictures)
-    position = result.metrics["one-step position MSE"]
+    assert all(re.sub("_(low|high)$", "", key.split("/")[-1]) in LABELS for key in found)
+    low, value, high = (found[f"test/rollout_position_error{end}"] for end in ("_low", "", "_high"))
+    assert low <= value <= high
+    position = {key.split("/")[1]: value for key, value in found.items() if key.endswith("one_step_position_mse")}
     if attribute == "charge":
-        assert set(position) == {"model", "constant velocity"}
+        assert set(position) == {"one_step_position_mse", "constant_velocity"}
         return
     # the physics of the baselines: finer leapfrogs are better; none is worse than a few times its known error
-    assert 1e-7 < position["leapfrog, dt/10"] < 5e-5 < 5e-4 < position["leapfrog, dt"] < 5e-2
-    assert 1e-3 < position["constant velocity"] < 1e-2
-    momentum = result.metrics["momentum error after 10 steps, median"]
-    assert all(value < 1e-5 for value in momentum.values())
+    assert 1e-7 < position["leapfrog_10_substeps"] < 5e-5 < 5e-4 < position["leapfrog"] < 5e-2
+    assert 1e-3 < position["constant_velocity"] < 1e-2
+    momentum = [value for key, value in found.items() if key.endswith("rollout_momentum_error")]
+    assert len(momentum) == 4 and all(value < 1e-5 for value in momentum)
 
 
 def test_rollout_longer_than_the_run(tmp_path: Path) -> None:
@@ -105,9 +110,9 @@ def test_predict(tmp_path: Path) -> None:
     model = untrained(data)
     result = predict([model], path)
     assert result.metrics["systems"] == 20 and result.metrics["steps"] == 10
-    assert all(math.isfinite(value) for value in result.metrics["relative position error at the end"].values())
+    assert all(math.isfinite(result.metrics[f"position_error_{which}"]) for which in ("median", "largest"))
     first = predict([model], csv(tmp_path, Run(*(a[:2, :1] for a in runs()))))
-    assert first.metrics["steps"] == 10 and "relative position error at the end" not in first.metrics
+    assert first.metrics["steps"] == 10 and "position_error_median" not in first.metrics
     with pytest.raises(InputError, match=r"runs\.csv: outputs are 0\.2 apart, but the network steps by 0\.1"):
         predict([model], csv(tmp_path, runs(), dt=0.2))
     with pytest.raises(InputError, match="attribute"):

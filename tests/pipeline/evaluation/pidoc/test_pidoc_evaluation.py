@@ -20,7 +20,7 @@ from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import write_json, write_pictures
 from pipeline.evaluation.pidoc import evaluation as pidoc
-from pipeline.evaluation.pidoc import measures
+from pipeline.evaluation.pidoc import measures, prediction
 
 PARAMS = SimpleNamespace(evaluate=SimpleNamespace(distances=[15.0, 30.0, 60.0, 80.0]))
 
@@ -58,26 +58,6 @@ def test_honest_errors_are_covered_as_stated() -> None:
     z = np.random.default_rng(1).normal(size=200_000)
     np.testing.assert_allclose(measures.coverage(z), measures.LEVELS, atol=5e-3)
     assert measures.coverage(2 * z)[-1] < 0.7
-
-
-def test_rings_of_a_shifted_profile() -> None:
-    """The mean in rings of a surface that falls with the radius is that radius, wherever its centre is."""
-    y, x = 0.25 * np.indices((160, 160))
-    maps = np.stack([-np.hypot(y - cy, x - cx) for cy, cx in ((20.0, 20.0), (17.0, 22.0))])
-    rings = measures.ring_numbers(maps)[1]
-    edges = measures.RINGS
-    expected = 2 / 3 * (edges[1:] ** 3 - edges[:-1] ** 3) / (edges[1:] ** 2 - edges[:-1] ** 2)
-    np.testing.assert_allclose(-measures.ring_means(maps, rings)[0], expected, rtol=0.03)
-    np.testing.assert_allclose(-measures.ring_means(maps, rings)[1][:6], expected[:6], rtol=0.05)
-
-
-def test_ridge_equals_scikit_learn() -> None:
-    linear_model = pytest.importorskip("sklearn.linear_model")
-    rng = np.random.default_rng(1)
-    x, new, y = rng.normal(size=(50, 6)), rng.normal(size=(9, 6)), rng.normal(size=(50, 2))
-    scaled, scaled_new = ((a - x.mean(0)) / x.std(0) for a in (x, new))
-    expected = linear_model.Ridge(alpha=1.0).fit(scaled, y).predict(scaled_new)
-    np.testing.assert_allclose(measures.ridge(x, y)(new), expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +136,7 @@ def write_fits(path: Path, log_flux: np.ndarray) -> WCS:
 def test_prediction_for_a_fits_map(models: list, folder: Path, tmp_path: Path) -> None:
     flux = np.load(folder / "flux.npy")[3].astype(np.float32)
     wcs = write_fits(tmp_path / "mine.fits", flux)
-    result = pidoc.predict(models, tmp_path / "mine.fits")
+    result = prediction.predict(models, tmp_path / "mine.fits")
     write_json(result.metrics, tmp_path / "mine.json")
     stated = json.loads((tmp_path / "mine.json").read_text())
     for quantity in ("distance", "age", "mass in the field", "M/L of the field"):
@@ -177,25 +157,25 @@ def test_prediction_for_a_fits_map(models: list, folder: Path, tmp_path: Path) -
 
 def test_prediction_warns_outside_the_training_range(models: list, folder: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "faint.npy", np.load(folder / "flux.npy")[3].astype(float) - 2)
-    result = pidoc.predict(models, tmp_path / "faint.npy")
+    result = prediction.predict(models, tmp_path / "faint.npy")
     assert sum("mean of log flux" in warning for warning in result.metrics["warnings"]) == 1
     plt.close(result.pictures[0].figure)
 
 
 def test_one_network_states_its_part_alone(models: list, folder: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "mine.npy", np.load(folder / "flux.npy")[3])
-    mass, labels = (pidoc.predict([model], tmp_path / "mine.npy") for model in models)
+    mass, labels = (prediction.predict([model], tmp_path / "mine.npy") for model in models)
     assert "mass in the field" in mass.metrics and "distance" not in mass.metrics and "mass" in mass.hdus
     assert "distance" in labels.metrics and "mass in the field" not in labels.metrics and labels.hdus == {}
     with pytest.raises(InputError, match=r"none\.npy"):
-        pidoc.predict(models, tmp_path / "none.npy")
+        prediction.predict(models, tmp_path / "none.npy")
     plt.close("all")
 
 
 def test_published_network_predicts(real_data: Path, tmp_path: Path) -> None:
     reference = np.load(real_data / "pidoc_published/cnn_reference.npz")
     np.save(tmp_path / "theirs.npy", reference["log_flux"][2])
-    result = pidoc.predict([load_published(real_data / "pidoc_published/CNN_100.h5")], tmp_path / "theirs.npy")
+    result = prediction.predict([load_published(real_data / "pidoc_published/CNN_100.h5")], tmp_path / "theirs.npy")
     expected = float(reference["published_cnn_distance_kpc"][2])
     assert result.metrics["distance"]["value"] == pytest.approx(expected, abs=1e-3)
     assert "no uncertainty of its own" in result.metrics["warnings"][0]

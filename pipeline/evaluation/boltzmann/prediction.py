@@ -1,0 +1,35 @@
+"""Recalls the right half of your own picture from its left."""
+
+from pathlib import Path
+
+import torch
+
+from lit_modules.boltzmann import LitBoltzmann
+from lit_modules.networks.boltzmann.pixels import stretch
+from pipeline.evaluation.boltzmann.evaluation import rms, tiles
+from pipeline.evaluation.common.panels import picture_rows
+from pipeline.evaluation.common.result import Picture, Result, style
+from pipeline.inputs.pictures import grey_square, read_picture
+
+
+@torch.no_grad()
+def predict(models: list[LitBoltzmann], path: Path) -> Result:
+    """Recall the right half of one picture from its left.
+
+    Raises:
+        InputError: the file is no picture that can be read.
+    """
+    [model] = models
+    size = model.settings.size
+    picture = grey_square(read_picture(path.read_bytes(), str(path)), size)
+    torch.manual_seed(0)  # the same picture gets the same answer
+    grey = stretch(picture[None] / 255)
+    known = model.left_half
+    recalled = torch.where(known, grey, model.recall(grey, known))
+    row = torch.cat([grey, torch.where(known, grey, torch.nan), recalled])
+    with style():
+        figure = picture_rows({"": tiles(model, row)}, path.name, ["original", "given", "recalled"])
+    return Result(
+        {"recall RMS error": rms(recalled, grey, ~known)},
+        [Picture("recall", "The right half recalled from the left.", figure)],
+    )

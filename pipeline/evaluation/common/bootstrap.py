@@ -1,0 +1,46 @@
+"""How far a number could be off by the luck of the draw of the held-out rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+DRAWS = 1000
+
+
+def interval(
+    values: ArrayLike,
+    statistic: Callable[..., Any] = np.mean,
+    groups: ArrayLike | None = None,
+    seed: int = 1,
+) -> tuple[float, float]:
+    """Ends of the 95 % interval of a statistic: percentiles over samples drawn with replacement (Efron 1979).
+
+    Args:
+        values: of each row, (n, ...).
+        statistic: of such an array.
+        groups: what each row belongs to, such as a cluster seen several times, (n,); groups are drawn whole.
+        seed: of the draws.
+    """
+    values = np.asarray(values)
+    labels = np.arange(len(values)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    rows = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
+    rng = np.random.default_rng(seed)
+    drawn = [
+        statistic(values[np.concatenate([rows[k] for k in rng.integers(len(rows), size=len(rows))])])
+        for _ in range(DRAWS)
+    ]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def with_interval(
+    key: str,
+    values: ArrayLike,
+    statistic: Callable[..., Any] = np.mean,
+    groups: ArrayLike | None = None,
+) -> dict[str, float]:
+    """The statistic under ``key``, and the ends of its interval under ``<key>_low`` and ``<key>_high``."""
+    low, high = interval(values, statistic, groups)
+    return {key: float(statistic(np.asarray(values))), f"{key}_low": low, f"{key}_high": high}

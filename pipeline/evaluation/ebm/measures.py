@@ -1,0 +1,190 @@
+"""Posteriors of many maps on a grid, their rivals, and how far to trust chains."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from datamodules.cluster_maps import ClusterMapsDataModule
+from lit_modules.ebm import LitEBM
+from lit_modules.networks.energy.box import cell_volume, unit_grid
+from lit_modules.networks.energy.free_energy import log_gibbs, nll
+from lit_modules.networks.energy.inference import argmin
+from lit_modules.networks.energy.metropolis import burn_in, either, gaussian_walk, metropolis_hastings, uniform_in_box
+from lit_modules.networks.energy.posterior import marginals, quantiles, region_around
+from pipeline.evaluation.ebm.settings import Ebm
+
+LEVELS = [0.025, 0.16, 0.5, 0.84, 0.975]  # quantiles of a marginal: 95 % and 68 % intervals, median
+ACCEPTANCE = 0.35  # that a Gaussian walk in two dimensions is tuned to
+BINS = 16  # of a side of the histogram in which chains are compared with quadrature
+RINGS = 8  # of the ridge regression's radial profile, each 10 pixels wide
+
+
+class Posteriors(NamedTuple):
+    """P(y|x) of many maps on a grid of the unit box.
+
+    Attributes:
+        log_density: (maps, nodes, nodes), distance along the first of the two.
+        at_truth: log density at the true y, (maps,).
+    """
+
+    log_density: Tensor
+    at_truth: Tensor
+
+    def quantiles(self) -> Tensor:
+        """Of distance and age at LEVELS, in the unit box, (maps, levels, 2)."""
+        return torch.stack([quantiles(marginal, LEVELS) for marginal in marginals(probability(self.log_density))], -1)
+
+    def content(self) -> Tensor:
+        """Of the smallest credible region that reaches the truth, (maps,); uniform where the posterior is honest."""
+        return region_around(probability(self.log_density), self.log_density, self.at_truth)
+
+
+class Sample(NamedTuple):
+    """Metropolis-Hastings chains of a few maps, in the unit box.
+
+    Attributes:
+        burn_in: (steps, maps, chains, 2), while the proposal adapts; not used.
+        states: (steps, maps, chains, 2).
+        acceptance: accepted fraction of the proposals.
+    """
+
+    burn_in: Tensor
+    states: Tensor
+    acceptance: float
+
+
+def contexts(model: LitEBM, flux: Tensor) -> Tensor:
+    """What the energies need of each map, (maps, latent nodes, embedding)."""
+    return torch.cat([model.net.context(part.float()) for part in flux.split(64)])
+
+
+def truth(model: LitEBM, data: ClusterMapsDataModule, split: str) -> Tensor:
+    """True points of the unit box, (maps, 2)."""
+    return model.to_box(data.splits[split]["distance"], data.splits[split]["age"])
+
+
+def free_energies(model: LitEBM, context: Tensor, y: Tensor, beta: float) -> Tensor:
+    """F_beta of points of each map, (maps, n, 2), or of the same for all, (n, 2), a few maps at a time."""
+    points = y.split(32) if y.ndim == 3 else [y] * -(-len(context) // 32)
+    return torch.cat(
+        [model.net.free_energy(part, at, beta) for part, at in zip(context.split(32), points, strict=True)]
+    )
+
+
+def posteriors_of(energy: Callable[[Tensor], Tensor], y: Tensor, nodes: int, beta: float = 1.0) -> Posteriors:
+    """Gibbs distributions of any energy, restricted to the box, and their log densities at the true y."""
+    energies = energy(unit_grid(nodes))
+    at_truth = -nll(energy(y[:, None])[:, 0], energies, beta, cell_volume(nodes))
+    return Posteriors(log_gibbs(energies, beta, cell_volume(nodes)).unflatten(-1, (nodes, nodes)), at_truth)
+
+
+def probability(log_density: Tensor) -> Tensor:
+    """Of each cell of the grid."""
+    return log_density.exp() * cell_volume(log_density.shape[-1])
+
+
+def minimiser(model: LitEBM, context: Tensor, beta: float) -> Tensor:
+    """argmin_y F_beta(x, y) by descent from the four best nodes of a coarse grid, (maps, 2)."""
+    grid = unit_grid(BINS)
+    best = free_energies(model, context, grid, beta).topk(4, largest=False).indices
+    return argmin(lambda y: free_energies(model, context, y, beta), grid[best], steps=100)[0]
+
+
+# --- baselines ----------------------------------------------------------------------------------
+
+
+def gaussian_posteriors(mean: Tensor, residuals: Tensor, y: Tensor, nodes: int) -> Posteriors:
+    """Gaussians around (maps or 1, 2) means with the covariance of residuals: quadratic energies."""
+    precision = torch.linalg.inv(torch.cov(residuals.T))
+
+    def energy(at: Tensor) -> Tensor:
+        offset = at - mean.expand_as(y)[:, None]
+        return 0.5 * torch.einsum("mni,ij,mnj->mn", offset, precision, offset)
+
+    return posteriors_of(energy, y, nodes)
+
+
+def label_posteriors(model: LitEBM, data: ClusterMapsDataModule, nodes: int) -> tuple[Tensor, Posteriors]:
+    """The Gaussian of the training labels, whatever the map; and its mean for each test map."""
+    labels, y = truth(model, data, "train"), truth(model, data, "test")
+    mean = labels.mean(0).expand_as(y)
+    return mean, gaussian_posteriors(mean, labels - labels.mean(0), y, nodes)
+
+
+def ridge_posteriors(model: LitEBM, data: ClusterMapsDataModule, nodes: int) -> tuple[Tensor, Posteriors]:
+    """Quadratic ridge regression on radial profiles and brightness quantiles, with Gaussian residuals.
+
+    The penalty and the covariance of the residuals are those of the validation maps.
+    """
+    x = {split: summaries(data.splits[split]["flux"]) for split in ("train", "val", "test")}
+    mean, scale = x["train"].mean(0), x["train"].std(0) + 1e-6
+    rows, columns = torch.triu_indices(len(mean), len(mean))
+    features = {}
+    for split, z in x.items():
+        z = (z - mean) / scale
+        features[split] = torch.cat([torch.ones(len(z), 1, dtype=z.dtype), z, z[:, rows] * z[:, columns]], 1)
+    labels, held_out = (truth(model, data, split).double() for split in ("train", "val"))
+    gram, moment = features["train"].T @ features["train"], features["train"].T @ labels
+    solutions = [torch.linalg.solve(gram + penalty * torch.eye(len(gram)), moment) for penalty in (1e1, 1e2, 1e3, 1e4)]
+    weights = min(solutions, key=lambda w: float((held_out - features["val"] @ w).square().sum()))
+    predicted = (features["test"] @ weights).float()
+    residuals = (held_out - features["val"] @ weights).float()
+    return predicted, gaussian_posteriors(predicted, residuals, truth(model, data, "test"), nodes)
+
+
+def summaries(flux: Tensor) -> Tensor:
+    """Mean and scatter of log flux in rings around the centre of light, and its quantiles, (maps, features)."""
+    return torch.cat([_summaries(part[:, 0].double()) for part in flux.split(64)])
+
+
+def _summaries(log_flux: Tensor) -> Tensor:
+    light = 10 ** (0.5 * log_flux)  # the square root: a few giants hold most light
+    light /= light.sum((1, 2), keepdim=True)
+    rows, columns = torch.meshgrid(*(torch.arange(n).double() for n in log_flux.shape[1:]), indexing="ij")
+    row, column = ((light * axis).sum((1, 2))[:, None, None] for axis in (rows, columns))
+    ring = (torch.hypot(rows - row, columns - column) / 10).long().clamp(max=RINGS - 1)
+    features = []
+    for k in range(RINGS):
+        weight = (ring == k) / (ring == k).sum((1, 2), keepdim=True).clamp(min=1)
+        mean = (weight * log_flux).sum((1, 2))
+        scatter = ((weight * log_flux**2).sum((1, 2)) - mean**2).clamp(min=0).sqrt()
+        features += [mean, scatter]
+    levels = torch.linspace(0.05, 0.95, 10, dtype=torch.double)
+    return torch.cat([torch.stack(features, 1), torch.quantile(log_flux.flatten(1), levels, 1).T], 1)
+
+
+def sampled(model: LitEBM, context: Tensor, params: Ebm) -> Sample:
+    """Chains of P(y|x) that start anywhere in the box, adapt, and then run on with a fixed proposal."""
+    settings, beta = params.evaluate, model.settings.beta
+    generator = torch.Generator().manual_seed(params.seed)
+    start = 2 * torch.rand(len(context), settings.chains, 2, generator=generator) - 1
+    energy = model.energy_in_box(context)
+    burnt, scale = burn_in(energy, start, settings.burn_in, target=ACCEPTANCE, beta=beta, generator=generator)
+    propose = either(uniform_in_box, gaussian_walk(scale), model.settings.jumps)
+    chains = metropolis_hastings(energy, burnt[-1], propose, settings.steps, beta=beta, generator=generator)
+    return Sample(burnt, chains.states, float(chains.acceptance.mean()))
+
+
+def gelman_rubin(states: Tensor) -> Tensor:
+    """Potential scale reduction of chains (steps, maps, chains, 2) -> (maps, 2): 1 where all tell the same story.
+
+    Gelman & Rubin (1992): the root of pooled over within-chain variance.
+    """
+    steps = len(states)
+    within, between = states.var(0).mean(1), states.mean(0).var(1)
+    return ((steps - 1) / steps + between / within).sqrt()
+
+
+def kl_from_quadrature(model: LitEBM, context: Tensor, sample: Sample) -> Tensor:
+    """KL divergence of the chains' histograms from the exact probabilities of their bins, (maps,), nats."""
+    fine, beta = 8, model.settings.beta
+    energies = free_energies(model, context, unit_grid(BINS * fine), beta)
+    log_cell = log_gibbs(energies, beta, 1.0).unflatten(-1, (BINS, fine, BINS, fine))
+    log_exact = log_cell.transpose(2, 3).flatten(-2).logsumexp(-1).flatten(1)
+    bins = ((sample.states + 1) / 2 * BINS).long().clamp(max=BINS - 1)
+    index = (bins[..., 0] * BINS + bins[..., 1]).transpose(0, 1).flatten(1)
+    counts = torch.stack([torch.bincount(row, minlength=BINS**2) for row in index])
+    found = counts / index.shape[1]
+    return (torch.special.xlogy(found, found) - found * log_exact).sum(1)

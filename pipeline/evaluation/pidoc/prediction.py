@@ -1,0 +1,133 @@
+"""What the two networks of π-DOC say of your own cluster: mass map, mass, distance, age and M/L."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
+from pipeline.evaluation.common.maps import log_luminosity, log_sum, outside_training, show_map
+from pipeline.evaluation.common.result import Picture, Result, style
+from pipeline.evaluation.pidoc.evaluation import answers
+from pipeline.evaluation.pidoc.measures import (
+    Array,
+)
+from pipeline.inputs.observation import Observation, read_observation
+
+
+def predict(models: list[LitPidocMass | LitPidocAgeDistance], path: Path, band: str | None = None) -> Result:
+    """Read a cluster's flux map and state its mass map, mass, distance, age and M/L with 68 % intervals.
+
+    Each network given adds its part; the mass-to-light ratio needs both. ``band`` names the filter
+    of a picture in counts or magnitudes whose header does not.
+
+    Raises:
+        InputError: the file is no usable map, see ``pipeline.inputs.observation``.
+    """
+    seen = read_observation(path, band)
+    flux = torch.from_numpy(seen.log_flux).float()[None, None]
+    found: dict[str, Any] = {}
+    remarks = list(seen.warnings)
+    with torch.inference_mode():
+        for model in models:
+            remarks += [x for x in outside_training(model.flux_range, seen.log_flux) if x not in remarks]
+            answer = {name: tensor.double().numpy().squeeze() for name, tensor in answers(model, flux).items()}
+            found |= answer
+            if isinstance(model, LitPidocMass):
+                remarks += field_outside_training(model, float(log_sum(answer["log_mass"])))
+            if not model.settings.uncertainty:
+                remarks.append(
+                    "the network states no uncertainty of its own; its intervals are equally wide for all maps"
+                )
+    metrics: dict[str, Any] = {
+        "input": path.name,
+        "interval": "68 %",
+        **quantities(seen.log_flux, found),
+        "warnings": remarks,
+    }
+    hdus = {"mass": mass_hdus(found, seen)} if "log_mass" in found else {}
+    with style():
+        picture = own_cluster(path.stem, seen, found, metrics)
+    return Result(metrics, [picture], hdus)
+
+
+def quantities(log_flux: Array, found: dict[str, Array]) -> dict[str, Any]:
+    """Distance, age, mass in the field and M/L: value, ends of the 68 % interval and unit."""
+    stated: dict[str, Any] = {}
+    if "distance_read" in found:
+        for name, unit in (("distance", "kpc"), ("age", "Gyr")):
+            value, low, high = (max(float(found[f"{name}_{end}"]), 0.0) for end in ("read", "low", "high"))
+            stated[name] = {"value": value, "low": low, "high": high, "unit": unit}
+    if "log_mass" in found:
+        log_mass, sigma = log_sum(found["log_mass"]), found["field_sigma"]
+        stated["mass in the field"] = around(log_mass, sigma, "Msun")
+    if "distance_read" in found and "log_mass" in found:
+        light = log_sum(log_luminosity(log_flux, found["distance_read"]))
+        spread = 0.5 * np.log10(found["distance_high"] / max(found["distance_low"], 0.1))
+        stated["luminosity of the field"] = around(light, 2 * spread, "Lsun")
+        # errors of mass and distance taken as independent: they share a sign, so this is on the safe side
+        stated["M/L of the field"] = around(log_mass - light, np.hypot(sigma, 2 * spread), "Msun/Lsun")
+    return stated
+
+
+def around(log_value: Array, sigma: Array, unit: str) -> dict[str, Any]:
+    """A lognormal quantity: median, ends of its 68 % interval, unit."""
+    low, value, high = (float(10 ** (log_value + k * sigma)) for k in (-1, 0, 1))
+    return {"value": value, "low": low, "high": high, "unit": unit}
+
+
+def field_outside_training(model: LitPidocMass, log_mass: float) -> list[str]:
+    """Whether the mass found in the field lies outside that of all training maps."""
+    low, high = model.field_range.tolist()
+    if low <= log_mass <= high:
+        return []
+    return [f"log mass in the field, {log_mass:.2f}, is outside the training maps' {low:.2f} to {high:.2f}"]
+
+
+def mass_hdus(found: dict[str, Array], seen: Observation) -> Any:
+    """Mass per pixel and its uncertainty as FITS images on the sky of the input."""
+    from astropy.io import fits
+
+    header = seen.wcs.to_header() if seen.wcs is not None else fits.Header()
+    images = []
+    for name, values, unit, meaning in (
+        ("MASS", 10 ** found["log_mass"], "solMass", "mass in the pixel, all stars and remnants"),
+        ("SIGMA", found["sigma"], "dex", "standard deviation of log10 mass"),
+    ):
+        cards = header.copy()
+        cards["BUNIT"] = (unit, meaning)
+        cards["EXTNAME"] = name
+        images.append((values.astype(np.float32), cards))
+    return fits.HDUList([fits.PrimaryHDU(*images[0]), fits.ImageHDU(*images[1])])
+
+
+def own_cluster(name: str, seen: Observation, found: dict[str, Array], metrics: dict[str, Any]) -> Picture:
+    """The map given, the mass map, M/L, and the numbers: Figure 4 of the paper for one cluster."""
+    panels = [(seen.log_flux, "light seen", "log F (L☉ kpc⁻²)", "inferno")]
+    if "log_mass" in found:
+        panels.append((found["log_mass"], "predicted mass", "log M (M☉)", "viridis"))
+    if "M/L of the field" in metrics:
+        light = log_luminosity(seen.log_flux, found["distance_read"])
+        panels.append((found["log_mass"] - light, "mass over light", "log M/L (M☉/L☉)", "cividis"))
+    figure, axes = plt.subplots(1, len(panels), figsize=(max(5.0, 3.3 * len(panels)), 4.0), squeeze=False)
+    for axis, (values, title, label, colours) in zip(axes[0], panels, strict=True):
+        low, high = np.quantile(values, [0.005, 0.995])
+        image = show_map(axis, values, cmap=colours, vmin=low, vmax=high)
+        figure.colorbar(image, ax=axis, label=label, orientation="horizontal")
+        axis.set(title=title, xlabel="arcsec")
+    stated = [
+        f"{quantity} {short(x['value'])} ({short(x['low'])}–{short(x['high'])}) {x['unit']}"
+        for quantity, x in metrics.items()
+        if isinstance(x, dict)
+    ]
+    figure.suptitle(f"{name}\n" + "\n".join("; ".join(stated[k : k + 2]) for k in range(0, len(stated), 2)), fontsize=9)
+    return Picture(
+        "cluster", "The map given, and what the networks read off it, with 68 % intervals in brackets.", figure
+    )
+
+
+def short(value: float) -> str:
+    """Three digits, with no power of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"

@@ -1,0 +1,41 @@
+"""Recognises your own picture, and grows artificial ones from it."""
+
+from pathlib import Path
+
+import torch
+
+from lit_modules.boltzmann import LitRBM
+from lit_modules.networks.boltzmann.pixels import stretch
+from pipeline.evaluation.common.panels import picture_rows
+from pipeline.evaluation.common.result import Picture, Result, style
+from pipeline.evaluation.rbm.evaluation import rms, tiles
+from pipeline.inputs.pictures import grey_square, read_picture
+
+SWEEPS = (1, 10, 100)  # of the Gibbs chains that grow pictures
+
+
+@torch.no_grad()
+def predict(models: list[LitRBM], path: Path) -> Result:
+    """Free energy and reconstruction of one picture, and artificial pictures grown from it.
+
+    Raises:
+        InputError: the file is no picture that can be read.
+    """
+    [model] = models
+    picture = grey_square(read_picture(path.read_bytes(), str(path)), model.settings.size)
+    torch.manual_seed(0)  # the same picture gets the same answer
+    grey = stretch(picture[None] / 255)
+    reconstructed = model.reconstruct(grey)
+    metrics = {
+        "free energy (nats)": float(model.net.free_energy(grey.expand(100, -1).bernoulli()).mean()),
+        "reconstruction RMS error": rms(reconstructed, grey),
+    }
+    grown = [model.net.grow(grey[None], sweeps) for sweeps in SWEEPS]
+    row = torch.cat([grey, reconstructed, *grown, grown[-1].bernoulli()])
+    headings = ["original", "reconstructed", *(f"sweep {sweeps}" for sweeps in SWEEPS), "as stars"]
+    with style():
+        figure = picture_rows({"": tiles(model, row)}, f"{path.name} and pictures grown from it", headings)
+    caption = (
+        "The picture as the machine sees it, its reconstruction, and artificial ones grown from it by Gibbs sweeps."
+    )
+    return Result(metrics, [Picture("grown", caption, figure)])
