@@ -17,10 +17,12 @@ from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.errors import InputError
 from pipeline.evaluation.boltzmann import evaluation as boltzmann
 from pipeline.evaluation.boltzmann.prediction import predict as predict_boltzmann
+from pipeline.evaluation.boltzmann.settings import Boltzmann
 from pipeline.evaluation.common import gallery
 from pipeline.evaluation.rbm import evaluation as rbm
 from pipeline.evaluation.rbm.prediction import predict as predict_rbm
-from pipeline.settings.load import Boltzmann, Rbm
+from pipeline.evaluation.rbm.settings import Evaluate as RbmEvaluate
+from pipeline.evaluation.rbm.settings import Rbm
 
 SIZE, N = 12, 18
 
@@ -118,11 +120,11 @@ def test_log_z_beyond_the_exact_sum(data: ImagesDataModule) -> None:
     net = rbm.RestrictedBoltzmannMachine(30, 21)
     with torch.no_grad():
         net.weight[:, 20] = 0  # a unit without couplings or bias doubles Z
-    log_z, error = rbm.log_partition(net, Rbm.Evaluate(**{**SETTINGS, "ais_chains": 200}))
+    log_z, error = rbm.log_partition(net, RbmEvaluate(**{**SETTINGS, "ais_chains": 200}))
     smaller = rbm.RestrictedBoltzmannMachine(30, 20)
     for name in ("weight", "hidden_bias"):
         getattr(smaller, name).data = getattr(net, name).data[..., :20].clone()
-    assert rbm.log_partition(smaller, Rbm.Evaluate(**SETTINGS))[1] == 0
+    assert rbm.log_partition(smaller, RbmEvaluate(**SETTINGS))[1] == 0
     assert log_z == pytest.approx(smaller.log_partition() + np.log(2), abs=max(4 * error, 1e-3))
 
 

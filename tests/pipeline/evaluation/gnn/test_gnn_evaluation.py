@@ -17,7 +17,8 @@ from pipeline.evaluation.common.result import numbers, write_pictures
 from pipeline.evaluation.gnn.evaluation import LABELS, evaluate
 from pipeline.evaluation.gnn.measures import CAP, Run, drifts, relative_error, squared_error, time_until
 from pipeline.evaluation.gnn.prediction import predict
-from pipeline.settings.load import Gnn, load_params
+from pipeline.evaluation.gnn.settings import Gnn
+from pipeline.settings.load import load_params
 from pipeline.simulation.nbody.integrators import integrate
 
 PARAMS: Gnn = load_params(ROOT / "params.yaml").gnn
