@@ -1,27 +1,54 @@
-# make         set up and run the whole pipeline (dvc repro)
-# make test    set up and run the tests; make test-slow adds the long ones
-# make lint    ruff and mypy
-# make SCALE=paper   put scales/paper.yaml into params.yaml, then run
+# make             set up and run the whole pipeline, as many stages at once as there are cores (one where there is a GPU)
+# make JOBS=1      one stage at a time, with its bar in the terminal; side by side, stages write lines
+# make SCALE=full  put scales/full.yaml into params.yaml, then run
+# make setup       only make the environment in .venv
+# make test        set up and run the tests; make test-slow adds the long ones
+# make lint        ruff and mypy
+# make clean       delete what stages wrote (data, models, reports, runs, DVC's cache) and tell how much it was
 
+SHELL := bash
+.SHELLFLAGS := -eo pipefail -c
 PYTHON ?= python3
-VENV ?= $(CURDIR)/.venv
+VENV ?= .venv
 SCALE ?= default
-export PATH := $(VENV)/bin:$(PATH)
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+JOBS ?= $(if $(shell nvidia-smi -L 2>/dev/null),1,$(CORES))
+WORKERS := $(if $(filter 1,$(JOBS)),$(CORES),$(shell expr \( $(CORES) + 3 \) / 4))  # of a data stage; four of them begin
+export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 
-.PHONY: all setup test test-slow lint help
+.PHONY: all side-by-side setup test test-slow lint clean help
 .DEFAULT_GOAL := all
 
-all: setup
-	python -m pipeline.scale $(SCALE)
+all: side-by-side
+	@$(if $(wildcard runs/failed),$(error $(shell cat runs/failed)))
 	dvc repro
 
-setup: $(VENV)/.installed
+# DVC runs one stage at a time; make runs them side by side. The graph is DVC's own, written as rules "later: earlier".
+# The stages have a process group of their own: the first that fails, or Ctrl-C, ends the group.
+side-by-side: setup
+	python -m pipeline.scale $(SCALE)
+	@mkdir -p runs && rm -f runs/failed
+	@dvc dag --dot | sed -nE 's/^"(.*)" -> "(.*)";/\2: \1/p; s/^"(.*)";/STAGES += \1/p' > runs/stages.mk
+	@dvc status -q || { set -m; trap 'kill -INT %1' INT TERM HUP; $(RUN_STAGES) & while ! wait %1 && jobs %1; do :; done; }
 
-$(VENV)/.installed: requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	python -m pip install -qq -r requirements.lock
-	touch $@
+RUN_STAGES = MAKEFLAGS= $(MAKE) --no-print-directory -j$(JOBS) stages $(if $(filter 1,$(JOBS)),,2>&1 | grep --line-buffered -vE $(HINTS))
+HINTS = '^(To track the changes|To enable auto staging|	git add|	dvc config core.autostage|Use .dvc push|$$)'
+LONGEST = evaluate@pidoc-mass evaluate@ebm evaluate@gnn evaluate@rbm  # start first
+-include runs/stages.mk
+
+.PHONY: stages $(STAGES)
+stages: $(LONGEST) $(STAGES)
+
+$(STAGES): export LOKY_MAX_CPU_COUNT = $(WORKERS)
+$(STAGES):
+	@dvc --wait-for-lock repro -s $@ || { [ -e runs/failed ] || echo "stage $@ failed: see above" > runs/failed; sleep 1; kill -INT 0; }
+
+setup:
+	@cmp -s requirements.lock "$(VENV)/.installed" || { \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")' && \
+	  $(PYTHON) -m venv "$(VENV)" && \
+	  "$(VENV)/bin/python" -m pip install -qq -r requirements.lock && \
+	  cp requirements.lock "$(VENV)/.installed"; }
 
 test: setup
 	pytest -q
@@ -34,5 +61,9 @@ lint: setup
 	ruff format --check .
 	mypy
 
+clean:
+	@du -sch data models reports runs .dvc/cache .dvc/tmp 2>/dev/null | tail -n 1
+	git clean -ffdXq data models reports runs .dvc/cache .dvc/tmp
+
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# \(make.*\)/\1/p' Makefile

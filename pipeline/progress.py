@@ -1,5 +1,6 @@
-"""Signs of life on stderr: a bar in a terminal; in a pipe or log a line now and then."""
+"""Signs of life on stderr: a bar in a terminal; in a pipe or log a line every few seconds."""
 
+import math
 import sys
 import threading
 import time
@@ -9,7 +10,9 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-FIRST, EVERY = 2.0, 10.0  # seconds until the first line, and between lines
+FIRST, EVERY = 2.0, 5.0  # seconds until the first line, and between lines
+
+Show = Callable[..., None]  # (done: int, note: str = "")
 
 
 def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
@@ -21,41 +24,54 @@ def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(description: str, total: int, done: int = 0) -> Iterator[Show]:
     """Show how much of ``total`` is done; the block calls the yielded function with that number.
 
     Call it in one process only, the one that hands out the work.
+
+    Args:
+        description: of the work.
+        total: number of its steps.
+        done: steps that an earlier run has done: they say nothing of the time left.
     """
-    with (_bar if sys.stderr.isatty() else _lines)(description, total) as show:
+    with (_bar if sys.stderr.isatty() else _lines)(description, total, done) as show:
         yield show
 
 
 @contextmanager
-def _bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
+def _bar(description: str, total: int, done: int) -> Iterator[Show]:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda done: bar.update(task, completed=done)
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "{task.fields[note]}")
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(description, total=total, completed=done, note="")
+        yield lambda done, note="": bar.update(task, completed=done, note=note)
 
 
 @contextmanager
-def _lines(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    state = {"done": 0}
+def _lines(description: str, total: int, done: int) -> Iterator[Show]:
+    first, latest = done, (done, "")
     start, stop = time.monotonic(), threading.Event()
 
     def write_lines() -> None:
         pause = FIRST
         while not stop.wait(pause):
+            done, note = latest
             passed = time.monotonic() - start
-            print(f"{description}: {state['done']} of {total} after {passed:.0f} s", file=sys.stderr, flush=True)
+            left = passed / (done - first) * (total - done) if done > first else math.inf
+            words = [f"{done} of {total}", note, f"{left:.0f} s left" if left < math.inf else f"{passed:.0f} s so far"]
+            print(f"{description}: {', '.join(filter(None, words))}", file=sys.stderr, flush=True)
             pause = EVERY
+
+    def show(done: int, note: str = "") -> None:
+        nonlocal latest
+        latest = (done, note)
 
     writer = threading.Thread(target=write_lines, daemon=True)
     writer.start()
     try:
-        yield lambda done: state.update(done=done)
+        yield show
     finally:
         stop.set()
         writer.join()

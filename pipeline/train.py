@@ -100,6 +100,7 @@ def build(name: str, params: Params) -> Training:
         callbacks=[
             callbacks.SeedEachBatch(section.seed),
             curves,
+            callbacks.Progress(name),
             *([callbacks.BestWeights(module.monitor)] if module.monitor else []),
             callbacks.ResumePoint(checkpoint),
             callbacks.ExampleImages(),

@@ -2,8 +2,8 @@
 
 import csv
 import math
-import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from pipeline.errors import InputError
 from pipeline.outputs import atomic_file
+from pipeline.progress import Show, progress
 
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
-SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_LOOKS = 0.5  # at the loss: on a GPU a look waits for the step
 
 
 class SeedEachBatch(Callback):
@@ -35,16 +36,11 @@ class SeedEachBatch(Callback):
 
 
 class Curves(Callback):
-    """Keeps each epoch's metrics, stops at the first that is not finite, and tells how far it is."""
+    """Keeps each epoch's metrics and stops at the first that is not finite."""
 
     def __init__(self, model: str) -> None:
         self.model = model
         self.rows: list[dict[str, float]] = []
-        self.started = self.last_line = time.monotonic()
-        self.first_epoch = 0
-
-    def on_fit_start(self, trainer: pl.Trainer, module: Any) -> None:
-        self.started, self.first_epoch = time.monotonic(), len(self.rows)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -55,16 +51,6 @@ class Curves(Callback):
                     f"lower {self.model}.model.lr in params.yaml or look at the data"
                 )
         self.rows.append({"epoch": trainer.current_epoch, **{name: float(f"{v:.7g}") for name, v in metrics.items()}})
-        now, last = time.monotonic(), trainer.current_epoch + 1 == trainer.max_epochs
-        if trainer.is_global_zero and (last or now - self.last_line > SECONDS_BETWEEN_LINES):
-            self.last_line = now
-            self._tell(trainer.max_epochs or 0, now - self.started)
-
-    def _tell(self, epochs: int, seconds: float) -> None:
-        done = len(self.rows)
-        left = seconds / (done - self.first_epoch) * (epochs - done)
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in self.rows[-1].items() if "/loss" in name)
-        print(f"{self.model}: epoch {done}/{epochs}  {shown}  {left:.0f} s left", file=sys.stderr, flush=True)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -78,6 +64,48 @@ class Curves(Callback):
             writer = csv.DictWriter(file, fieldnames=list(self.rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+class Progress(Callback):
+    """Shows steps, epoch, loss and time left of a fit, on the first process alone.
+
+    Lightning's RichProgressBar begins anew at each epoch and writes nothing to a pipe.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.shown = ExitStack()
+        self.show: Show = lambda done, note="": None
+        self.loss: Tensor | None = None
+        self.last_look = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
+        if trainer.is_global_zero:
+            epochs, batches = trainer.max_epochs or 0, int(trainer.num_training_batches)
+            line = progress(f"train {self.model}", epochs * batches, trainer.current_epoch * batches)
+            self.show = self.shown.enter_context(line)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.loss = outputs["loss"]
+        self._look(trainer, batch_idx + 1)
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._look(trainer, int(trainer.num_training_batches), ", validation")
+
+    def _look(self, trainer: pl.Trainer, batches: int, phase: str = "") -> None:
+        now = time.monotonic()
+        if self.loss is None or now - self.last_look < SECONDS_BETWEEN_LOOKS:
+            return
+        self.last_look = now
+        done = trainer.current_epoch * int(trainer.num_training_batches) + batches
+        epoch = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+        self.show(done, f"{epoch}{phase}, loss {float(self.loss):.4g}")
+
+    def on_train_end(self, trainer: pl.Trainer, module: Any) -> None:
+        self.shown.close()
+
+    def on_exception(self, trainer: pl.Trainer, module: Any, exception: BaseException) -> None:
+        self.shown.close()
 
 
 class BestWeights(Callback):
