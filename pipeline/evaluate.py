@@ -26,7 +26,7 @@ def evaluate(name: str, params: Params) -> None:
     """Test ``name`` with Lightning, then with its family's own metrics and figures; write and track both."""
     import torch
 
-    from pipeline.evaluation.common.result import write_json, write_pictures
+    from pipeline.evaluation.common.result import numbers, write_json, write_pictures
     from pipeline.training import tracking, trainer
     from pipeline.training.callbacks import SeedEachBatch
 
@@ -38,15 +38,17 @@ def evaluate(name: str, params: Params) -> None:
     )
     tested = tester.test(module, datamodule=datamodule, verbose=False)[0]
     torch.manual_seed(section.seed)
-    result = model.evaluation().evaluate(module.eval(), datamodule, section)
-    metrics = {**tested, **result.metrics}
+    evaluation = model.evaluation()
+    result = evaluation.evaluate(module.eval(), datamodule, section)
+    metrics = numbers({**tested, **result.metrics})
     with atomic_file(Path("reports/evaluate") / f"{name}.json") as temporary:
         write_json(metrics, temporary)
     folder = Path("reports/figures") / name
     with atomic_folder(folder) as temporary:
         write_pictures(result.pictures, temporary)
+        write_json(evaluation.LABELS, temporary / "labels.json")
     logger = tracking.make_logger(name, "evaluate", section.model_dump())
-    logger.log_metrics(tracking.flat(metrics))
+    logger.log_metrics(metrics)
     for picture in result.pictures:
         logger.log_image(f"figures/{picture.name}", [str(folder / f"{picture.name}.png")], caption=[picture.caption])
     tracking.finish()

@@ -17,15 +17,11 @@ from pipeline.outputs import atomic_file
 from pipeline.settings.load import Params, load_params
 from pipeline.training.registry import MODELS
 
-TITLES = {
-    "gnn": "Graph network: the dynamics of N stars",
-    "autoencoder-healthy": "Autoencoder of healthy lungs",
-    "autoencoder-covid": "Autoencoder of COVID lungs",
-    "boltzmann": "General Boltzmann machine: recall of half a picture",
-    "rbm": "Restricted Boltzmann machine: artificial globular clusters",
-    "ebm": "Energy-based model: P(distance, age | picture)",
-    "pidoc-mass": "π-DOC: from light to mass",
-    "pidoc-age-distance": "π-DOC: age and distance",
+ROWS = {  # first part of a metric's key: what it was measured on
+    "test": "held out",
+    "val": "validation",
+    "train": "training",
+    "model": "of the model itself",
 }
 
 
@@ -54,9 +50,8 @@ def render(params: Params) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["number"] = number
     return environment.get_template("report.html.jinja").render(
-        nbody=numbers(read_json(Path("reports/nbody.json"))),
+        nbody=accuracy(read_json(Path("reports/nbody.json"))),
         gallery=[{"caption": picture.caption, "uri": figure_uri(picture.figure)} for picture in pictures],
         samples=[sample(Path("data/raw/lungs"), label) for label in ("healthy", "covid")],
         models=[model_entry(name) for name in MODELS],
@@ -64,28 +59,52 @@ def render(params: Params) -> str:
 
 
 def model_entry(name: str) -> dict[str, Any]:
-    """What the page shows of one model: scalars, comparison tables, curves and pictures."""
+    """What the page shows of one model: tables, curves and pictures."""
     metrics = read_json(Path("reports/evaluate") / f"{name}.json")
     folder = Path("reports/figures") / name
-    captions = read_json(folder / "captions.json")
+    captions, labels = (read_json(folder / f"{file}.json") for file in ("captions", "labels"))
     return {
         "name": name,
-        "title": TITLES[name],
-        **numbers(metrics),
+        "title": MODELS[name].title,
+        "tables": tables(metrics, labels),
         "curves": figure_uri(curves(Path("reports/train") / f"{name}.csv")),
         "pictures": [{"caption": text, "uri": file_uri(folder / f"{file}.png")} for file, text in captions.items()],
     }
 
 
-def numbers(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Scalars, and comparison tables in which rows with the same columns stand together."""
-    tables: dict[tuple[str, ...], dict[str, Any]] = {}
-    for name, row in metrics.items():
-        if isinstance(row, dict):
-            table = tables.setdefault(tuple(row), {"columns": list(row), "rows": []})
-            table["rows"].append((name, list(row.values())))
-    scalars = {name: value for name, value in metrics.items() if not isinstance(value, (dict, list))}
-    return {"tables": list(tables.values()), "scalars": scalars}
+def tables(metrics: dict[str, float], labels: dict[str, str]) -> list[dict[str, Any]]:
+    """Tables of a model's numbers beside those of its rivals; rows with the same rivals stand together.
+
+    Args:
+        metrics: by flat key, such as ``test/age_error_gyr``, ``baseline/radial_ridge/age_error_gyr`` or
+            ``train/baseline/radial_ridge/age_error_gyr``, and ``..._low`` and ``..._high`` for the ends of intervals.
+        labels: sentence for the last part of a key.
+    """
+    measures: dict[tuple[str, str], dict[str, str]] = {}  # of these rows, what is measured: rival to cell
+    for key, value in metrics.items():
+        *before, what = key.split("/")
+        if not (what.endswith(("_low", "_high")) and key.rpartition("_")[0] in metrics):
+            rows, who = before[0], "model"
+            if "baseline" in before:
+                rows, who = ("test" if before[0] == "baseline" else before[0]), before[-1].replace("_", " ")
+            measures.setdefault((rows, what), {})[who] = cell(
+                value, metrics.get(f"{key}_low"), metrics.get(f"{key}_high")
+            )
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for (rows, what), cells in sorted(measures.items(), key=lambda item: list(ROWS).index(item[0][0])):
+        columns = sorted(cells, key=lambda who: who != "model")
+        table = found.setdefault((rows, *columns), {"corner": ROWS[rows], "columns": columns, "rows": []})
+        table["rows"].append((labels.get(what, what), [cells[who] for who in columns]))
+    return list(found.values())
+
+
+def accuracy(metrics: dict[str, Any]) -> dict[str, Any]:
+    """A table of the simulations' errors, a row for each dictionary, and what else is told of them."""
+    rows = {name: row for name, row in metrics.items() if isinstance(row, dict)}
+    columns = list(next(iter(rows.values())))
+    cells = [(name, [cell(value) for value in row.values()]) for name, row in rows.items()]
+    scalars = {name: cell(value) for name, value in metrics.items() if name not in rows}
+    return {"table": {"corner": "at the output times", "columns": columns, "rows": cells}, "scalars": scalars}
 
 
 def curves(path: Path) -> Any:
@@ -126,9 +145,11 @@ def sample(folder: Path, label: str, count: int = 8) -> dict[str, str]:
     return {"caption": f"The first {len(files)} pictures labelled {label}.", "uri": figure_uri(figure)}
 
 
-def number(value: Any) -> str:
-    """A metric for people: four significant digits, no needless exponent."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def cell(value: float, low: float | None = None, high: float | None = None) -> str:
+    """A number for people, four significant digits and no needless exponent, with the ends of its interval."""
+    if low is None or high is None:
+        return f"{value:.4g}"
+    return f"{value:.4g} ({low:.3g} to {high:.3g})"
 
 
 def read_json(path: Path) -> dict[str, Any]:

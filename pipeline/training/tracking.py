@@ -94,14 +94,3 @@ def finish() -> None:
     import wandb
 
     wandb.finish()
-
-
-def flat(metrics: dict[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested metrics as ``a/b/c`` keys; text and lists stay in the JSON."""
-    found: dict[str, float] = {}
-    for name, value in metrics.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{name}/")
-        elif isinstance(value, (int, float)):
-            found[f"{prefix}{name}"] = value
-    return found

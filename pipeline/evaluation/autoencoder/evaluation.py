@@ -7,16 +7,27 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
 
 from datamodules.images import ImagesDataModule
 from lit_modules.autoencoder import LitAutoencoder
 from pipeline.evaluation.autoencoder.settings import Autoencoder
+from pipeline.evaluation.common.bootstrap import with_interval
 from pipeline.evaluation.common.panels import WIDTH, picture_rows
-from pipeline.evaluation.common.result import BLUE, GREY, ORANGE, Picture, Result, style
+from pipeline.evaluation.common.result import BLUE, GREY, ORANGE, Picture, Result, compared, style
 
 Reconstruct = Callable[[Tensor], Tensor]
+
+
+LABELS = {
+    "loss": "mean square error of a pixel",
+    "mse": "mean square error of a pixel",
+    "snapshot_mse": "mean square error of a pixel of eight pictures, part-way through the training",
+    "final_mse": "mean square error of a pixel of the same eight pictures, at the end of the training",
+    "novelty_auc": "AUC of the error, another label against the model's own (no diagnosis)",
+}
 
 
 @torch.no_grad()
@@ -30,30 +41,32 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder)
     }
     examples, early = model.snapshot
     late = model.net(examples)
+    held_out, training = ({who: errors(f, images) for who, f in methods.items()} for images in (test, train))
     metrics: dict[str, Any] = {
-        f"{name} error (MSE per pixel)": {method: float(errors(f, images).mean()) for method, f in methods.items()}
-        for name, images in (("held-out", test), ("training", train))
-    }
-    metrics["error of 8 validation pictures (MSE per pixel)"] = {
-        "model": float((late - examples).square().mean()),
-        f"model after {after['snapshot']} epochs": float((early - examples).square().mean()),
+        **compared("mse", means(held_out)),
+        **with_interval("test/mse", held_out["model"]),
+        **compared("mse", means(training), "train"),
+        "val/snapshot_mse": (early - examples).square().mean(),
+        "val/final_mse": (late - examples).square().mean(),
     }
     active = model.settings.active_units or model.settings.widths[-1]
-    shown = test[: params.evaluate.n_pictures]
     pictures = [
-        reconstructions(model, shown, active, params, data),
+        reconstructions(model, test[: params.evaluate.n_pictures], active, params, data),
         epochs(examples, early, late, after),
-        bars(metrics, active),
+        bars(means(held_out), means(training), active),
     ]
     if data.other_labels:
         novel = data.images(labels=data.other_labels)
-        scores = {method: (errors(f, test), errors(f, novel)) for method, f in methods.items()}
-        metrics["AUC of the error, unseen label against own (no diagnosis)"] = {
-            method: auc(*pair) for method, pair in scores.items()
-        }
+        scores = {who: (held_out[who], errors(f, novel)) for who, f in methods.items()}
+        metrics |= compared("novelty_auc", {who: auc(*pair) for who, pair in scores.items()})
         own, other = ", ".join(data.labels or []), ", ".join(data.other_labels)
         pictures.append(novelty(*scores["model"], own, other))
     return Result(metrics, pictures)
+
+
+def means(errors: dict[str, Tensor]) -> dict[str, float]:
+    """Mean over the pictures for each method."""
+    return {who: float(values.mean()) for who, values in errors.items()}
 
 
 def errors(reconstruct: Reconstruct, images: Tensor) -> Tensor:
@@ -66,23 +79,21 @@ def principal_components(model: LitAutoencoder, train: Tensor, params: Autoencod
     copies = torch.cat([model.deformed(train, step) for step in range(params.evaluate.copies)])
     plain, deformed = linear_fits(train), linear_fits(copies)
     ks, code = params.evaluate.pca_components, model.settings.widths[-1]
-    methods = {"mean picture": plain(0)}
-    methods |= {f"PCA {k}": plain(k) for k in ks}
-    methods["PCA full rank"] = plain(len(train) - 1)
-    methods |= {f"PCA {k} of deformed": deformed(k) for k in dict.fromkeys([max(ks), code])}
+    methods = {"mean_picture": plain(0)}
+    methods |= {f"pca_{k}": plain(k) for k in ks}
+    methods["pca_full_rank"] = plain(len(train) - 1)
+    methods |= {f"pca_{k}_of_deformed": deformed(k) for k in dict.fromkeys([max(ks), code])}
     return methods
 
 
 def linear_fits(images: Tensor) -> Callable[[int], Reconstruct]:
-    """The projection on the mean and the k principal axes of ``images``, for any k, in double precision."""
-    pixels = images.flatten(1).double().numpy()
-    mean = pixels.mean(axis=0)
-    axes = np.linalg.svd(pixels - mean, full_matrices=False)[2]
+    """The projection on the mean and the first k principal axes of ``images``, for any k, in double precision."""
+    pca = PCA(svd_solver="full").fit(images.flatten(1).double().numpy())
 
     def fit(k: int) -> Reconstruct:
         def project(pictures: Tensor) -> Tensor:
-            x = pictures.flatten(1).double().numpy() - mean
-            return torch.from_numpy(mean + x @ axes[:k].T @ axes[:k]).view_as(pictures)
+            x, axes = pictures.flatten(1).double().numpy() - pca.mean_, pca.components_[:k]
+            return torch.from_numpy(pca.mean_ + x @ axes.T @ axes).view_as(pictures)
 
         return project
 
@@ -126,9 +137,8 @@ def epochs(examples: Tensor, early: Tensor, late: Tensor, after: dict[str, int])
     return Picture("epochs", caption, figure)
 
 
-def bars(metrics: dict[str, Any], active: int) -> Picture:
+def bars(held_out: dict[str, float], training: dict[str, float], active: int) -> Picture:
     """Held-out and training error of every method."""
-    held_out, training = (metrics[f"{name} error (MSE per pixel)"] for name in ("held-out", "training"))
     with style():
         figure, axis = plt.subplots(figsize=(WIDTH, 3.6))
         y = np.arange(len(held_out))
@@ -136,7 +146,7 @@ def bars(metrics: dict[str, Any], active: int) -> Picture:
         axis.barh(y + 0.2, list(training.values()), 0.4, color=GREY, alpha=0.5, label="training")
         for place, value in zip(y, held_out.values(), strict=True):
             axis.annotate(f" {value:.5f}", (value, place - 0.2), va="center", fontsize=8)
-        axis.set_yticks(y, list(held_out))
+        axis.set_yticks(y, [who.replace("_", " ") for who in held_out])
         axis.invert_yaxis()
         axis.set(
             xlabel="mean square error per pixel (grey levels 0 to 1)", title="How well is an unseen picture redrawn?"

@@ -30,6 +30,4 @@ def predict(models: list[LitAutoencoder], path: Path) -> Result:
     with style():
         figure = picture_rows({"": pair}, path.name, columns=("original", "reconstruction"))
     caption = "The picture as the network sees it, and what it makes of it. A large error is no diagnosis."
-    return Result(
-        {"error (MSE per pixel)": float(errors(model.net, image))}, [Picture("reconstruction", caption, figure)]
-    )
+    return Result({"mse": float(errors(model.net, image))}, [Picture("reconstruction", caption, figure)])

@@ -13,8 +13,18 @@ from lit_modules.boltzmann import LitBoltzmann
 from lit_modules.networks.boltzmann.general import cooling
 from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
 from pipeline.evaluation.boltzmann.settings import Boltzmann
+from pipeline.evaluation.common.bootstrap import root_mean, with_interval
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
-from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
+from pipeline.evaluation.common.pictures import rms, tiles
+from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, compared, style
+
+LABELS = {
+    "loss": "difference of free energies of data and chains",
+    "recall_mse": "mean square error of the recalled half",
+    "recall_rms": "root mean square error of the recalled half",
+    "energy_nats": "mean energy of pictures (nats)",
+    "sample_energy_nats": "mean energy of the machine's own samples (nats)",
+}
 
 
 @torch.no_grad()
@@ -23,13 +33,19 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
     train, held_out = data.images("train"), data.images("test")
     grey, known, n = stretch(held_out), model.left_half, params.evaluate.n_pictures
     answers = recall_by_all(model, grey, train)
-    errors = {way: rms(answer, grey, ~known) for way, answer in answers.items()}
+    squares = {way: (answer - grey)[:, ~known].square().mean(1) for way, answer in answers.items()}
+    errors = {way: float(root_mean(square)) for way, square in squares.items()}
     samples = draw_samples(model, params.evaluate.chains, params.evaluate.sweeps)
     energies = state_energies(model, {"training": stretch(train), "held-out": grey}, samples)
+    recalled = model.recall(stretch(train), known)
+    mean = {name: float(values.mean()) for name, values in energies.items()}
     metrics: dict[str, Any] = {
-        "recall RMS error": errors,
-        "recall RMS error, training pictures": rms(model.recall(stretch(train), known), stretch(train), ~known),
-        "mean energy (nats)": {name: float(values.mean()) for name, values in energies.items()},
+        **compared("recall_rms", errors),
+        **with_interval("test/recall_rms", squares["model"], root_mean),
+        "train/recall_rms": rms(recalled[:, ~known], stretch(train)[:, ~known]),
+        **compared("energy_nats", {"model": mean["held-out"], "independent_pixels": mean["independent pixels"]}),
+        "train/energy_nats": mean["training"],
+        "model/sample_energy_nats": mean["samples"],
     }
     with style():
         pictures = [
@@ -70,15 +86,10 @@ def recall_by_all(model: LitBoltzmann, grey: Tensor, train: Tensor) -> dict[str,
     mirrored = grey.view(-1, size, size).flip(-1).flatten(1)
     return {
         "model": model.recall(grey, known),
-        "mean picture": memory.mean(0).expand_as(grey),
-        "nearest training picture": nearest,
-        "mirrored half": mirrored,
+        "mean_picture": memory.mean(0).expand_as(grey),
+        "nearest_training_picture": nearest,
+        "mirrored_half": mirrored,
     }
-
-
-def rms(answer: Tensor, truth: Tensor, where: Tensor) -> float:
-    """Root of the mean squared error of intensities in [0, 1] over some pixels."""
-    return float((answer - truth)[:, where].square().mean().sqrt())
 
 
 def draw_samples(model: LitBoltzmann, chains: int, sweeps: int) -> Tensor:
@@ -106,20 +117,14 @@ def state_energies(model: LitBoltzmann, grey: dict[str, Tensor], samples: Tensor
     }
 
 
-def tiles(model: LitBoltzmann, pixels: Tensor) -> Tensor:
-    """(pictures, units) -> (pictures, size, size): the visible units as pictures."""
-    size = model.settings.size
-    return pixels[:, : size * size].view(-1, size, size)
-
-
 def recall_figure(model: LitBoltzmann, grey: Tensor, answers: dict[str, Tensor], errors: dict[str, float]) -> Figure:
     """Originals, the halves given, and both halves as completed by the machine and its rivals."""
     known = model.left_half
     rows = {"original": grey, "given": torch.where(known, grey, torch.nan)}
     names = {"model": "recalled"}
     for way, answer in answers.items():
-        rows[f"{names.get(way, way)}\n(error {errors[way]:.3f})"] = torch.where(known, grey, answer)
-    rows = {label: tiles(model, pixels) for label, pixels in rows.items()}
+        rows[f"{names.get(way, way.replace('_', ' '))}\n(error {errors[way]:.3f})"] = torch.where(known, grey, answer)
+    rows = {label: tiles(pixels, model.settings.size) for label, pixels in rows.items()}
     return picture_rows(rows, "The right half recalled from the left (RMS error over all held-out pictures)")
 
 
@@ -137,7 +142,7 @@ def energy_figure(energies: dict[str, Tensor]) -> Figure:
 
 def sample_figure(model: LitBoltzmann, samples: Tensor) -> Figure:
     """Free samples, from few lit pixels to many."""
-    pictures = tiles(model, samples)
+    pictures = tiles(samples, model.settings.size)
     order = pictures.sum((1, 2)).argsort()[torch.linspace(0, len(pictures) - 1, 20).long()]
     figure, axis = plt.subplots(figsize=(WIDTH, WIDTH / 5 + 0.4))
     axis.imshow(mosaic(np.pad(pictures[order], ((0, 0), (1, 1), (1, 1))), 10, fill=0.5), vmin=0, vmax=1)
@@ -151,8 +156,8 @@ def coupling_figure(model: LitBoltzmann) -> Figure:
     size, weight = model.settings.size, model.net.weight.clone()
     weight.fill_diagonal_(torch.nan)
     places = [(row * size // 6, column * size // 6) for row in (1, 3, 5) for column in (1, 3, 5)]
-    pixels = tiles(model, weight[[row * size + column for row, column in places]])
-    hidden = tiles(model, weight[size * size :])
+    pixels = tiles(weight[[row * size + column for row, column in places]], size)
+    hidden = tiles(weight[size * size :], size)
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 4.3), width_ratios=(1, 1.25))
     limit = float(weight.nan_to_num().abs().quantile(0.999))
     colours = plt.get_cmap("RdBu_r").with_extremes(bad="0.55")

@@ -6,8 +6,8 @@ import torch
 
 from lit_modules.boltzmann import LitBoltzmann
 from lit_modules.networks.boltzmann.pixels import stretch
-from pipeline.evaluation.boltzmann.evaluation import rms, tiles
 from pipeline.evaluation.common.panels import picture_rows
+from pipeline.evaluation.common.pictures import rms, tiles
 from pipeline.evaluation.common.result import Picture, Result, style
 from pipeline.inputs.pictures import grey_square, read_picture
 
@@ -28,8 +28,8 @@ def predict(models: list[LitBoltzmann], path: Path) -> Result:
     recalled = torch.where(known, grey, model.recall(grey, known))
     row = torch.cat([grey, torch.where(known, grey, torch.nan), recalled])
     with style():
-        figure = picture_rows({"": tiles(model, row)}, path.name, ["original", "given", "recalled"])
+        figure = picture_rows({"": tiles(row, model.settings.size)}, path.name, ["original", "given", "recalled"])
     return Result(
-        {"recall RMS error": rms(recalled, grey, ~known)},
+        {"recall_rms": rms(recalled[:, ~known], grey[:, ~known])},
         [Picture("recall", "The right half recalled from the left.", figure)],
     )

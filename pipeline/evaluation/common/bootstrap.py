@@ -44,3 +44,8 @@ def with_interval(
     """The statistic under ``key``, and the ends of its interval under ``<key>_low`` and ``<key>_high``."""
     low, high = interval(values, statistic, groups)
     return {key: float(statistic(np.asarray(values))), f"{key}_low": low, f"{key}_high": high}
+
+
+def root_mean(squares: ArrayLike) -> float:
+    """Root of the mean, the statistic that turns squared errors into a root mean square."""
+    return float(np.sqrt(np.mean(np.asarray(squares))))

@@ -7,26 +7,24 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.ebm import LitEBM
 from lit_modules.networks.energy.box import unit_grid
 from lit_modules.networks.energy.free_energy import free_energy
 from lit_modules.networks.energy.posterior import marginals, region_level
 from pipeline.evaluation.common.maps import show_map
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Picture
-from pipeline.evaluation.ebm.measures import Posteriors, Sample, free_energies, minimiser, probability
+from pipeline.evaluation.ebm.measures import Maps, Posteriors, Sample, free_energies, minimiser, probability
 
 LOOK = {"cmap": "inferno", "vmin": -7, "vmax": -3}  # of a flux map
 
 
 def posterior_panels(
-    model: LitEBM, data: ClusterMapsDataModule, chosen: Tensor, found: Posteriors, sample: Sample, best: Tensor
+    model: LitEBM, test: Maps, chosen: Tensor, found: Posteriors, sample: Sample, best: Tensor
 ) -> Picture:
     """Four maps above their posteriors."""
-    test = data.splits["test"]
     figure, axes = plt.subplots(2, 4, figsize=(9.2, 5.4), height_ratios=[1, 1.15])
     for k, row in enumerate(chosen.tolist()):
-        image = show_map(axes[0, k], test["flux"][row, 0].float(), **LOOK)
+        image = show_map(axes[0, k], test["flux"][row, 0], **LOOK)
         distance, age = test["distance"][row], test["age"][row]
         axes[0, k].set_title(f"true: {distance:.0f} kpc, {age:.1f} Gyr", fontsize=10)
         draw_posterior(axes[1, k], model, found.log_density[row], sample.states[::50, k, ::4])
@@ -86,9 +84,7 @@ def mark(axis: Axes, distance: Tensor, age: Tensor, label: str, colour: str, sym
     )
 
 
-def chain_panels(
-    model: LitEBM, data: ClusterMapsDataModule, chosen: Tensor, found: Posteriors, sample: Sample
-) -> Picture:
+def chain_panels(model: LitEBM, test: Maps, chosen: Tensor, found: Posteriors, sample: Sample) -> Picture:
     """Trace and histogram of the chains of the map with the widest posterior: the course's two figures."""
     k = int(sample.states.var(0).mean(1).sum(1).argmax())
     row, burnt, bins = int(chosen[k]), len(sample.burn_in), 48
@@ -117,7 +113,7 @@ def chain_panels(
             100 * exact[part][0] * len(nodes[part]) / bins, nodes[part], color="black", lw=1.2, label="quadrature"
         )
         for axis in (left, right):
-            axis.axhline(float(data.splits["test"][name][row]), color=ORANGE, lw=1.5, label="true")
+            axis.axhline(float(test[name][row]), color=ORANGE, lw=1.5, label="true")
         left.text(-0.98 * burnt, left.get_ylim()[1], "burn-in, thrown away", va="top", fontsize=9)
         left.set_ylabel(f"{name} ({unit})")
     axes[0, 0].set_yscale("log")
@@ -136,10 +132,9 @@ def chain_panels(
     )
 
 
-def energy_panels(model: LitEBM, data: ClusterMapsDataModule, row: int) -> Picture:
+def energy_panels(model: LitEBM, test: Maps, row: int) -> Picture:
     """The energy landscape of a map, and a cut through its minimum: energies of each latent, F_inf and F_beta."""
-    test, nodes, beta = data.splits["test"], 160, model.settings.beta
-    flux = test["flux"][row : row + 1].float()
+    nodes, beta, flux = 160, model.settings.beta, test["flux"][row : row + 1]
     features, context = model.net.encode(flux), model.net.context(flux)
     best = minimiser(model, context, beta)
     distance, age = grid_axes(model, nodes)
@@ -182,18 +177,18 @@ def energy_panels(model: LitEBM, data: ClusterMapsDataModule, row: int) -> Pictu
     )
 
 
-def trust_panels(model: LitEBM, data: ClusterMapsDataModule, posteriors: dict[str, Posteriors]) -> Picture:
+def trust_panels(model: LitEBM, test: Maps, posteriors: dict[str, Posteriors]) -> Picture:
     """Calibration, and all point estimates with their intervals."""
     figure, (left, *others) = plt.subplots(1, 3, figsize=(9.6, 3.5))
     left.plot([0, 100], [0, 100], color=GREY, lw=1, ls="--", label="perfect")
     for (who, found), colour in zip(posteriors.items(), (BLUE, ORANGE, GREEN), strict=True):
         content = found.content().sort().values
-        left.plot(100 * content, torch.linspace(0, 100, len(content)), color=colour, label=who)
+        left.plot(100 * content, torch.linspace(0, 100, len(content)), color=colour, label=who.replace("_", " "))
     left.set(xlabel="content of the region (%)", ylabel="truth found inside (%)", title="honesty")
     left.legend(fontsize=8)
     ends = model.from_box(posteriors["model"].quantiles()[:, 1:4].transpose(0, 1))
     for axis, name, unit, (low, median, high) in zip(others, ("distance", "age"), ("kpc", "Gyr"), ends, strict=True):
-        true = data.splits["test"][name]
+        true = test[name]
         bars = torch.stack([median - low, high - median]).clamp(min=0)
         axis.errorbar(true, median, bars, fmt="o", ms=2.5, lw=0.6, color=BLUE, alpha=0.4)
         range_ = {"distance": model.settings.distance_kpc, "age": model.settings.age_gyr}[name]

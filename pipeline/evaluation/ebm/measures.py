@@ -1,9 +1,11 @@
-"""Posteriors of many maps on a grid, their rivals, and how far to trust chains."""
+"""Posteriors of many maps on a grid, and how far to trust chains."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.cluster_maps import ClusterMapsDataModule
@@ -15,10 +17,12 @@ from lit_modules.networks.energy.metropolis import burn_in, either, gaussian_wal
 from lit_modules.networks.energy.posterior import marginals, quantiles, region_around
 from pipeline.evaluation.ebm.settings import Ebm
 
+Array = NDArray[Any]
+Maps = dict[str, Tensor]  # flux (maps, 1, H, W), distance (kpc) and age (Gyr) of the test clusters
+
 LEVELS = [0.025, 0.16, 0.5, 0.84, 0.975]  # quantiles of a marginal: 95 % and 68 % intervals, median
 ACCEPTANCE = 0.35  # that a Gaussian walk in two dimensions is tuned to
 BINS = 16  # of a side of the histogram in which chains are compared with quadrature
-RINGS = 8  # of the ridge regression's radial profile, each 10 pixels wide
 
 
 class Posteriors(NamedTuple):
@@ -57,7 +61,13 @@ class Sample(NamedTuple):
 
 def contexts(model: LitEBM, flux: Tensor) -> Tensor:
     """What the energies need of each map, (maps, latent nodes, embedding)."""
-    return torch.cat([model.net.context(part.float()) for part in flux.split(64)])
+    return torch.cat([model.net.context(part) for part in flux.split(64)])
+
+
+def observed(data: ClusterMapsDataModule, split: str) -> Iterator[Tensor]:
+    """Flux maps (some, 1, H, W) of a split in the order of its labels."""
+    for part in data.splits[split]["flux"].split(64):
+        yield part.float()
 
 
 def truth(model: LitEBM, data: ClusterMapsDataModule, split: str) -> Tensor:
@@ -92,69 +102,6 @@ def minimiser(model: LitEBM, context: Tensor, beta: float) -> Tensor:
     return argmin(lambda y: free_energies(model, context, y, beta), grid[best], steps=100)[0]
 
 
-# --- baselines ----------------------------------------------------------------------------------
-
-
-def gaussian_posteriors(mean: Tensor, residuals: Tensor, y: Tensor, nodes: int) -> Posteriors:
-    """Gaussians around (maps or 1, 2) means with the covariance of residuals: quadratic energies."""
-    precision = torch.linalg.inv(torch.cov(residuals.T))
-
-    def energy(at: Tensor) -> Tensor:
-        offset = at - mean.expand_as(y)[:, None]
-        return 0.5 * torch.einsum("mni,ij,mnj->mn", offset, precision, offset)
-
-    return posteriors_of(energy, y, nodes)
-
-
-def label_posteriors(model: LitEBM, data: ClusterMapsDataModule, nodes: int) -> tuple[Tensor, Posteriors]:
-    """The Gaussian of the training labels, whatever the map; and its mean for each test map."""
-    labels, y = truth(model, data, "train"), truth(model, data, "test")
-    mean = labels.mean(0).expand_as(y)
-    return mean, gaussian_posteriors(mean, labels - labels.mean(0), y, nodes)
-
-
-def ridge_posteriors(model: LitEBM, data: ClusterMapsDataModule, nodes: int) -> tuple[Tensor, Posteriors]:
-    """Quadratic ridge regression on radial profiles and brightness quantiles, with Gaussian residuals.
-
-    The penalty and the covariance of the residuals are those of the validation maps.
-    """
-    x = {split: summaries(data.splits[split]["flux"]) for split in ("train", "val", "test")}
-    mean, scale = x["train"].mean(0), x["train"].std(0) + 1e-6
-    rows, columns = torch.triu_indices(len(mean), len(mean))
-    features = {}
-    for split, z in x.items():
-        z = (z - mean) / scale
-        features[split] = torch.cat([torch.ones(len(z), 1, dtype=z.dtype), z, z[:, rows] * z[:, columns]], 1)
-    labels, held_out = (truth(model, data, split).double() for split in ("train", "val"))
-    gram, moment = features["train"].T @ features["train"], features["train"].T @ labels
-    solutions = [torch.linalg.solve(gram + penalty * torch.eye(len(gram)), moment) for penalty in (1e1, 1e2, 1e3, 1e4)]
-    weights = min(solutions, key=lambda w: float((held_out - features["val"] @ w).square().sum()))
-    predicted = (features["test"] @ weights).float()
-    residuals = (held_out - features["val"] @ weights).float()
-    return predicted, gaussian_posteriors(predicted, residuals, truth(model, data, "test"), nodes)
-
-
-def summaries(flux: Tensor) -> Tensor:
-    """Mean and scatter of log flux in rings around the centre of light, and its quantiles, (maps, features)."""
-    return torch.cat([_summaries(part[:, 0].double()) for part in flux.split(64)])
-
-
-def _summaries(log_flux: Tensor) -> Tensor:
-    light = 10 ** (0.5 * log_flux)  # the square root: a few giants hold most light
-    light /= light.sum((1, 2), keepdim=True)
-    rows, columns = torch.meshgrid(*(torch.arange(n).double() for n in log_flux.shape[1:]), indexing="ij")
-    row, column = ((light * axis).sum((1, 2))[:, None, None] for axis in (rows, columns))
-    ring = (torch.hypot(rows - row, columns - column) / 10).long().clamp(max=RINGS - 1)
-    features = []
-    for k in range(RINGS):
-        weight = (ring == k) / (ring == k).sum((1, 2), keepdim=True).clamp(min=1)
-        mean = (weight * log_flux).sum((1, 2))
-        scatter = ((weight * log_flux**2).sum((1, 2)) - mean**2).clamp(min=0).sqrt()
-        features += [mean, scatter]
-    levels = torch.linspace(0.05, 0.95, 10, dtype=torch.double)
-    return torch.cat([torch.stack(features, 1), torch.quantile(log_flux.flatten(1), levels, 1).T], 1)
-
-
 def sampled(model: LitEBM, context: Tensor, params: Ebm) -> Sample:
     """Chains of P(y|x) that start anywhere in the box, adapt, and then run on with a fixed proposal."""
     settings, beta = params.evaluate, model.settings.beta
@@ -167,14 +114,16 @@ def sampled(model: LitEBM, context: Tensor, params: Ebm) -> Sample:
     return Sample(burnt, chains.states, float(chains.acceptance.mean()))
 
 
-def gelman_rubin(states: Tensor) -> Tensor:
-    """Potential scale reduction of chains (steps, maps, chains, 2) -> (maps, 2): 1 where all tell the same story.
+def chain_diagnostics(states: Tensor) -> tuple[Array, Array]:
+    """R-hat and effective sample size of chains (steps, maps, chains, 2), (maps, 2) each, by ArviZ.
 
-    Gelman & Rubin (1992): the root of pooled over within-chain variance.
+    R-hat is rank-normalised and split, and the size that of the bulk (Vehtari et al. 2021, Bayesian Analysis 16, 667).
     """
-    steps = len(states)
-    within, between = states.var(0).mean(1), states.mean(0).var(1)
-    return ((steps - 1) / steps + between / within).sqrt()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # ArviZ tells of its next version at import
+        import arviz
+    draws = {"y": states.permute(2, 0, 1, 3).numpy()}  # chains, steps, maps, 2
+    return arviz.rhat(draws, method="rank")["y"].values, arviz.ess(draws, method="bulk")["y"].values
 
 
 def kl_from_quadrature(model: LitEBM, context: Tensor, sample: Sample) -> Tensor:

@@ -14,10 +14,25 @@ from lit_modules.boltzmann import LitRBM
 from lit_modules.networks.boltzmann.annealed_importance import annealed_log_partition
 from lit_modules.networks.boltzmann.pixels import stretch, symmetries
 from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, RestrictedBoltzmannMachine
+from pipeline.evaluation.common.bootstrap import root_mean, with_interval
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
-from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, style
+from pipeline.evaluation.common.pictures import rms, tiles
+from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, compared, style
 from pipeline.evaluation.rbm.settings import Evaluate, Rbm
 
+LABELS = {
+    "loss": "difference of free energies of data and chains",
+    "reconstruction_mse": "mean square error of the reconstruction",
+    "log_pseudo_likelihood": "log pseudo-likelihood (nats)",
+    "log_likelihood_nats": "log-likelihood of a picture (nats)",
+    "log_z_nats": "log Z (nats)",
+    "log_z_error_nats": "standard error of log Z (nats)",
+    "free_energy_nats": "mean free energy of pictures (nats)",
+    "sample_free_energy_nats": "mean free energy of artificial pictures (nats)",
+    "reconstruction_rms": "root mean square error of the reconstruction",
+    "nearest_training_picture_gain_nats": "the nearest training picture explains a picture better by (nats)",
+    "sample_nearest_training_picture_gain_nats": "the nearest one explains an artificial picture better by (nats)",
+}
 N_PARENTS = 3
 
 
@@ -35,25 +50,27 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     }
     free_energies = {name: net.free_energy(visible) for name, visible in states.items()}
     memory = stretch(symmetries(data.images("train")).flatten(0, 1))
-    metrics: dict[str, Any] = {
-        f"log-likelihood, {name} pictures (nats)": {
-            "model": -float(free_energies[name].double().mean()) - log_z,
-            "independent pixels": independent_log_likelihood(net.offset, grey),
-        }
-        for name, grey in (("held-out", held_out), ("training", train))
+    likelihood = {name: -free_energies[name].double() - log_z for name in ("held-out", "training")}
+    gain = {
+        name: explained_by(states[name], memory).amax(1) + free_energies[name] + log_z
+        for name in ("training", "held-out", "artificial")
     }
-    metrics |= {
-        "log Z (nats)": log_z,
-        "log Z standard error (nats)": error,
-        "mean free energy (nats)": {name: float(values.mean()) for name, values in free_energies.items()},
-        "reconstruction RMS error, held-out pictures": {
-            "model": rms(model.reconstruct(held_out), held_out),
-            "mean picture": rms(net.offset, held_out),
-        },
-        "nearest training picture better than the model (nats)": {
-            name: float((explained_by(states[kind], memory).amax(1) + free_energies[kind]).mean()) + log_z
-            for name, kind in (("artificial", "artificial"), ("held-out", "held-out"), ("copies", "training"))
-        },
+    mean = {name: float(values.mean()) for name, values in free_energies.items()}
+    reconstructed = (model.reconstruct(held_out) - held_out).square().mean(1)
+    metrics: dict[str, Any] = {
+        **likelihoods("test", likelihood["held-out"], net.offset, held_out),
+        **with_interval("test/log_likelihood_nats", likelihood["held-out"].view(settings.draws, -1).mean(0)),
+        **likelihoods("train", likelihood["training"], net.offset, train),
+        "model/log_z_nats": log_z,
+        "model/log_z_error_nats": error,
+        **compared("free_energy_nats", {"model": mean["held-out"], "independent_pixels": mean["independent pixels"]}),
+        "train/free_energy_nats": mean["training"],
+        "model/sample_free_energy_nats": mean["artificial"],
+        "baseline/mean_picture/reconstruction_rms": rms(net.offset, held_out),
+        **with_interval("test/reconstruction_rms", reconstructed, root_mean),
+        "test/nearest_training_picture_gain_nats": gain["held-out"].mean(),
+        "train/nearest_training_picture_gain_nats": gain["training"].mean(),
+        "model/sample_nearest_training_picture_gain_nats": gain["artificial"].mean(),
     }
     n = settings.n_pictures
     with style():
@@ -99,14 +116,15 @@ def log_partition(net: RestrictedBoltzmannMachine, settings: Evaluate) -> tuple[
     return annealed_log_partition(net, settings.ais_chains, settings.ais_steps)
 
 
+def likelihoods(split: str, model: Tensor, offset: Tensor, grey: Tensor) -> dict[str, float]:
+    """Log-likelihood of the pictures of a split by the machine and by independent pixels, nats a picture."""
+    rival = independent_log_likelihood(offset, grey)
+    return compared("log_likelihood_nats", {"model": float(model.mean()), "independent_pixels": rival}, split)
+
+
 def independent_log_likelihood(mean: Tensor, grey: Tensor) -> float:
     """Log-likelihood, in nats a picture, of pixels lit independently with probability ``mean``."""
     return -float(F.binary_cross_entropy(mean.expand_as(grey), grey, reduction="none").double().sum(1).mean())
-
-
-def rms(answer: Tensor, truth: Tensor) -> float:
-    """Root of the mean squared error of intensities in [0, 1]."""
-    return float((answer - truth).square().mean().sqrt())
 
 
 def explained_by(visible: Tensor, memory: Tensor) -> Tensor:
@@ -115,18 +133,13 @@ def explained_by(visible: Tensor, memory: Tensor) -> Tensor:
     return visible @ torch.logit(memory).T + (1 - memory).log().sum(1)
 
 
-def tiles(model: LitRBM, pixels: Tensor) -> Tensor:
-    """(pictures, pixels) -> (pictures, size, size)."""
-    return pixels.view(len(pixels), model.settings.size, -1)
-
-
 def grown_from_one(model: LitRBM, originals: Tensor, sweeps: list[int]) -> Figure:
     """Originals, and what chains that start at them show after some sweeps."""
     rows = {"original": originals}
     for n in sweeps:
         rows[f"sweep {n}"] = model.net.grow(originals[None], n)
     rows["as stars"] = list(rows.values())[-1].bernoulli()
-    rows = {label: tiles(model, pixels) for label, pixels in rows.items()}
+    rows = {label: tiles(pixels, model.settings.size) for label, pixels in rows.items()}
     return picture_rows(rows, "Artificial globular clusters, each grown from one original")
 
 
@@ -137,13 +150,14 @@ def grown_from_several(model: LitRBM, train: Tensor, memory: Tensor, n: int) -> 
     stars = child.bernoulli()
     rows = {f"parent {k + 1}": parent for k, parent in enumerate(parents)}
     rows |= {"child": child, "as stars": stars, "nearest\noriginal": memory[explained_by(stars, memory).argmax(1)]}
-    rows = {label: tiles(model, pixels) for label, pixels in rows.items()}
+    rows = {label: tiles(pixels, model.settings.size) for label, pixels in rows.items()}
     return picture_rows(rows, "Artificial globular clusters with several parents")
 
 
 def reconstruction_figure(model: LitRBM, originals: Tensor) -> Figure:
     """Originals above their reconstructions."""
-    rows = {"original": tiles(model, originals), "reconstructed": tiles(model, model.reconstruct(originals))}
+    rows = {"original": originals, "reconstructed": model.reconstruct(originals)}
+    rows = {label: tiles(pixels, model.settings.size) for label, pixels in rows.items()}
     return picture_rows(rows, "Held-out pictures through the hidden layer and back")
 
 
@@ -167,7 +181,7 @@ def surprise_figure(surprise: dict[str, Tensor]) -> Figure:
 def filter_figure(model: LitRBM) -> Figure:
     """The weights of each hidden unit, those with the largest ones first."""
     weight = model.net.weight.T
-    filters = tiles(model, weight[weight.norm(dim=1).argsort(descending=True)].contiguous())
+    filters = tiles(weight[weight.norm(dim=1).argsort(descending=True)], model.settings.size)
     columns = int(np.ceil(1.25 * len(filters) ** 0.5))
     picture = mosaic(filters, columns, gap=2, fill=np.nan)
     figure, axis = plt.subplots(figsize=(WIDTH, 0.85 * WIDTH * len(picture) / picture.shape[1] + 0.5))

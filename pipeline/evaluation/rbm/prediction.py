@@ -7,8 +7,8 @@ import torch
 from lit_modules.boltzmann import LitRBM
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.evaluation.common.panels import picture_rows
+from pipeline.evaluation.common.pictures import rms, tiles
 from pipeline.evaluation.common.result import Picture, Result, style
-from pipeline.evaluation.rbm.evaluation import rms, tiles
 from pipeline.inputs.pictures import grey_square, read_picture
 
 SWEEPS = (1, 10, 100)  # of the Gibbs chains that grow pictures
@@ -27,14 +27,16 @@ def predict(models: list[LitRBM], path: Path) -> Result:
     grey = stretch(picture[None] / 255)
     reconstructed = model.reconstruct(grey)
     metrics = {
-        "free energy (nats)": float(model.net.free_energy(grey.expand(100, -1).bernoulli()).mean()),
-        "reconstruction RMS error": rms(reconstructed, grey),
+        "free_energy_nats": float(model.net.free_energy(grey.expand(100, -1).bernoulli()).mean()),
+        "reconstruction_rms": rms(reconstructed, grey),
     }
     grown = [model.net.grow(grey[None], sweeps) for sweeps in SWEEPS]
     row = torch.cat([grey, reconstructed, *grown, grown[-1].bernoulli()])
     headings = ["original", "reconstructed", *(f"sweep {sweeps}" for sweeps in SWEEPS), "as stars"]
     with style():
-        figure = picture_rows({"": tiles(model, row)}, f"{path.name} and pictures grown from it", headings)
+        figure = picture_rows(
+            {"": tiles(row, model.settings.size)}, f"{path.name} and pictures grown from it", headings
+        )
     caption = (
         "The picture as the machine sees it, its reconstruction, and artificial ones grown from it by Gibbs sweeps."
     )

@@ -1,8 +1,10 @@
 """Evaluation and prediction of both Boltzmann machines, and the gallery, on a few drawn clusters."""
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,13 +18,13 @@ from lit_modules.boltzmann import LitBoltzmann, LitRBM
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.errors import InputError
 from pipeline.evaluation.boltzmann import evaluation as boltzmann
+from pipeline.evaluation.boltzmann import settings as boltzmann_settings
 from pipeline.evaluation.boltzmann.prediction import predict as predict_boltzmann
-from pipeline.evaluation.boltzmann.settings import Boltzmann
 from pipeline.evaluation.common import gallery
+from pipeline.evaluation.common.result import numbers
 from pipeline.evaluation.rbm import evaluation as rbm
+from pipeline.evaluation.rbm import settings as rbm_settings
 from pipeline.evaluation.rbm.prediction import predict as predict_rbm
-from pipeline.evaluation.rbm.settings import Evaluate as RbmEvaluate
-from pipeline.evaluation.rbm.settings import Rbm
 
 SIZE, N = 12, 18
 
@@ -58,8 +60,8 @@ def data(pictures: Path) -> ImagesDataModule:
     return data
 
 
-def section(cls: Any, evaluate: dict[str, Any]) -> Any:
-    return cls.model_construct(evaluate=cls.Evaluate(**evaluate))
+def section(settings: Any, evaluate: dict[str, Any]) -> Any:
+    return SimpleNamespace(evaluate=settings.Evaluate(**evaluate))
 
 
 def machine(cls: Any, data: ImagesDataModule, **changes: Any) -> Any:
@@ -79,40 +81,45 @@ def restricted(data: ImagesDataModule) -> LitRBM:
     return machine(LitRBM, data, persistent=True, sweeps=1)
 
 
-def numbers(metrics: Any) -> list[float]:
-    if isinstance(metrics, dict):
-        return [number for value in metrics.values() for number in numbers(value)]
-    return [float(metrics)]
+def checked(metrics: dict[str, Any], labels: dict[str, str]) -> dict[str, float]:
+    """The numbers, each with a label."""
+    found = numbers(metrics)
+    assert all(re.sub("_(low|high)$", "", key.split("/")[-1]) in labels for key in found)
+    return found
 
 
 def test_evaluate_general(general: LitBoltzmann, data: ImagesDataModule) -> None:
-    result = boltzmann.evaluate(general, data, section(Boltzmann, {"n_pictures": 3, "chains": 20, "sweeps": 5}))
-    assert np.isfinite(numbers(result.metrics)).all()
+    result = boltzmann.evaluate(
+        general, data, section(boltzmann_settings, {"n_pictures": 3, "chains": 20, "sweeps": 5})
+    )
+    found = checked(result.metrics, boltzmann.LABELS)
+    assert found["test/recall_rms_low"] < found["test/recall_rms"] < found["test/recall_rms_high"]
     assert [picture.name for picture in result.pictures] == ["recall", "energies", "samples", "couplings"]
     # by hand: the mean picture over all symmetries is symmetric, so its right half is its left one
     train, test = stretch(data.images("train")), stretch(data.images("test"))
     square = train.mean(0).view(SIZE, SIZE)
     mean = sum(torch.rot90(x, k, (0, 1)) for x in (square, square.T) for k in range(4)) / 8
     right = (test.view(-1, SIZE, SIZE) - mean)[:, :, SIZE // 2 :]
-    assert result.metrics["recall RMS error"]["mean picture"] == pytest.approx(float(right.square().mean().sqrt()))
+    assert found["baseline/mean_picture/recall_rms"] == pytest.approx(float(right.square().mean().sqrt()))
     pixels = test.view(-1, SIZE, SIZE)
     mirrored = pixels[:, :, : SIZE // 2].flip(-1) - pixels[:, :, SIZE // 2 :]
-    assert result.metrics["recall RMS error"]["mirrored half"] == pytest.approx(float(mirrored.square().mean().sqrt()))
+    assert found["baseline/mirrored_half/recall_rms"] == pytest.approx(float(mirrored.square().mean().sqrt()))
 
 
 SETTINGS = {"n_pictures": 3, "draws": 200, "sweeps": [1, 5], "ais_chains": 20, "ais_steps": 20}
 
 
 def test_evaluate_restricted(restricted: LitRBM, data: ImagesDataModule) -> None:
-    result = rbm.evaluate(restricted, data, section(Rbm, SETTINGS))
-    assert np.isfinite(numbers(result.metrics)).all()
+    result = rbm.evaluate(restricted, data, section(rbm_settings, SETTINGS))
+    found = checked(result.metrics, rbm.LABELS)
+    assert found["test/reconstruction_rms_low"] < found["test/reconstruction_rms"]
     assert len(result.pictures) == 5
     # an untrained machine is nearly the independent pixels it starts as: both columns must agree
-    for name in ("held-out", "training"):
-        row = result.metrics[f"log-likelihood, {name} pictures (nats)"]
-        assert row["model"] == pytest.approx(row["independent pixels"], abs=1)
-    novelty = result.metrics["nearest training picture better than the model (nats)"]
-    assert novelty["copies"] > novelty["held-out"]
+    for model, rival in (("test", "baseline"), ("train", "train/baseline")):
+        likelihood = found[f"{rival}/independent_pixels/log_likelihood_nats"]
+        assert found[f"{model}/log_likelihood_nats"] == pytest.approx(likelihood, abs=1)
+    gain = "nearest_training_picture_gain_nats"
+    assert found[f"train/{gain}"] > found[f"test/{gain}"]
 
 
 def test_log_z_beyond_the_exact_sum(data: ImagesDataModule) -> None:
@@ -120,11 +127,11 @@ def test_log_z_beyond_the_exact_sum(data: ImagesDataModule) -> None:
     net = rbm.RestrictedBoltzmannMachine(30, 21)
     with torch.no_grad():
         net.weight[:, 20] = 0  # a unit without couplings or bias doubles Z
-    log_z, error = rbm.log_partition(net, RbmEvaluate(**{**SETTINGS, "ais_chains": 200}))
+    log_z, error = rbm.log_partition(net, rbm_settings.Evaluate(**{**SETTINGS, "ais_chains": 200}))
     smaller = rbm.RestrictedBoltzmannMachine(30, 20)
     for name in ("weight", "hidden_bias"):
         getattr(smaller, name).data = getattr(net, name).data[..., :20].clone()
-    assert rbm.log_partition(smaller, RbmEvaluate(**SETTINGS))[1] == 0
+    assert rbm.log_partition(smaller, rbm_settings.Evaluate(**SETTINGS))[1] == 0
     assert log_z == pytest.approx(smaller.log_partition() + np.log(2), abs=max(4 * error, 1e-3))
 
 

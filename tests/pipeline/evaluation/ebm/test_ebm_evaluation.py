@@ -2,8 +2,6 @@
 
 import math
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +9,13 @@ import torch
 
 from lit_modules.ebm import LitEBM
 from pipeline.errors import InputError
+from pipeline.evaluation.ebm.baselines import features, gaussian_posteriors
 from pipeline.evaluation.ebm.evaluation import examples
 from pipeline.evaluation.ebm.measures import (
     Sample,
-    gaussian_posteriors,
-    gelman_rubin,
+    chain_diagnostics,
     kl_from_quadrature,
     minimiser,
-    summaries,
 )
 from pipeline.evaluation.ebm.prediction import predict
 from pipeline.settings.load import load_params
@@ -44,13 +41,19 @@ def test_a_true_gaussian_is_calibrated_and_scores_its_entropy() -> None:
     torch.testing.assert_close(found.quantiles()[:, 2], mean, rtol=0, atol=0.01)
 
 
-def test_gelman_rubin_tells_mixed_chains_from_stuck_ones() -> None:
+def test_diagnostics_tell_mixed_chains_from_stuck_ones() -> None:
     torch.manual_seed(0)
     mixed = torch.randn(1000, 1, 8, 2)
-    assert gelman_rubin(mixed).tolist()[0] == pytest.approx([1, 1], abs=0.01)
-    stuck = mixed + torch.arange(8.0)[:, None]
-    expected = math.sqrt(1 + torch.arange(8.0).var().item())
-    assert gelman_rubin(stuck).tolist()[0] == pytest.approx([expected, expected], rel=0.02)
+    rhat, effective_size = chain_diagnostics(mixed)
+    assert rhat[0] == pytest.approx([1, 1], abs=0.01)
+    assert effective_size[0] == pytest.approx([8000, 8000], rel=0.15)
+    rhat, effective_size = chain_diagnostics(mixed + torch.arange(8.0)[:, None])
+    assert rhat.min() > 1.5 and effective_size.max() < 20
+    rho = 0.9  # of an autoregressive chain, whose samples are worth (1 - rho) / (1 + rho) of as many free ones
+    chain = torch.zeros(5000, 1, 8, 2)
+    for step in range(1, len(chain)):
+        chain[step] = rho * chain[step - 1] + (1 - rho**2) ** 0.5 * torch.randn(1, 8, 2)
+    assert chain_diagnostics(chain)[1][0] == pytest.approx([40_000 / 19] * 2, rel=0.15)
 
 
 @torch.no_grad()
@@ -79,16 +82,16 @@ def test_minimiser_is_below_every_node_of_a_fine_grid(model: LitEBM) -> None:
     assert (at_best >= at_nodes - 1e-4).all() and lowest.isfinite().all()
 
 
-def test_summaries_do_not_change_when_the_map_turns() -> None:
+def test_features_do_not_change_when_the_map_turns() -> None:
     torch.manual_seed(0)
     maps = torch.randn(3, 1, 160, 160) - 5
-    torch.testing.assert_close(summaries(maps.rot90(1, (-2, -1))), summaries(maps), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(features(maps.rot90(1, (-2, -1))), features(maps), rtol=0, atol=1e-6)
 
 
 def test_examples_are_different_maps_from_near_to_far() -> None:
     distance = torch.tensor([15.0, 30.0, 60.0, 80.0] * 6)
-    data: Any = SimpleNamespace(splits={"test": {"distance": distance, "age": torch.arange(24.0) / 2}})
-    assert distance[examples(data)].tolist() == [15.0, 30.0, 60.0, 80.0]
+    test = {"distance": distance, "age": torch.arange(24.0) / 2}
+    assert distance[examples(test)].tolist() == [15.0, 30.0, 60.0, 80.0]
 
 
 def test_prediction_states_ordered_intervals_and_warns_of_extrapolation(model: LitEBM, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,11 +18,10 @@ from pipeline.evaluation.common.result import numbers, write_pictures
 from pipeline.evaluation.gnn.evaluation import LABELS, evaluate
 from pipeline.evaluation.gnn.measures import CAP, Run, drifts, relative_error, squared_error, time_until
 from pipeline.evaluation.gnn.prediction import predict
-from pipeline.evaluation.gnn.settings import Gnn
 from pipeline.settings.load import load_params
 from pipeline.simulation.nbody.integrators import integrate
 
-PARAMS: Gnn = load_params(ROOT / "params.yaml").gnn
+PARAMS: Any = load_params(ROOT / "params.yaml").gnn
 
 
 def runs(systems: int = 20, steps: int = 10) -> Run:

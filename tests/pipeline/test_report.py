@@ -1,0 +1,27 @@
+"""The tables of the report: each number once, under the rows that it was measured on."""
+
+from pipeline.report import tables
+
+
+def test_training_errors_do_not_stand_under_held_out() -> None:
+    metrics = {
+        "test/loss": 0.5,
+        "test/mse": 2.0,
+        "test/mse_low": 1.5,
+        "test/mse_high": 2.5,
+        "baseline/mean_picture/mse": 3.0,
+        "train/mse": 1.0,
+        "train/baseline/mean_picture/mse": 1.25,
+        "model/log_z_nats": 7.0,
+    }
+    found = tables(metrics, {"mse": "mean square error", "loss": "the loss", "log_z_nats": "log Z (nats)"})
+    assert found == [
+        {"corner": "held out", "columns": ["model"], "rows": [("the loss", ["0.5"])]},
+        {
+            "corner": "held out",
+            "columns": ["model", "mean picture"],
+            "rows": [("mean square error", ["2 (1.5 to 2.5)", "3"])],
+        },
+        {"corner": "training", "columns": ["model", "mean picture"], "rows": [("mean square error", ["1", "1.25"])]},
+        {"corner": "of the model itself", "columns": ["model"], "rows": [("log Z (nats)", ["7"])]},
+    ]
