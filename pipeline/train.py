@@ -83,6 +83,8 @@ def build(name: str, params: Params) -> Training:
     Raises:
         InputError: there is no such data.
     """
+    from pytorch_lightning.callbacks import LearningRateMonitor
+
     from pipeline.training import callbacks, tracking
     from pipeline.training.trainer import make_trainer
 
@@ -104,6 +106,7 @@ def build(name: str, params: Params) -> Training:
             *([callbacks.BestWeights(module.monitor)] if module.monitor else []),
             callbacks.ResumePoint(checkpoint),
             callbacks.ExampleImages(),
+            LearningRateMonitor("epoch"),
         ],
         single=False,
     )

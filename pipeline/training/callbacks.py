@@ -21,7 +21,10 @@ SECONDS_BETWEEN_LOOKS = 0.5  # at the loss: on a GPU a look waits for the step
 
 
 class SeedEachBatch(Callback):
-    """Seeds torch from (seed, step, rank) at each batch: a resumed training draws the same numbers."""
+    """Seeds torch from (seed, step, rank) at each batch: a resumed training draws the same numbers.
+
+    Lightning's checkpoints hold no state of torch's random numbers.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -36,7 +39,10 @@ class SeedEachBatch(Callback):
 
 
 class Curves(Callback):
-    """Keeps each epoch's metrics and stops at the first that is not finite."""
+    """Keeps each epoch's metrics and stops at the first that is not finite.
+
+    Lightning's CSVLogger starts a new file at each resume and rewrites its columns.
+    """
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -109,7 +115,10 @@ class Progress(Callback):
 
 
 class BestWeights(Callback):
-    """Keeps the weights of the epoch with the lowest monitored metric, and gives them back at the end."""
+    """Keeps the weights of the epoch with the lowest monitored metric, and gives them back at the end.
+
+    Lightning's ModelCheckpoint writes paths and times into its file: its bytes differ from run to run.
+    """
 
     def __init__(self, monitor: str) -> None:
         self.monitor = monitor

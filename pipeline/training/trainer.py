@@ -35,7 +35,7 @@ def make_trainer(
     devices, nodes, strategy = (1, 1, "auto") if single else _placement(runtime)
     try:
         return pl.Trainer(
-            accelerator=runtime.accelerator,
+            accelerator=accelerator(runtime),
             devices=devices,
             num_nodes=nodes,
             strategy=strategy,
@@ -56,6 +56,16 @@ def make_trainer(
         )
     except (pl.utilities.exceptions.MisconfigurationException, ValueError) as error:
         raise InputError(f"params.yaml: runtime cannot be had on this machine: {error}") from error
+
+
+def accelerator(runtime: Runtime) -> str:
+    """That of ``runtime``; ``auto`` is CUDA where there is a GPU, else the CPU.
+
+    Apple's MPS must be named: no model was tried on it.
+    """
+    if runtime.accelerator != "auto":
+        return runtime.accelerator
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def precision(trainer: TrainerSettings, runtime: Runtime) -> Literal["32-true", "bf16-mixed", "64-true"]:
