@@ -117,7 +117,7 @@ WINDOWS = {"batch_size": BATCH, "horizon": 1, "val_fraction": 0.1, "test_fractio
 
 def windows_of(folder: Path) -> NBodyDataModule:
     """The windows of a run, split as the chain splits them."""
-    data = NBodyDataModule(folder / "data/nbody/trajectories.csv", seed=1, **WINDOWS)
+    data = NBodyDataModule(folder / "data/nbody", seed=1, **WINDOWS)
     data.setup()
     return data
 

@@ -29,11 +29,14 @@ from pipeline.evaluation.pidoc.prediction import predict
 from pipeline.inputs.observation import LOG_FLOOR, SIDE
 from pipeline.predict import load_family
 from pipeline.simulation.clusters.star_cluster import ClusterParameters, draw_cluster
+from pipeline.simulation.clusters.stars import flux, flux_of_magnitude
 from pipeline.simulation.clusters.telescope import (
+    LIGHT_UNIT,
     PIXEL,
-    Detector,
+    Camera,
     bin_stars,
-    flux_of_magnitude,
+    blur,
+    gaussian_psf,
     log_map,
     random_view,
     sky_position,
@@ -151,9 +154,9 @@ def mocks(cluster: Cluster, number: int, noise: bool, networks: dict[str, list[A
 
 def write_fits(cluster: Cluster, light: Array, rng: np.random.Generator, noise: bool, path: Path) -> Array:
     """Write a mock's picture in counts as Pan-STARRS 1 would see it; its V flux map."""
-    detector = Detector(SHARPNESS, SKY if noise else None, ONE_ELECTRON if noise else None, 0.0, 0.0)
-    reddened = light * 10 ** (-0.4 * R_V * cluster.reddening)
-    seen = detector.observe(rng, reddened.astype(np.float32), cluster.distance, PIXELS)
+    camera = Camera(SKY if noise else None, ONE_ELECTRON if noise else None, 0.0)
+    reddened = flux(light, cluster.distance) * 10 ** (-0.4 * R_V * cluster.reddening)
+    seen = camera.expose(rng, blur(reddened, gaussian_psf(SHARPNESS), PIXELS))
     fits.writeto(path, (seen / flux_of_magnitude(ZERO_POINT)).astype(np.float32), header(cluster))
     return seen
 
@@ -206,7 +209,7 @@ def without_seeing(name: str, seen: list[Mock], trees: StarListReader) -> list[R
     """Errors of the median answers of a reader of the unblurred stars."""
     true = {quantity: np.array([m.truth[quantity] for m in seen]) for quantity in seen[0].truth}
     light = np.array([m.light for m in seen])
-    distance, age, log_mass = trees.read(light, true["distance"])
+    distance, age, log_mass = trees.read(light / LIGHT_UNIT, true["distance"])
     log_light = np.log10(field_of(light).sum((1, 2)) * (distance / true["distance"]) ** 2)  # as seen, if that far
     read = {"distance": distance, "M/L of the field": 10 ** (log_mass - log_light), "age": age}
     return [median_error(f"{name}: {quantity}", true[quantity], read[quantity], None) for quantity in read]

@@ -38,11 +38,12 @@ from pipeline.evaluation.pidoc.measures import (
     by_distance,
     percent,
 )
+from pipeline.generate_clusters import draw
 from pipeline.inputs.observation import SIDE
-from pipeline.settings.clusters import Maps
+from pipeline.settings.clusters import Clusters
 from pipeline.settings.load import load_params
 from pipeline.simulation.clusters.star_cluster import ClusterParameters, draw_cluster
-from pipeline.simulation.clusters.telescope import bin_stars, blur, gaussian_psf, random_view, sky_position
+from pipeline.simulation.clusters.telescope import LIGHT_UNIT, bin_stars, blur, gaussian_psf, random_view, sky_position
 from pipeline.training.registry import MODELS
 
 DISTANCES = np.array([15.0, 30.0, 60.0, 80.0])  # kpc
@@ -61,8 +62,8 @@ def all_knowing_reader(folder: Path) -> list[Row]:
     not is the blurred light of the fainter stars.
     """
     raw, mass = raw_maps(folder, "test"), maps_of(folder).splits["test"]["mass"][:, 0].numpy()
-    maps = load_params(str(folder / "params.yaml")).maps
-    stated = np.array(Parallel(-1)(delayed(best_maps)(raw, row, maps) for row in range(len(mass))))
+    clusters = load_params(str(folder / "params.yaml")).clusters
+    stated = np.array(Parallel(-1)(delayed(best_maps)(raw, row, clusters) for row in range(len(mass))))
     rows = []
     for k, told in enumerate(("every parameter", "every parameter and all stars above 1 Lsun")):
         true, read = mass.astype(float), stated[:, k]
@@ -72,13 +73,14 @@ def all_knowing_reader(folder: Path) -> list[Row]:
     return rows
 
 
-def best_maps(raw: RawMaps, row: int, maps: Maps) -> Array:
+def best_maps(raw: RawMaps, row: int, clusters: Clusters) -> Array:
     """The two readers' log10 mass maps (2, 160, 160) of a test map."""
     facts = raw.catalogue.row(row, named=True)
     parameters = ClusterParameters(**{field.name: facts[field.name] for field in fields(ClusterParameters)})
     shift = np.array([facts["shift_x_arcsec"], facts["shift_y_arcsec"]])
-    kernel, rng = gaussian_psf(maps.psf_sigma), np.random.default_rng(facts["map"])
-    bright = raw.light[row] > BRIGHT
+    kernel, rng = gaussian_psf(clusters.mass_psf_sigma), np.random.default_rng(facts["map"])
+    light, raw_mass = list(draw(clusters, facts["cluster"]))[facts["projection"]][1]
+    bright = light > BRIGHT
     possible = []
     for _ in range(REALISATIONS):
         stars = draw_cluster(rng, parameters)
@@ -86,8 +88,8 @@ def best_maps(raw: RawMaps, row: int, maps: Maps) -> Array:
         mass, dark = bin_stars(
             offset, stars.mass * np.stack([stars.mass > 0, stars.luminosity_v <= BRIGHT]), len(bright)
         )
-        possible.append([blurred(image, kernel) for image in (mass, np.where(bright, raw.mass[row], dark))])
-    return np.log10(np.maximum(least_relative_error(np.array(possible)), 10**maps.mass_floor))
+        possible.append([blurred(image, kernel) for image in (mass, np.where(bright, raw_mass, dark))])
+    return np.log10(np.maximum(least_relative_error(np.array(possible)), 10**clusters.mass_floor))
 
 
 def least_relative_error(possible: Array) -> Array:
@@ -99,7 +101,7 @@ def least_relative_error(possible: Array) -> Array:
 
 def blurred(image: Array, kernel: Array) -> Array:
     """A raw map as the telescope shows it."""
-    return blur(image.astype(np.float32), kernel, SIDE)
+    return blur(image, kernel, SIDE)
 
 
 # --- the number of clusters and of stars -------------------------------------------------------------------------
@@ -235,12 +237,12 @@ class StarListReader:
         """On the training maps of a run."""
         raw = raw_maps(folder, "train")
         seen = star_features(raw.light, raw.distance)
-        targets = np.log10(raw.distance), raw.age, field_log_mass(raw.mass)
+        targets = np.log10(raw.distance), raw.age, raw.field_log_mass
         trees = {"max_iter": 300, "learning_rate": 0.05, "random_state": 1}
         return cls(*(HistGradientBoostingRegressor(**trees).fit(seen, target) for target in targets))
 
     def read(self, light: Array, distance: Array) -> tuple[Array, Array, Array]:
-        """Distance (kpc), age (Gyr) and log10 mass of the field (Msun) of raw maps (Lsun) seen from ``distance``."""
+        """Distance (kpc), age (Gyr) and log10 mass of the field (Msun) of stored maps of light."""
         seen = star_features(light, distance)
         return 10 ** self.distance.predict(seen), self.age.predict(seen), self.mass.predict(seen)
 
@@ -250,7 +252,7 @@ def star_list_reader(folder: Path) -> list[Row]:
     raw = raw_maps(folder, "test")
     distance, age, mass = StarListReader.fitted(folder).read(raw.light, raw.distance)
     kpc, gyr = label_errors(raw.distance, distance, raw.age, age)
-    ratio = float(percent(field_log_mass(raw.mass), mass).mean())
+    ratio = float(percent(raw.field_log_mass, mass).mean())
     note = "boosted trees on the unblurred star fluxes of the same maps"
     return [
         Row("a reader without seeing: distance", kpc, "kpc", None, None, "lower", note),
@@ -265,19 +267,15 @@ def field_of(raw: Array) -> Array:
     return raw[..., edge : edge + SIDE, edge : edge + SIDE]
 
 
-def field_log_mass(mass: Array) -> Array:
-    """log10 of the mass in the field of each raw map."""
-    return np.log10([np.asarray(image, float).sum() for image in field_of(mass)])
-
-
 def star_features(light: Array, distance: Array) -> Array:
-    """Brightest fluxes, luminosity function, moments and radii of the field of raw maps (Lsun) at distances (kpc)."""
+    """Brightest fluxes, luminosity function, moments and radii of the field of stored maps of light seen from kpc."""
     return np.array(Parallel(-1)(delayed(features_of)(*pair) for pair in zip(field_of(light), distance, strict=True)))
 
 
 def features_of(image: Array, kpc: float) -> Array:
     """Those of one map."""
-    flux = np.sort(np.asarray(image, float).ravel())[::-1] / (4 * np.pi * kpc**2)
+    light = LIGHT_UNIT * np.sort(np.asarray(image, float).ravel())[::-1]
+    flux = light / (4 * np.pi * kpc**2)
     total = flux.sum()
     brightest = np.log10(np.maximum(flux[[0, 1, 2, 4, 9, 19, 49, 99, 199, 499, 999, 1999]], 1e-9))
     counts = np.log10(1 + (flux[:, None] > 10.0 ** np.arange(-7, -1, 0.25)).sum(0))

@@ -23,7 +23,7 @@ MEASURES = {  # of each model: name, key of reports/evaluate/<model>.json, unit
         ("age", "age, authors' bins (Gyr)", "Gyr"),
     ),
 }
-RAW = Path("data/synthetic/cluster_maps")
+RAW, SEEN = Path("data/clusters/maps"), Path("data/clusters/seen")
 PERCEPTRON_EPOCHS = 32
 
 
@@ -103,7 +103,7 @@ def with_maps(name: str, settings: Settings) -> Path:
     """Folder runs/benchmarks/pidoc/<name> with its maps, drawn and observed now or by an earlier run."""
     folder = make_folder(f"pidoc/{name}", settings)
     stage(folder, str(RAW), "generate_clusters")
-    stage(folder, "data/clusters", "preprocess_maps")
+    stage(folder, str(SEEN), "preprocess_maps")
     return folder
 
 
@@ -119,19 +119,22 @@ class RawMaps:
     """The maps of a split before the telescope, in the order of its batches.
 
     Attributes:
-        light: Lsun, V, per pixel (maps, pixels, pixels).
-        mass: Msun per pixel, likewise.
+        light: V, per pixel (maps, H, H), in units of LIGHT_UNIT.
         catalogue: a row for each.
     """
 
-    light: NDArray[np.float32]
-    mass: NDArray[np.float32]
+    light: NDArray[np.float16]
     catalogue: pl.DataFrame
 
     @property
     def distance(self) -> Array:
         """Of each map, kpc."""
         return self.catalogue["distance_kpc"].to_numpy()
+
+    @property
+    def field_log_mass(self) -> Array:
+        """log10 of the mass in the field of each map, Msun."""
+        return self.catalogue["field_log_mass"].to_numpy()
 
     @property
     def age(self) -> Array:
@@ -141,7 +144,6 @@ class RawMaps:
 
 def raw_maps(folder: Path, split: str) -> RawMaps:
     """Those of a run; they follow one another in the files, so that nothing is copied."""
-    catalogue = pl.read_csv(folder / RAW / "catalogue.csv").filter(pl.col("split") == split).sort("map")
+    catalogue = pl.read_csv(folder / SEEN / "catalogue.csv").filter(pl.col("split") == split).sort("map")
     rows = slice(catalogue["map"][0], catalogue["map"][-1] + 1)
-    light, mass = (np.load(folder / RAW / name, mmap_mode="r")[rows] for name in ("light.npy", "mass.npy"))
-    return RawMaps(light, mass, catalogue)
+    return RawMaps(np.load(folder / RAW / "light.npy", mmap_mode="r")[rows], catalogue)

@@ -11,23 +11,38 @@ from torch import Tensor
 from datamodules.base import TensorDataModule
 from datamodules.loader import EpochSampler, TensorLoader
 from datamodules.settings import MapData
+from datamodules.telescope import Telescope
 from pipeline.errors import InputError
 
 SPLITS = ("train", "val", "test")
-MAPS = ("flux", "mass")
 LABELS = {"age": "age_gyr", "distance": "distance_kpc", "field": "field_log_mass"}  # columns of the catalogue
-COLUMNS = ("map", "split", *LABELS.values())
+MOMENTS = ("flux_mean", "flux_std", "mass_mean", "mass_std")  # further columns
+COLUMNS = ("map", "split", *LABELS.values(), *MOMENTS)
 
 
 class MapLoader(TensorLoader):
-    """Widens a batch to float32 as it is drawn; the whole set stays in half precision.
+    """Makes the flux maps of a batch from their light as it is drawn; the whole set stays in half precision.
 
     Statistics and labels are also those of ``passes - 1`` other batches, which differ from epoch to epoch.
+
+    Args:
+        tensors: of a split, see :class:`ClusterMapsDataModule`.
+        sampler: gives the rows.
+        telescope: makes flux of light.
+        passes: batches whose labels come at once.
+        device: where flux is made.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], sampler: EpochSampler, passes: int) -> None:
+    def __init__(
+        self,
+        tensors: dict[str, Tensor],
+        sampler: EpochSampler,
+        telescope: Telescope,
+        passes: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> None:
         super().__init__(tensors, sampler)
-        self.passes = passes
+        self.telescope, self.passes, self.device = telescope, passes, device
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         batches = list(self.sampler)
@@ -35,26 +50,39 @@ class MapLoader(TensorLoader):
         others = [torch.randperm(len(batches), generator=generator) for _ in range(self.passes - 1)]
         for k, rows in enumerate(batches):
             known = torch.cat([rows, *(batches[other[k]] for other in others)])
-            yield {name: x[rows if name in MAPS else known].float() for name, x in self.tensors.items()}
+            labels = {name: self._take(name, known).float() for name in ("statistics", *LABELS)}
+            yield {"flux": self._flux(rows), "mass": self._take("mass", rows).float(), **labels}
+
+    def _flux(self, rows: Tensor) -> Tensor:
+        if "flux" in self.tensors:
+            return self._take("flux", rows).float()
+        return self.telescope.log_flux(self._take("light", rows), self._take("distance", rows))[:, None]
+
+    def _take(self, name: str, rows: Tensor) -> Tensor:
+        return self.tensors[name][rows].to(self.device)
 
 
 class ClusterMapsDataModule(TensorDataModule):
     """Batches ``{"flux", "mass": (B, 1, H, W), "statistics": (P, N), "age", "distance", "field": (P,)}``, all float32.
 
-    Flux is log10 F/(Lsun kpc⁻²) and mass log10 M/Msun per pixel, statistics are those of the flux
-    map, age is in Gyr, distance in kpc and field log10 of the mass in the field, Msun. Statistics
-    and labels cost next to nothing: in training those of further maps follow those of the maps
-    shown, P = ``statistics_passes`` x B; else P = B. The maps are memory-mapped and never loaded as a whole
-    where the maps of a split follow one another in the file; a split whose maps are scattered is
-    copied, in half precision.
+    Flux is log10 F/(Lsun kpc⁻²), in steps of half precision, and mass log10 M/Msun per pixel, statistics are those of
+    the flux map, age is in Gyr, distance in kpc and field log10 of the mass in the field, Msun. Statistics and labels
+    cost next to nothing: in training those of further maps follow those of the maps shown, P = ``statistics_passes``
+    x B; else P = B.
 
-    ``path`` is a folder with ``flux.npy``, ``mass.npy`` (maps, H, W), ``statistics.npy`` (maps, N) and
-    ``catalogue.csv``, whose columns ``map`` (row of the arrays), ``split``, ``age_gyr``, ``distance_kpc`` and
-    ``field_log_mass`` are read. All maps of a cluster are in the same split.
+    ``splits[split]`` holds ``light`` (n, H', W'), ``mass`` (n, 1, H, W), ``statistics``, ``age``, ``distance``,
+    ``field``, and ``flux_mean``, ``flux_std``, ``mass_mean``, ``mass_std`` (n,) over the pixels of each map. Flux comes
+    through batches only, made from the light by ``telescope``; where section ``maps`` asks for noise, it was made by
+    preprocess_maps, and ``flux`` (n, 1, H, W) is there too. Maps are memory-mapped, half precision, and never loaded as
+    a whole where those of a split follow one another in the file; a split whose maps are scattered is copied.
+
+    ``path`` is the folder data/clusters, with ``maps/`` of generate_clusters and ``seen/`` of preprocess_maps. All
+    maps of a cluster are in the same split.
     """
 
     Settings = MapData
     settings: MapData
+    telescope: Telescope
     on_device = False
 
     def setup(self, stage: str | None = None) -> None:
@@ -63,25 +91,36 @@ class ClusterMapsDataModule(TensorDataModule):
         Raises:
             InputError: a file or column is missing, the files disagree, or a split is empty.
         """
-        flux, mass = self._array("flux.npy", 3), self._array("mass.npy", 3)
-        statistics, catalogue = self._array("statistics.npy", 2), self._catalogue()
-        if not len(flux) == len(mass) == len(statistics) == len(catalogue):
-            raise InputError(
-                f"{self.path}: {len(flux)} flux maps, {len(mass)} mass maps, {len(statistics)} rows of statistics.npy "
-                f"and {len(catalogue)} of catalogue.csv should be equal; run preprocess_maps again"
-            )
-        self.splits = {}
-        for split in SPLITS:
-            part = catalogue.filter(pl.col("split") == split).sort("map")
-            if part.is_empty():
-                raise InputError(f"{self.path / 'catalogue.csv'}: no map in split {split}; make more clusters")
-            rows = part["map"].to_numpy()
-            self.splits[split] = {
-                "flux": _rows(flux, rows)[:, None],
-                "mass": _rows(mass, rows)[:, None],
-                "statistics": _rows(statistics, rows),
-                **{name: torch.tensor(part[column].to_numpy(), dtype=torch.float32) for name, column in LABELS.items()},
-            }
+        catalogue = self._catalogue()
+        self.telescope = Telescope.read(self.path / "seen/telescope.json")
+        arrays = {
+            "light": self._array("maps/light.npy", 3),
+            "mass": self._array("maps/mass.npy", 3)[:, None],
+            "statistics": self._array("seen/statistics.npy", 2),
+        }
+        if (self.path / "seen/flux.npy").exists():
+            arrays["flux"] = self._array("seen/flux.npy", 3)[:, None]
+        for name, array in arrays.items():
+            if len(array) != len(catalogue):
+                raise InputError(
+                    f"{self.path}: {len(array)} rows of {name}.npy and {len(catalogue)} of seen/catalogue.csv "
+                    "should be equal; run preprocess_maps again"
+                )
+        self.splits = {split: self._split(catalogue, split, arrays) for split in SPLITS}
+
+    def observed(self, split: str, every: int = 1) -> MapLoader:
+        """All batches of a split in the order of the file, on the CPU; of every so many maps, the first."""
+        tensors = {name: tensor[::every] for name, tensor in self.splits[split].items()}
+        sampler = EpochSampler(len(tensors["age"]), self.settings.batch_size, shuffle=False, seed=self.seed)
+        return MapLoader(tensors, sampler, self.telescope)
+
+    def _split(self, catalogue: pl.DataFrame, split: str, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+        part = catalogue.filter(pl.col("split") == split).sort("map")
+        if part.is_empty():
+            raise InputError(f"{self.path / 'seen/catalogue.csv'}: no map in split {split}; make more clusters")
+        maps = {name: _rows(array, part["map"].to_numpy()) for name, array in arrays.items()}
+        columns = LABELS | {name: name for name in MOMENTS}
+        return maps | {name: torch.tensor(part[c].to_numpy(), dtype=torch.float32) for name, c in columns.items()}
 
     def _array(self, name: str, dimensions: int) -> Tensor:
         try:
@@ -95,7 +134,7 @@ class ClusterMapsDataModule(TensorDataModule):
         return torch.from_numpy(array)
 
     def _catalogue(self) -> pl.DataFrame:
-        file = self.path / "catalogue.csv"
+        file = self.path / "seen/catalogue.csv"
         try:
             catalogue = pl.read_csv(file)
         except (OSError, pl.exceptions.PolarsError) as error:
@@ -109,7 +148,9 @@ class ClusterMapsDataModule(TensorDataModule):
 
     def _loader(self, split: str, *, shuffle: bool = False) -> MapLoader:
         loader = super()._loader(split, shuffle=shuffle)
-        return MapLoader(loader.tensors, loader.sampler, self.settings.statistics_passes if shuffle else 1)
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        passes = self.settings.statistics_passes if shuffle else 1
+        return MapLoader(loader.tensors, loader.sampler, self.telescope, passes, device)
 
 
 def _rows(maps: Tensor, rows: NDArray[np.int64]) -> Tensor:

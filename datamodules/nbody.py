@@ -1,5 +1,7 @@
 """Trajectories of star systems: from the course's CSV to windows of consecutive states."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +19,61 @@ COLUMNS = ("N_sim", "N_star", "time_step", "x", "y", "z", "vx", "vy", "vz")
 ATTRIBUTES = ("mass", "charge")
 
 
+@dataclass(frozen=True)
+class Units:
+    """Physics of a set of trajectories, as ``units.json`` beside them states it.
+
+    Attributes:
+        G: constant of gravity.
+        softening: Plummer length.
+        total_mass: of a system whose stars are equally heavy; None where the CSV has masses.
+        length_unit: of positions and softening, in words.
+        time_unit: of times, in words.
+        mass_unit: of masses, in words.
+    """
+
+    G: float
+    softening: float
+    total_mass: float | None
+    length_unit: str
+    time_unit: str
+    mass_unit: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Units | None":
+        """From a file; None where there is none, as of charges or trajectories of one's own.
+
+        Raises:
+            InputError: the file is broken or has other keys.
+        """
+        if not path.exists():
+            return None
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: cannot read it ({error}); run generate_nbody, or remove it") from error
+
+
 class NBodyDataModule(TensorDataModule):
     """Batches ``{"position", "velocity": (B, horizon + 1, n, 3), "time": (B, horizon + 1)}``.
 
     ``mass`` or ``charge`` (B, n) is there if the CSV has that column. All windows of a simulation are
-    in the same split. ``trajectories[split]`` has the same tensors for whole runs, (simulations, times, ...).
+    in the same split. ``trajectories[split]`` has the same tensors for whole runs, (simulations, times, ...), and
+    ``units`` the physics they obey, where that is known.
 
-    ``path`` is a CSV at the contract of :func:`read_trajectories`; ``seed`` is also that of the split.
+    ``path`` is a folder with ``trajectories.csv``, at the contract of :func:`read_trajectories`, and maybe
+    ``units.json``; ``seed`` is also that of the split.
     """
 
     Settings = NBodyData
     settings: NBodyData
     trajectories: dict[str, dict[str, Tensor]]
+    units: Units | None
+
+    @property
+    def file(self) -> Path:
+        """The trajectories."""
+        return self.path / "trajectories.csv"
 
     def setup(self, stage: str | None = None) -> None:
         """Read the file once, split it and cut the windows.
@@ -38,18 +83,19 @@ class NBodyDataModule(TensorDataModule):
         """
         if hasattr(self, "trajectories"):
             return
-        runs = read_trajectories(self.path)
+        runs = read_trajectories(self.file)
+        self.units = Units.read(self.path / "units.json")
         n, times = runs["time"].shape
         if self.settings.horizon >= times:
             raise InputError(
-                f"{self.path}: runs of {times} outputs are too short for a horizon of {self.settings.horizon} steps; "
+                f"{self.file}: runs of {times} outputs are too short for a horizon of {self.settings.horizon} steps; "
                 "lower gnn.data.horizon or lengthen nbody.t_end"
             )
         order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
         n_val, n_test = round(self.settings.val_fraction * n), round(self.settings.test_fraction * n)
         if min(n_val, n_test, n - n_val - n_test) < 1:
             raise InputError(
-                f"{self.path}: {n} simulations leave a split empty; make more, or change gnn.data.val_fraction "
+                f"{self.file}: {n} simulations leave a split empty; make more, or change gnn.data.val_fraction "
                 "and gnn.data.test_fraction"
             )
         parts = zip(("val", "test", "train"), order.tensor_split((n_val, n_val + n_test)), strict=True)

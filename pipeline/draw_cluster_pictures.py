@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_folder
+from pipeline.parallel import in_parallel
 from pipeline.settings.clusters import ClusterPictures, Range
 from pipeline.settings.load import load_params
 
@@ -30,12 +31,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     params = load_params(arguments.params)
 
-    from joblib import Parallel, delayed, parallel_config
-
     wanted = params.cluster_pictures
     with atomic_folder(OUT) as folder:
-        with parallel_config(backend=params.runtime.parallel_backend, n_jobs=params.runtime.workers):
-            Parallel()(delayed(draw)(wanted, folder.resolve(), k) for k in range(wanted.n_pictures))
+        jobs = [(wanted, folder, k) for k in range(wanted.n_pictures)]
+        for _ in in_parallel(draw, jobs, params.runtime, "drawing pictures"):
+            pass
 
 
 def draw(wanted: ClusterPictures, folder: Path, k: int) -> None:
@@ -52,21 +52,14 @@ def picture(rng: "np.random.Generator", wanted: ClusterPictures) -> "np.ndarray"
     import numpy as np
     from scipy.signal import fftconvolve
 
-    from pipeline.simulation.clusters.star_cluster import ClusterPriors, draw_cluster
-    from pipeline.simulation.clusters.telescope import (
-        bin_stars,
-        flux,
-        flux_of_magnitude,
-        lupton,
-        moffat_psf,
-        random_view,
-        sky_position,
-    )
+    from pipeline.simulation.clusters.star_cluster import draw_cluster, draw_parameters
+    from pipeline.simulation.clusters.stars import flux, flux_of_magnitude
+    from pipeline.simulation.clusters.telescope import bin_stars, lupton, moffat_psf, random_view, sky_position
 
     def uniform(interval: Range) -> float:
         return rng.uniform(interval.low, interval.high)
 
-    cluster = draw_cluster(rng, ClusterPriors(**wanted.cluster.intervals()).draw(rng))
+    cluster = draw_cluster(rng, draw_parameters(rng, **wanted.cluster.intervals()))
     distance = uniform(wanted.distance_kpc)
     offset = sky_position(cluster.position, random_view(rng), distance, np.zeros(2))
     pixel = 2 * uniform(wanted.half_width) * float(np.median(np.hypot(*offset))) / wanted.size
@@ -107,8 +100,8 @@ def field_stars(rng: "np.random.Generator", density: float, pixels: int, pixel: 
     """Flux of stars of the Milky Way, (3, pixels, pixels), ``density`` of them in a square arcmin down to V = 18."""
     import numpy as np
 
-    from pipeline.simulation.clusters.stars import band_ratio
-    from pipeline.simulation.clusters.telescope import bin_stars, flux_of_magnitude
+    from pipeline.simulation.clusters.stars import band_ratio, flux_of_magnitude
+    from pipeline.simulation.clusters.telescope import bin_stars
 
     side = pixels * pixel
     n = rng.poisson(density * (side / 60) ** 2)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_folder
+from pipeline.parallel import in_parallel
 from pipeline.settings.images import Radiographs
 from pipeline.settings.load import load_params
 
@@ -22,15 +23,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     params = load_params(args.params)
 
-    from joblib import Parallel, delayed, parallel_config
-
     wanted = params.radiographs
     counts = {"healthy": wanted.n_healthy, "covid": wanted.n_covid}
     with atomic_folder(OUT) as folder:
         for label in counts:
             (folder / label).mkdir()
-        with parallel_config(backend=params.runtime.parallel_backend, n_jobs=params.runtime.workers):
-            Parallel()(delayed(draw)(wanted, folder, label, k) for label, n in counts.items() for k in range(n))
+        jobs = [(wanted, folder, label, k) for label, n in counts.items() for k in range(n)]
+        for _ in in_parallel(draw, jobs, params.runtime, "drawing radiographs"):
+            pass
 
 
 def draw(wanted: Radiographs, folder: Path, label: str, k: int) -> None:

@@ -1,8 +1,9 @@
-"""Draws mock globular clusters: reads ``clusters`` of params.yaml, writes data/synthetic/cluster_maps/.
+"""Draws mock globular clusters: reads ``clusters`` of params.yaml, writes data/clusters/maps/.
 
-The raw maps light.npy (Lsun,V) and mass.npy (Msun), float32 (maps, pixels, pixels), are sums per pixel before any
-instrument; catalogue.csv has a row for each. King-model mocks, not N-body runs. Done blocks of clusters wait in
-runs/generate_clusters/, so that a killed run goes on where it was.
+light.npy, V luminosity per pixel before any telescope, float16 (maps, pixels + 2 margin, same), in units of 16 Lsun,V;
+mass.npy, log10 M/Msun per pixel, smoothed, float16 (maps, pixels, pixels); catalogue.csv with a row for each map.
+King-model mocks, not N-body runs. Done blocks of clusters wait in runs/generate_clusters/, so that a killed run goes on
+where it was.
 """
 
 import argparse
@@ -14,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import run
+from pipeline.errors import InputError, run
 from pipeline.outputs import atomic_file, atomic_folder, fingerprint
+from pipeline.parallel import in_parallel
 from pipeline.settings.clusters import Clusters
 from pipeline.settings.load import load_params
 from pipeline.settings.runtime import Runtime
@@ -23,7 +25,7 @@ from pipeline.settings.runtime import Runtime
 if TYPE_CHECKING:
     import numpy as np
 
-OUT = Path("data/synthetic/cluster_maps")
+OUT = Path("data/clusters/maps")
 MAPS = ("light.npy", "mass.npy")
 BLOCK = 10  # clusters done at once
 CODE = (
@@ -33,6 +35,7 @@ CODE = (
     "simulation/clusters/telescope.py",
     "simulation/clusters/data/stars.npz",
     "simulation/clusters/data/king_profiles.npz",
+    "simulation/mass_function.py",
 )
 
 
@@ -47,21 +50,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def generate(clusters: Clusters, runtime: Runtime) -> None:
     """Draw every cluster that no earlier run has left behind, then put the maps in their place."""
-    import joblib
     import polars as pl
-    from rich.console import Console
-    from rich.progress import track
 
     scratch = scratch_folder(clusters)
     _make_maps(scratch, clusters)
     blocks = [range(first, min(first + BLOCK, clusters.n)) for first in range(0, clusters.n, BLOCK)]
     files = [scratch / f"{block.start:09d}.csv" for block in blocks]
-    todo = [(block, file) for block, file in zip(blocks, files, strict=True) if not file.exists()]
-    with joblib.parallel_config(backend=runtime.parallel_backend, n_jobs=min(runtime.workers, max(1, len(todo)))):
-        jobs = (joblib.delayed(draw_block)(clusters, block, file) for block, file in todo)
-        done = joblib.Parallel(return_as="generator_unordered")(jobs)
-        for _ in track(done, "drawing clusters", total=len(todo), console=Console(stderr=True), disable=len(todo) < 2):
-            pass
+    todo = [(clusters, block, file) for block, file in zip(blocks, files, strict=True) if not file.exists()]
+    for _ in in_parallel(draw_block, todo, runtime, "drawing clusters"):
+        pass
     with atomic_folder(OUT) as folder:
         pl.concat([pl.read_csv(file) for file in files]).write_csv(folder / "catalogue.csv")
         for name in MAPS:
@@ -83,42 +80,55 @@ def _make_maps(scratch: Path, clusters: Clusters) -> None:
         return
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    for name in MAPS:
+    for name, side in zip(MAPS, (clusters.pixels + 2 * clusters.margin, clusters.pixels), strict=True):
         with atomic_file(scratch / name) as path:
-            shape = (clusters.n_maps, clusters.pixels, clusters.pixels)
-            np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(clusters.n_maps, side, side))
 
 
 def draw_block(clusters: Clusters, block: range, file: Path) -> None:
-    """Draw the clusters numbered ``block``: fill their rows of the maps, then write their rows of the catalogue."""
+    """Draw the clusters numbered ``block``: fill their rows of the maps, then write their rows of the catalogue.
+
+    Raises:
+        InputError: a pixel is brighter than the files can hold.
+    """
     import numpy as np
     import polars as pl
 
+    from pipeline.simulation.clusters.telescope import LIGHT_UNIT, blur, gaussian_psf, log_map
+
     light, mass = (np.load(file.parent / name, mmap_mode="r+") for name in MAPS)
+    psf, brightest = gaussian_psf(clusters.mass_psf_sigma), LIGHT_UNIT * float(np.finfo(np.float16).max)
     rows = []
     for number in block:
-        for row, image in draw(clusters, number):
-            light[row["map"]], mass[row["map"]] = image
+        for row, (stars_light, stars_mass) in draw(clusters, number):
+            k = row["map"]
+            if stars_light.max() > brightest:
+                raise InputError(
+                    f"clusters: cluster {number} has {stars_light.max():.3g} Lsun in a pixel, more than can be stored; "
+                    "lower initial_stars or raise half_mass_radius_pc"
+                )
+            light[k] = stars_light / LIGHT_UNIT
+            mass[k] = log_map(blur(stars_mass, psf, clusters.pixels), clusters.mass_floor)
             rows.append({name: float(f"{v:.7g}") if isinstance(v, float) else v for name, v in row.items()})
     with atomic_file(file) as path:
         pl.DataFrame(rows).write_csv(path)
 
 
 def draw(clusters: Clusters, number: int) -> "Iterator[tuple[dict[str, object], np.ndarray]]":
-    """Rows of the catalogue and raw maps (2, pixels, pixels) of one cluster.
+    """Rows of the catalogue, and the light (Lsun,V) and mass (Msun) per pixel (2, H, H) with margins, of one cluster.
 
     They depend on the seed and the cluster's number alone. Each map has its own direction of view, shift and distance;
     a test cluster is seen once from each of the test distances.
     """
     import numpy as np
 
-    from pipeline.simulation.clusters.star_cluster import ClusterPriors, draw_cluster, log_uniform
+    from pipeline.simulation.clusters.star_cluster import draw_cluster, draw_parameters, log_uniform
     from pipeline.simulation.clusters.telescope import bin_stars, random_shift, random_view, sky_position
 
     rng = np.random.default_rng(np.random.SeedSequence(clusters.seed, spawn_key=(number,)))
     priors = clusters.chosen
     spread = rng.uniform if priors.distance_spread == "uniform" else partial(log_uniform, rng)
-    parameters = ClusterPriors(**priors.intervals()).draw(rng)
+    parameters = draw_parameters(rng, **priors.intervals())
     cluster = draw_cluster(rng, parameters)
     mass, light = float(cluster.mass.sum()), float(cluster.luminosity_v.sum())
     split, first, maps = clusters.place(number)
@@ -143,10 +153,8 @@ def draw(clusters: Clusters, number: int) -> "Iterator[tuple[dict[str, object], 
             "shift_x_arcsec": float(shift[0]),
             "shift_y_arcsec": float(shift[1]),
         }
-        yield (
-            row | asdict(parameters),
-            bin_stars(offset, np.stack([cluster.luminosity_v, cluster.mass]), clusters.pixels),
-        )
+        weight = np.stack([cluster.luminosity_v, cluster.mass])
+        yield row | asdict(parameters), bin_stars(offset, weight, clusters.pixels + 2 * clusters.margin)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Simulates many systems of stars and writes their paths.
 
-Reads the section nbody of params.yaml; writes data/nbody/trajectories.csv and reports/nbody.json.
+Reads the section nbody of params.yaml; writes data/nbody/trajectories.csv, data/nbody/units.json, which holds the
+physics that the numbers obey, and reports/nbody.json, how well they do.
 """
 
 import argparse
@@ -13,16 +14,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.errors import InputError, run
-from pipeline.nbody.trajectories import BLOCK_ROWS, film, simulate_block, summary
+from pipeline.nbody.trajectories import BLOCK_ROWS, film, simulate_block, summary, units
 from pipeline.outputs import atomic_file, fingerprint
+from pipeline.parallel import in_parallel
 from pipeline.settings.load import load_params
 from pipeline.settings.nbody import NBody
 from pipeline.settings.runtime import Runtime
 
 TRAJECTORIES = Path("data/nbody/trajectories.csv")
+UNITS = Path("data/nbody/units.json")
 SUMMARY = Path("reports/nbody.json")
 ROWS, JOURNAL = "rows.csv", "rows.json"  # in runs/: the growing file, and [blocks, bytes] of it that are whole
-FEW_BLOCKS = 4  # fewer are done, on all cores, before another process has started
 CODE = (  # what the rows depend on
     "nbody/trajectories.py",
     "nbody/trajectory_csv.py",
@@ -54,10 +56,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def generate(nbody: NBody, runtime: Runtime) -> None:
     """Simulate block after block and append their rows, from where an earlier run was stopped."""
-    import joblib
-    from rich.console import Console
-    from rich.progress import track
-
     code = (Path(__file__).parent / name for name in CODE)
     scratch = Path("runs/generate_nbody").resolve() / fingerprint(nbody.model_dump_json(), code)
     scratch.mkdir(parents=True, exist_ok=True)
@@ -68,18 +66,14 @@ def generate(nbody: NBody, runtime: Runtime) -> None:
         todo = [
             (block, part) for block, part in zip(blocks[appended:], parts[appended:], strict=True) if not part.exists()
         ]
-        with _backend(runtime, len(todo)):
-            done = joblib.Parallel(return_as="generator")(
-                joblib.delayed(simulate_block)(nbody, block, part) for block, part in todo
-            )
-            waiting = iter(track(done, "simulating", len(todo), console=Console(stderr=True), disable=len(todo) < 2))
-            for k in range(appended, len(parts)):
-                while not parts[k].exists():
-                    if next(waiting, None) is None:
-                        raise InputError(f"{scratch}: the workers do not write here; they must share this folder")
-                append(parts[k], rows, k + 1)
-            for _ in waiting:  # ends the progress bar
-                pass
+        done = in_parallel(simulate_block, [(nbody, *job) for job in todo], runtime, "simulating")
+        for k in range(appended, len(parts)):
+            while not parts[k].exists():
+                if next(done, None) is None:
+                    raise InputError(f"{scratch}: the workers do not write here; they must share this folder")
+            append(parts[k], rows, k + 1)
+        for _ in done:  # ends the progress bar
+            pass
     with atomic_file(TRAJECTORIES) as temporary:
         shutil.move(scratch / ROWS, temporary)
     if nbody.parquet:
@@ -87,6 +81,8 @@ def generate(nbody: NBody, runtime: Runtime) -> None:
 
         with atomic_file(TRAJECTORIES.with_suffix(".parquet")) as temporary:
             pl.scan_csv(TRAJECTORIES).sink_parquet(temporary, row_group_size=BLOCK_ROWS)
+    with atomic_file(UNITS) as temporary:
+        temporary.write_text(json.dumps(units(nbody), indent=2) + "\n")
     report = summary(nbody, parts)
     with atomic_file(SUMMARY) as temporary:
         temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
@@ -139,34 +135,6 @@ def animate(nbody: NBody, number: str, file: str) -> None:
 
     with atomic_file(Path(file)) as temporary:
         save(film(nbody, int(number)), temporary)
-
-
-@contextmanager
-def _backend(runtime: Runtime, jobs: int) -> Iterator[None]:
-    """Where joblib runs the blocks: this machine's cores, or a Dask cluster.
-
-    The cluster is the one at DASK_SCHEDULER_ADDRESS, whose workers see this folder; else one on this machine.
-
-    Raises:
-        InputError: there is no such backend, or its package is missing.
-    """
-    import joblib
-
-    if runtime.parallel_backend not in ("loky", "dask"):
-        raise InputError(f"runtime.parallel_backend is {runtime.parallel_backend!r}; choose loky or dask")
-    if runtime.parallel_backend == "loky" or jobs < FEW_BLOCKS:
-        with joblib.parallel_config("loky", n_jobs=1 if jobs < FEW_BLOCKS else runtime.workers):
-            yield
-        return
-    try:
-        import dask
-        from distributed import Client
-    except ImportError as error:
-        raise InputError("runtime.parallel_backend: no dask here; pip install 'dask[distributed]'") from error
-    remote = dask.config.get("scheduler-address", None)
-    client = Client(remote) if remote else Client(n_workers=runtime.workers, threads_per_worker=1)
-    with client, joblib.parallel_config("dask"):
-        yield
 
 
 if __name__ == "__main__":

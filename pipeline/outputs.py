@@ -57,6 +57,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         InputError: the parent of ``path`` cannot be made or written to.
     """
     temporary = _parent(path) / f".{path.name}.{os.getpid()}"
+    _remove_leftovers(temporary)
     temporary.mkdir()
     try:
         yield temporary
@@ -64,3 +65,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_leftovers(temporary: Path) -> None:
+    """Remove temporary folders of the same place whose processes were killed."""
+    for folder in temporary.parent.glob(f"{temporary.stem}.*"):
+        process = folder.suffix.removeprefix(".")
+        if folder == temporary or (process.isdecimal() and not _runs(int(process))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True

@@ -18,6 +18,7 @@ ROOMS = ("pipeline", "lit_modules", "datamodules")
 # No stage need depend on these: they check, name mistakes and track, and shape no output.
 UNTRACKED = (
     "pipeline/errors.py",
+    "pipeline/parallel.py",
     "pipeline/progress.py",
     "pipeline/settings",
     "datamodules/settings.py",

@@ -84,7 +84,7 @@ def errors(paths: "Trajectories") -> "NDArray[np.void]":
 
     def drift(conserved: "NDArray[np.float64]") -> "NDArray[np.float64]":
         change = conserved - conserved[:, :1]
-        return np.sqrt(np.einsum("stc,stc->st", change, change).max(1))
+        return np.sqrt((change * change).sum(-1).max(1))
 
     conserved = paths.invariants
     columns = {
@@ -121,6 +121,20 @@ def summary(nbody: NBody, parts: list[Path]) -> dict[str, Any]:
         report["tolerance missed"] = len(missed)
         report["simulations that missed it"] = missed
     return report
+
+
+def units(nbody: NBody) -> dict[str, Any]:
+    """Physics of the trajectories: what a reader needs for their forces and energies."""
+    from pipeline.simulation.nbody.initial_conditions import total_mass
+
+    return {
+        "G": nbody.G,
+        "softening": nbody.softening,
+        "total_mass": total_mass(nbody.initial_conditions) if nbody.mass_function == "equal" else None,
+        "length_unit": "N-body unit",
+        "time_unit": "N-body unit",
+        "mass_unit": "N-body unit",
+    }
 
 
 def film(nbody: NBody, k: int, figure: Any = None) -> "StarFilm":

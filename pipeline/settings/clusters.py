@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from pipeline.settings.base import NonNegativeFloat, PositiveFloat, PositiveInt, Section, Seed
 
@@ -36,7 +36,7 @@ class ClusterPriors(Section):
     black_holes: Annotated[Range, _within(0.0, 1.0)]
 
     def intervals(self) -> dict[str, Any]:
-        """Arguments of ``pipeline.simulation.clusters.star_cluster.ClusterPriors``."""
+        """Arguments of ``pipeline.simulation.clusters.star_cluster.draw_parameters``."""
         values = {name: getattr(self, name) for name in ClusterPriors.model_fields}
         return {name: (v.low, v.high) if isinstance(v, Range) else v for name, v in values.items()}
 
@@ -54,10 +54,21 @@ class Clusters(Section):
     projections: PositiveInt
     test_distances: Annotated[list[PositiveFloat], Field(min_length=1)]
     pixels: PositiveInt
+    margin: PositiveInt
+    mass_psf_sigma: PositiveFloat
+    mass_floor: float
     priors: Literal["broad", "authors"]
     broad: MapPriors
     authors: MapPriors
     seed: Seed
+
+    @field_validator("mass_psf_sigma")
+    @classmethod
+    def _fits_into_margin(cls, sigma: float, info: ValidationInfo) -> float:
+        margin = info.data.get("margin")
+        if margin is not None and 4 * sigma > margin:
+            raise ValueError(f"four times {sigma:g} is more than margin {margin}; raise margin")
+        return sigma
 
     @property
     def chosen(self) -> MapPriors:
@@ -84,14 +95,12 @@ class Clusters(Section):
 
 
 class Maps(Section):
-    pixels: PositiveInt
     psf_sigma: PositiveFloat
     sky: float | None
     one_electron: float | None
     read_noise: NonNegativeFloat
     foreground: NonNegativeFloat
     flux_floor: float
-    mass_floor: float
     seed: Seed
 
 

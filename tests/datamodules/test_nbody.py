@@ -1,5 +1,6 @@
 """Trajectories from the CSV: the right numbers in the right windows, and every mistake named."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 
-from datamodules.nbody import NBodyDataModule, read_trajectories
+from datamodules.nbody import NBodyDataModule, Units, read_trajectories
 from pipeline.errors import InputError
 
 SYSTEMS, TIMES, STARS = 10, 5, 3
@@ -28,7 +29,7 @@ def written(frame: pl.DataFrame, folder: Path) -> Path:
 
 
 def module(path: Path, horizon: int = 2) -> NBodyDataModule:
-    return NBodyDataModule(path, batch_size=4, horizon=horizon, val_fraction=0.2, test_fraction=0.3, seed=3)
+    return NBodyDataModule(path.parent, batch_size=4, horizon=horizon, val_fraction=0.2, test_fraction=0.3, seed=3)
 
 
 def test_order_of_rows_does_not_matter(tmp_path: Path) -> None:
@@ -52,9 +53,23 @@ def test_windows_are_consecutive_and_splits_are_by_simulation(tmp_path: Path) ->
         simulations[split] = set((x[:, 0, 0] // 100).int().tolist())
         assert data.trajectories[split]["position"].shape == (systems, TIMES, STARS, 3)
     assert sorted(k for split in simulations.values() for k in split) == list(range(SYSTEMS))
-    again = module(data.path)
+    again = module(data.file)
     again.setup("fit")
     assert all(torch.equal(again.splits[s]["position"], data.splits[s]["position"]) for s in data.splits)
+
+
+def test_units_are_those_beside_the_trajectories(tmp_path: Path) -> None:
+    data = module(written(table(), tmp_path))
+    data.setup()
+    assert data.units is None
+    words = dict.fromkeys(("length_unit", "time_unit", "mass_unit"), "N-body unit")
+    (tmp_path / "units.json").write_text(json.dumps({"G": 2.0, "softening": 0.1, "total_mass": None, **words}))
+    data = module(data.file)
+    data.setup()
+    assert data.units == Units(2.0, 0.1, None, *words.values())
+    (tmp_path / "units.json").write_text('{"G": 2.0}')
+    with pytest.raises(InputError, match=r"units\.json"):
+        module(data.file).setup()
 
 
 @pytest.mark.parametrize("name", ["mass", "charge"])

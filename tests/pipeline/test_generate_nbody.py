@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT, edit_params, run_stage
 from PIL import Image
 
-from pipeline import generate_nbody
+from pipeline import generate_nbody, parallel
 from pipeline.errors import InputError
 from pipeline.nbody import trajectories, trajectory_csv
 from pipeline.settings.load import load_params
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     edit_params(tmp_path, {"nbody.n_simulations": 60, "runtime.workers": 1})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(generate_nbody, "BLOCK_ROWS", 20 * 55)
-    monkeypatch.setattr(generate_nbody, "FEW_BLOCKS", 2)
+    monkeypatch.setattr(parallel, "FEW_JOBS", 2)
     return tmp_path
 
 
@@ -71,6 +71,16 @@ def test_report_tells_what_is_conserved() -> None:
     assert report["closest approach"] > 0
     generate({"nbody.integrator": "leapfrog", "nbody.substeps": 1})  # the course's own run
     assert json.loads(REPORT.read_text())["relative energy error"]["median"] > 0.3
+
+
+def test_units_are_those_of_the_run() -> None:
+    generate({"nbody.G": 2.0, "nbody.softening": 0.25})
+    units = json.loads(Path("data/nbody/units.json").read_text())
+    assert (units["G"], units["softening"], units["total_mass"]) == (2.0, 0.25, 20.0)
+    generate({"nbody.initial_conditions": "plummer"})
+    assert json.loads(Path("data/nbody/units.json").read_text())["total_mass"] == 1.0
+    generate({"nbody.mass_function": "salpeter"})
+    assert json.loads(Path("data/nbody/units.json").read_text())["total_mass"] is None
 
 
 def test_tolerance_is_met_or_reported(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,13 +68,13 @@ class StatisticsPerceptron(nn.Module):
 @torch.no_grad()
 def map_statistics(log_flux: Tensor) -> Tensor:
     """All statistics of maps of log10 F/(Lsun kpc⁻²), (B, H, W) -> (B, ``LENGTH``); no view of a map changes them."""
-    log_flux = log_flux.half().float()  # as maps are stored: sharpening sees the rounding
+    log_flux = log_flux.half().to(log_flux.dtype)  # as maps are stored: sharpening sees the rounding
     flux = torch.pow(10.0, log_flux)
     transform = torch.fft.rfft2(flux)
     frequency = frequencies(flux)
     sharp = torch.fft.irfft2(transform * sharpening(frequency), s=flux.shape[1:])
     radius, share = radii(flux)
-    zone = torch.bucketize(radius, torch.tensor(ZONES, device=flux.device))
+    zone = torch.bucketize(radius, flux.new_tensor(ZONES))
     parts = [
         profile(log_flux, flux, radius, share),
         power_spectrum(transform, frequency),
@@ -89,8 +89,8 @@ def map_statistics(log_flux: Tensor) -> Tensor:
 def frequencies(image: Tensor) -> Tensor:
     """Cycles per pixel of the half plane that torch.fft.rfft2 keeps of images (..., H, W)."""
     height, width = image.shape[-2:]
-    y = torch.fft.fftfreq(height, device=image.device)
-    return torch.hypot(y[:, None], torch.fft.rfftfreq(width, device=image.device))
+    y = torch.fft.fftfreq(height, dtype=image.dtype, device=image.device)
+    return torch.hypot(y[:, None], torch.fft.rfftfreq(width, dtype=image.dtype, device=image.device))
 
 
 def sharpening(frequency: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ def peaks(flux: Tensor) -> Tensor:
     for axis in (1, 2, 1, 2):  # twice three pixels are five
         highest = torch.maximum(highest, torch.maximum(highest.roll(1, axis), highest.roll(-1, axis)))
     peak = torch.where(flux == highest, flux, FAINT).flatten(1).topk(PEAKS).values.clamp_min(FAINT).log10()
-    limits = torch.linspace(*PEAK_LIMITS, device=flux.device).expand(len(peak), -1)
+    limits = torch.linspace(*PEAK_LIMITS, dtype=flux.dtype, device=flux.device).expand(len(peak), -1)
     counts = torch.searchsorted(-peak, -limits.contiguous())
     counts = torch.cat([counts, (peak > math.log10(FAINT)).sum(1, keepdim=True)], 1).to(flux.dtype).sqrt()
     return torch.cat([peak[:, [rank - 1 for rank in RANKS]], counts], 1)

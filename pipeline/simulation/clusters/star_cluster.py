@@ -57,14 +57,16 @@ def bound_fraction(stars: Isochrone, lost: float) -> Array:
     """
     shining = stars.kind < NEUTRON_STAR
     slowness = np.sqrt(stars.mass / max(HEAVIEST_ESCAPER, stars.mass[shining].max()))
-    weight = (stars.fraction * (stars.mass[1:] + stars.mass[:-1]))[shining[1:]]
+    rate = np.clip(1 - slowness, 0, None)
+    weight = stars.fraction * (stars.mass[1:] + stars.mass[:-1]) * shining[1:]
+    weight /= 2 * weight.sum()
 
     def stay(time: float) -> Array:
-        return np.exp(-time * np.clip(1 - slowness, 0, None))
+        return np.exp(-time * rate)
 
     def excess(time: float) -> float:
         bound = stay(time)
-        return float(np.average((bound[1:] + bound[:-1])[shining[1:]] / 2, weights=weight)) - (1 - lost)
+        return float((weight * (bound[1:] + bound[:-1])).sum()) - (1 - lost)
 
     return stay(brentq(excess, 0.0, 1e4))
 
@@ -87,10 +89,7 @@ class Profile:
 
     def scaled(self, log_mass: Array, weight: Array) -> "Profile":
         """The same model in half-mass radii of a population: stars of ``log_mass`` that weigh ``weight``."""
-        column = self._column(log_mass)
-        lower, part = column.astype(int), column % 1
-        share = np.bincount(lower, weight * (1 - part), len(self.log_mass))
-        share += np.bincount(lower + 1, weight * part, len(self.log_mass))
+        share = _shares(self._column(log_mass), weight, len(self.log_mass))
         w = np.linspace(0, 1, self.radius.shape[1])
         shells = np.outer(share, np.diff((w * (2 - w)) ** 3)).ravel()
         radius = ((self.radius[:, 1:] + self.radius[:, :-1]) / 2).ravel()
@@ -105,6 +104,18 @@ class Profile:
     def _column(self, log_mass: Array) -> Array:
         step = self.log_mass[1] - self.log_mass[0]
         return np.clip((log_mass - self.log_mass[0]) / step, 0, len(self.log_mass) - 1 - 1e-9)
+
+
+@numba.njit(cache=True)
+def _shares(column: Array, weight: Array, columns: int) -> Array:
+    """Weight of stars that lie between columns, dealt out to both."""
+    share = np.zeros(columns)
+    for k in range(len(column)):
+        lower = int(column[k])
+        part = column[k] - lower
+        share[lower] += weight[k] * (1 - part)
+        share[lower + 1] += weight[k] * part
+    return share
 
 
 @numba.njit(cache=True)
@@ -132,7 +143,7 @@ def _library() -> tuple[RegularGridInterpolator, Array]:
         return RegularGridInterpolator(axes, file["radius"].astype(float)), file["log_mass"]
 
 
-def king_profile(mean_mass: float, w0: float, truncation: float, segregation: float) -> Profile:
+def multimass_profile(mean_mass: float, w0: float, truncation: float, segregation: float) -> Profile:
     """A multimass King model, interpolated in a library solved with LIMEPY (Gieles & Zocchi 2015).
 
     Args:
@@ -187,41 +198,39 @@ class ClusterParameters:
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class ClusterPriors:
-    """Intervals that parameters are drawn from: log-uniformly for stars, metallicity, orbit and radius, else uniformly.
+def draw_parameters(
+    rng: np.random.Generator,
+    *,
+    initial_stars: Interval,
+    age_gyr: Interval,
+    metallicity: Interval,
+    orbit_kpc: Interval,
+    most_lost: float,
+    half_mass_radius_pc: Interval,
+    w0: Interval,
+    truncation: Interval,
+    neutron_stars: Interval,
+    black_holes: Interval,
+) -> ClusterParameters:
+    """Parameters of one cluster that is still bound, each from its interval.
 
-    Attributes:
-        most_lost: fraction of the mass; the orbit is wide enough that no cluster has lost more.
+    Stars, metallicity, orbit and radius are drawn log-uniformly, all else uniformly. The orbit is wide enough that no
+    cluster has lost more than ``most_lost`` of its mass.
     """
-
-    initial_stars: Interval
-    age_gyr: Interval
-    metallicity: Interval
-    orbit_kpc: Interval
-    most_lost: float
-    half_mass_radius_pc: Interval
-    w0: Interval
-    truncation: Interval
-    neutron_stars: Interval
-    black_holes: Interval
-
-    def draw(self, rng: np.random.Generator) -> ClusterParameters:
-        """Parameters of one cluster that is still bound."""
-        age, stars = rng.uniform(*self.age_gyr), round(log_uniform(rng, *self.initial_stars))
-        narrowest = age / (self.most_lost * dissolution_time(stars, 1.0))
-        low, high = (max(orbit, narrowest) for orbit in self.orbit_kpc)
-        return ClusterParameters(
-            initial_stars=stars,
-            age_gyr=age,
-            metallicity=log_uniform(rng, *self.metallicity),
-            orbit_kpc=log_uniform(rng, low, high),
-            half_mass_radius_pc=log_uniform(rng, *self.half_mass_radius_pc),
-            w0=rng.uniform(*self.w0),
-            truncation=rng.uniform(*self.truncation),
-            neutron_stars=rng.uniform(*self.neutron_stars),
-            black_holes=rng.uniform(*self.black_holes),
-        )
+    age, stars = rng.uniform(*age_gyr), round(log_uniform(rng, *initial_stars))
+    narrowest = age / (most_lost * dissolution_time(stars, 1.0))
+    low, high = (max(orbit, narrowest) for orbit in orbit_kpc)
+    return ClusterParameters(
+        initial_stars=stars,
+        age_gyr=age,
+        metallicity=log_uniform(rng, *metallicity),
+        orbit_kpc=log_uniform(rng, low, high),
+        half_mass_radius_pc=log_uniform(rng, *half_mass_radius_pc),
+        w0=rng.uniform(*w0),
+        truncation=rng.uniform(*truncation),
+        neutron_stars=rng.uniform(*neutron_stars),
+        black_holes=rng.uniform(*black_holes),
+    )
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -272,7 +281,7 @@ def draw_cluster(rng: np.random.Generator, parameters: ClusterParameters) -> Sta
     relaxation = relaxation_time(len(mass), mass.mean(), parameters.half_mass_radius_pc)
     segregation = 0.5 * (1 - np.exp(-parameters.age_gyr / relaxation))
     log_mass = np.log(mass / mass.mean())
-    profile = king_profile(mass.mean(), parameters.w0, parameters.truncation, segregation).scaled(log_mass, mass)
+    profile = multimass_profile(mass.mean(), parameters.w0, parameters.truncation, segregation).scaled(log_mass, mass)
     return StarCluster(
         isochrone=stars,
         segregation=segregation,

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pipeline.simulation.mass_function import KROUPA
+
 Array = NDArray[np.float64]
 
 MAIN_SEQUENCE, GAP, RED_GIANT, HELIUM_CORE, EARLY_AGB, PULSING_AGB, WHITE_DWARF, NEUTRON_STAR, BLACK_HOLE = range(1, 10)
@@ -14,45 +16,10 @@ SUN_V = 4.81  # absolute V magnitude of the Sun (Willmer 2018)
 SUN_BOLOMETRIC = 4.73  # on the scale of these corrections (Torres 2010)
 
 
-# --- masses at birth ----------------------------------------------------------------------------
-
-_BREAKS = np.array([0.08, 0.5, 100.0])  # Msun
-_SLOPES = np.array([1.3, 2.3])  # dN/dm ~ m^-slope
-
-
-def _segments() -> tuple[Array, Array]:
-    """Height of each power law, continuous at the break, and the cumulative fraction at its lower end."""
-    height = np.array([1.0, _BREAKS[1] ** (_SLOPES[1] - _SLOPES[0])])
-    power = 1 - _SLOPES
-    area = height * (_BREAKS[1:] ** power - _BREAKS[:-1] ** power) / power
-    return height / area.sum(), np.array([0.0, area[0] / area.sum()])
-
-
-_HEIGHT, _BELOW = _segments()
-
-
-def kroupa_fraction(mass: ArrayLike) -> Array:
-    """Fraction of stars born lighter than ``mass`` (Msun): the cumulative function of Kroupa (2001), eq. 2.
-
-    dN/dm ~ m^-1.3 from 0.08 to 0.5 Msun and m^-2.3 from there to 100 Msun.
-    """
-    mass = np.clip(mass, _BREAKS[0], _BREAKS[-1])
-    k = (mass > _BREAKS[1]).astype(int)
-    power = 1 - _SLOPES[k]
-    return _BELOW[k] + _HEIGHT[k] * (mass**power - _BREAKS[k] ** power) / power
-
-
 def draw_initial_masses(rng: np.random.Generator, n: int) -> Array:
     """Masses (Msun) of ``n`` stars at birth after Kroupa (2001), in increasing order."""
     steps = rng.standard_exponential(n + 1).cumsum()
-    fraction = steps[:-1] / steps[-1]  # n uniform numbers in order, with no sort
-    light = int(np.searchsorted(fraction, _BELOW[1]))
-    mass = np.empty(n)
-    for k, part in enumerate((slice(0, light), slice(light, n))):
-        power = 1 - _SLOPES[k]
-        mass[part] = _BREAKS[k] ** power + (fraction[part] - _BELOW[k]) * power / _HEIGHT[k]
-        mass[part] **= 1 / power
-    return mass
+    return KROUPA.mass(steps[:-1] / steps[-1])  # n uniform numbers in order, with no sort
 
 
 # --- what is left of them -----------------------------------------------------------------------
@@ -84,7 +51,7 @@ class Isochrone:
     @property
     def fraction(self) -> Array:
         """Fraction of all stars born between each node and the next."""
-        return np.diff(kroupa_fraction(self.initial_mass))
+        return np.diff(KROUPA.fraction(self.initial_mass))
 
     def kind_of(self, initial_mass: Array) -> NDArray[np.int8]:
         """Stage of stars of the given initial masses."""
@@ -139,6 +106,16 @@ def v_luminosity(luminosity: ArrayLike, temperature: ArrayLike) -> Array:
     """V-band luminosity (Lsun,V) from the bolometric one (Lsun): L_V = 10^(-0.4 (M_bol - BC_V - M_V,sun))."""
     magnitude = SUN_BOLOMETRIC - bolometric_correction(temperature)
     return np.asarray(luminosity) * 10 ** (-0.4 * (magnitude - SUN_V))
+
+
+def flux(luminosity_v: ArrayLike, distance: float) -> Array:
+    """F = L/(4 pi D²) in Lsun kpc⁻², of V luminosities in Lsun at a distance in kpc."""
+    return np.asarray(luminosity_v) / (4 * np.pi * distance**2)
+
+
+def flux_of_magnitude(magnitude: ArrayLike) -> Array:
+    """V-band flux (Lsun kpc⁻²) of an apparent magnitude: 0.4 (M_V,sun + 10 - V) is log10 of 4 pi F."""
+    return 10 ** (0.4 * (SUN_V + 10 - np.asarray(magnitude))) / (4 * np.pi)
 
 
 def band_ratio(temperature: ArrayLike, wavelength: float) -> Array:

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from pipeline.simulation.clusters.stars import SUN_V
+from pipeline.simulation.clusters.stars import flux_of_magnitude
 
 Array = NDArray[np.float64]
-Image = NDArray[np.float32]
 
 PIXEL = 0.25  # arcsec, of Pan-STARRS 1 stacks and of the published maps
 ARCSEC = 206264.806  # in a radian
+LIGHT_UNIT = 16.0  # Lsun,V, of stored maps: cores of young clusters exceed the largest float16 (per pixel)
 
 
 # --- the sky in pixels --------------------------------------------------------------------------
@@ -20,8 +20,10 @@ ARCSEC = 206264.806  # in a radian
 
 def random_view(rng: np.random.Generator) -> Array:
     """Two perpendicular unit vectors (2, 3) that span the sky as seen from a random direction."""
-    q, r = np.linalg.qr(rng.standard_normal((3, 3)))
-    return (q * np.sign(np.diag(r)))[:, :2].T
+    x, y = rng.standard_normal((2, 3))  # Gram and Schmidt's method, term by term: LAPACK has other bits elsewhere
+    x /= np.sqrt((x * x).sum())
+    y -= (x * y).sum() * x
+    return np.stack([x, y / np.sqrt((y * y).sum())])
 
 
 def random_shift(rng: np.random.Generator, largest: float) -> Array:
@@ -44,7 +46,7 @@ def sky_position(position: Array, view: Array, distance: float, shift: Array) ->
 
 
 @numba.njit(cache=True)
-def bin_stars(offset: Array, weight: Array, pixels: int, pixel: float = PIXEL) -> Image:
+def bin_stars(offset: Array, weight: Array, pixels: int, pixel: float = PIXEL) -> Array:
     """Sums of ``weight`` (maps, stars) in each pixel: images (maps, pixels, pixels) of stars at ``offset`` (arcsec)."""
     image = np.zeros((weight.shape[0], pixels, pixels))
     half = pixels / 2
@@ -53,22 +55,22 @@ def bin_stars(offset: Array, weight: Array, pixels: int, pixel: float = PIXEL) -
         if 0 <= x < pixels and 0 <= y < pixels:
             for m in range(weight.shape[0]):
                 image[m, int(y), int(x)] += weight[m, k]
-    return image.astype(np.float32)
+    return image
 
 
 # --- the instrument -----------------------------------------------------------------------------
 
 
-def gaussian_psf(sigma: float) -> Image:
+def gaussian_psf(sigma: float) -> Array:
     """One axis of a Gaussian point-spread function, sigma in pixels, cut at 4 sigma; its sum is 1."""
     radius = int(np.ceil(4 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    return (kernel / kernel.sum()).astype(np.float32)
+    return kernel / kernel.sum()
 
 
 @numba.njit(cache=True)
-def _blur_rows(image: Image, kernel: Image) -> Image:
-    out = np.zeros((image.shape[0] - len(kernel) + 1, image.shape[1]), dtype=np.float32)
+def _blur_rows(image: Array, kernel: Array) -> Array:
+    out = np.zeros((image.shape[0] - len(kernel) + 1, image.shape[1]))
     for i in range(out.shape[0]):
         for k in range(len(kernel)):
             for j in range(out.shape[1]):
@@ -76,7 +78,7 @@ def _blur_rows(image: Image, kernel: Image) -> Image:
     return out
 
 
-def blur(image: Image, kernel: Image, pixels: int) -> Image:
+def blur(image: Array, kernel: Array, pixels: int) -> Array:
     """Convolve with ``kernel`` along both axes and keep the middle, (pixels, pixels).
 
     Raises:
@@ -86,63 +88,51 @@ def blur(image: Image, kernel: Image, pixels: int) -> Image:
         raise ValueError(f"an image of {len(image)} pixels leaves no {pixels} beyond a kernel of {len(kernel)}")
     edge = (len(image) - len(kernel) + 1 - pixels) // 2
     stop = len(image) - edge - (len(image) - len(kernel) + 1 - pixels) % 2
-    part = np.ascontiguousarray(image[edge:stop, edge:stop])
-    rows = _blur_rows(part, kernel)
+    rows = _blur_rows(np.ascontiguousarray(image[edge:stop, edge:stop]), kernel)
     return np.ascontiguousarray(_blur_rows(np.ascontiguousarray(rows.T), kernel).T)
 
 
-def flux(luminosity_v: ArrayLike, distance: float) -> Array:
-    """F = L/(4 pi D²) in Lsun kpc⁻², of V luminosities in Lsun at a distance in kpc."""
-    return np.asarray(luminosity_v) / (4 * np.pi * distance**2)
-
-
-def flux_of_magnitude(magnitude: ArrayLike) -> Array:
-    """V-band flux (Lsun kpc⁻²) of an apparent magnitude: 0.4 (M_V,sun + 10 - V) is log10 of 4 pi F."""
-    return 10 ** (0.4 * (SUN_V + 10 - np.asarray(magnitude))) / (4 * np.pi)
-
-
 @dataclass(frozen=True)
-class Detector:
-    """What stands between the light and the map.
+class Camera:
+    """What counts the light behind the telescope.
 
     Attributes:
-        psf_sigma: of the Gaussian point-spread function, pixels.
         sky: V magnitude of a square arcsec of sky, None for none; its mean is subtracted, its noise stays.
         one_electron: V magnitude that gives one electron in the exposure, None for a picture without photon noise.
         read_noise: electrons per pixel.
-        foreground: stars of the Milky Way in a square arcmin, down to V = 24.
     """
 
-    psf_sigma: float
     sky: float | None
     one_electron: float | None
     read_noise: float
-    foreground: float
 
-    def observe(self, rng: np.random.Generator, luminosity_v: Image, distance: float, pixels: int) -> Image:
-        """Flux map (Lsun kpc⁻²), (pixels, pixels), of a raw map of V luminosity (Lsun) at a distance (kpc)."""
-        raw = flux(luminosity_v, distance)
-        if self.foreground:
-            raw = raw + self._foreground_stars(rng, len(raw))
-        image = blur(raw.astype(np.float32), gaussian_psf(self.psf_sigma), pixels)
+    def expose(self, rng: np.random.Generator, flux: Array) -> Array:
+        """An exposure of an image (Lsun kpc⁻²)."""
         if self.one_electron is None:
-            return image
+            return flux
         unit = flux_of_magnitude(self.one_electron)
         sky = 0.0 if self.sky is None else flux_of_magnitude(self.sky) * PIXEL**2
-        electrons = rng.poisson((image + sky) / unit) + self.read_noise * rng.standard_normal(image.shape)
-        return (electrons * unit - sky).astype(np.float32)
-
-    def _foreground_stars(self, rng: np.random.Generator, pixels: int) -> Image:
-        """Stars with N(<V) ~ 10^(0.3 V) between V = 14 and 24, thrown on the sky at random."""
-        field = pixels * PIXEL
-        n = rng.poisson(self.foreground * (field / 60) ** 2)
-        magnitude = 24 + np.log10(rng.uniform(1e-3, 1, n)) / 0.3
-        return bin_stars(rng.uniform(-field / 2, field / 2, (2, n)), flux_of_magnitude(magnitude)[None, :], pixels)[0]
+        electrons = rng.poisson((flux + sky) / unit) + self.read_noise * rng.standard_normal(flux.shape)
+        return electrons * unit - sky
 
 
-def log_map(image: Image, floor: float) -> NDArray[np.float16]:
+def foreground_stars(rng: np.random.Generator, pixels: int, density: float) -> Array:
+    """Flux (pixels, pixels) of stars of the Milky Way, N(<V) ~ 10^(0.3 V) between V = 14 and 24, thrown at random.
+
+    Args:
+        rng: the source of every draw.
+        pixels: a side.
+        density: stars in a square arcmin, down to V = 24.
+    """
+    field = pixels * PIXEL
+    n = rng.poisson(density * (field / 60) ** 2)
+    magnitude = 24 + np.log10(rng.uniform(1e-3, 1, n)) / 0.3
+    return bin_stars(rng.uniform(-field / 2, field / 2, (2, n)), flux_of_magnitude(magnitude)[None, :], pixels)[0]
+
+
+def log_map(image: Array, floor: float) -> NDArray[np.float16]:
     """log10 of a map in half precision, not below ``floor``."""
-    return np.log10(np.maximum(image, np.float32(10.0**floor))).astype(np.float16)
+    return np.log10(np.maximum(image, 10.0**floor)).astype(np.float16)
 
 
 # --- colour pictures ----------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.simulation.mass_function import KROUPA, SALPETER
 from pipeline.simulation.nbody.gravity import kinetic_energy, potential_energy
 
 Array = NDArray[np.float64]
@@ -24,9 +25,7 @@ Shape = tuple[int, int]  # systems, stars
 GROUP, GROUPED_STARS = 64, 64  # systems drawn together, if they have no more than so many stars
 
 EQUILIBRIUM = 0.5  # virial ratio T/|U|
-# Power laws m^-slope: (lower limit, slope) of each piece and the upper limit, in solar masses.
-KROUPA = ((0.08, 1.3), (0.5, 2.3)), 100.0  # Kroupa (2001), eq. 2, without brown dwarfs
-SALPETER = ((0.1, 2.35),), 100.0  # Salpeter (1955)
+MASS_FUNCTIONS = {"kroupa": KROUPA, "salpeter": SALPETER}
 
 
 def total_mass(profile: Profile) -> float:
@@ -78,7 +77,7 @@ def draw(
     for group in groups:
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(group,)))
         x, v = profiles[profile](rng, (size, stars))
-        mass = np.ones((size, stars)) if mass_function == "equal" else masses(rng, (size, stars), mass_function)
+        mass = drawn_masses(rng, (size, stars), mass_function)
         if mass_segregation > 0:
             mass = np.stack([segregate(rng, *system, mass_segregation) for system in zip(x, v, mass, strict=True)])
         parts.append((x, v, mass))
@@ -117,7 +116,7 @@ def plummer(rng: np.random.Generator, shape: Shape) -> Sample:
 
 def king(rng: np.random.Generator, shape: Shape, w0: float) -> Sample:
     """King (1966) model, ``f ~ exp(-E) - 1``, in units of its core radius and velocity scale."""
-    radii, potential, mass = king_profile(w0)
+    radii, potential, mass = king_model(w0)
     radius = np.interp(rng.random(shape), mass, radii)
     w = np.interp(radius, radii, potential)
     speed = _king_speed(w, rng.random(shape))
@@ -125,7 +124,7 @@ def king(rng: np.random.Generator, shape: Shape, w0: float) -> Sample:
 
 
 @lru_cache
-def king_profile(w0: float) -> tuple[Array, Array, Array]:
+def king_model(w0: float) -> tuple[Array, Array, Array]:
     """Radius, potential W and enclosed fraction of the mass of a King model, on a fine grid.
 
     Poisson's equation ``W'' + 2 W' / r = -9 rho(W) / rho(W0)`` (King 1966, eq. 20) from the centre
@@ -219,19 +218,11 @@ def directions(rng: np.random.Generator, shape: Shape) -> Array:
 # --- masses -------------------------------------------------------------------------------------------------
 
 
-def masses(rng: np.random.Generator, shape: Shape, mass_function: MassFunction) -> Array:
-    """Masses in solar masses from a broken power law, by inversion of its distribution."""
-    pieces, upper = KROUPA if mass_function == "kroupa" else SALPETER
-    edges = np.array([lower for lower, _ in pieces] + [upper])
-    power = 1 - np.array([slope for _, slope in pieces])
-    height = np.cumprod([1.0, *(edges[1:-1] ** (power[:-1] - power[1:]))])  # continuous at the breaks
-    weight = height * (edges[1:] ** power - edges[:-1] ** power) / power
-    share = np.concatenate([[0.0], np.cumsum(weight) / weight.sum()])
-    u = rng.random(shape)
-    k = np.searchsorted(share, u, side="right") - 1
-    within = (u - share[k]) / (share[k + 1] - share[k])
-    low, high = edges[k] ** power[k], edges[k + 1] ** power[k]
-    return (low + within * (high - low)) ** (1 / power[k])
+def drawn_masses(rng: np.random.Generator, shape: Shape, mass_function: MassFunction) -> Array:
+    """Masses at birth, Msun; ones where all are equal."""
+    if mass_function == "equal":
+        return np.ones(shape)
+    return MASS_FUNCTIONS[mass_function].mass(rng.random(shape))
 
 
 def segregate(rng: np.random.Generator, x: Array, v: Array, mass: Array, degree: float) -> Array:

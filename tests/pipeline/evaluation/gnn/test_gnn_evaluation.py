@@ -36,8 +36,10 @@ def csv(folder: Path, run: Run, dt: float = 0.1, **columns: float) -> Path:
     for k, name in enumerate("xyz"):
         table |= {name: run.x[..., k].ravel(), f"v{name}": run.v[..., k].ravel()}
     frame = pl.DataFrame(table).select("N_sim", "N_star", "time_step", "x", "y", "z", "vx", "vy", "vz")
-    frame.with_columns(**{name: pl.lit(value) for name, value in columns.items()}).write_csv(folder / "runs.csv")
-    return folder / "runs.csv"
+    frame.with_columns(**{name: pl.lit(value) for name, value in columns.items()}).write_csv(
+        folder / "trajectories.csv"
+    )
+    return folder / "trajectories.csv"
 
 
 def untrained(data: NBodyDataModule, **changes: object) -> LitGNN:
@@ -78,7 +80,7 @@ def test_time_until() -> None:
 @pytest.mark.parametrize("attribute", ["none", "mass", "charge"])
 def test_evaluate(tmp_path: Path, attribute: str) -> None:
     path = csv(tmp_path, runs(), **({} if attribute == "none" else {attribute: 4.0}))
-    data = NBodyDataModule(path, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
+    data = NBodyDataModule(path.parent, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
     result = evaluate(untrained(data, attribute=attribute), data, PARAMS)
     found = numbers(result.metrics)
     write_pictures(result.pictures, tmp_path)
@@ -100,21 +102,21 @@ def test_evaluate(tmp_path: Path, attribute: str) -> None:
 
 def test_rollout_longer_than_the_run(tmp_path: Path) -> None:
     path = csv(tmp_path, runs(steps=4))
-    data = NBodyDataModule(path, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
+    data = NBodyDataModule(path.parent, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
     with pytest.raises(InputError, match=r"gnn\.evaluate\.rollout_steps is 10, but a run has 4 outputs"):
         evaluate(untrained(data), data, PARAMS)
 
 
 def test_predict(tmp_path: Path) -> None:
     path = csv(tmp_path, runs())
-    data = NBodyDataModule(path, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
+    data = NBodyDataModule(path.parent, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
     model = untrained(data)
     result = predict([model], path)
     assert result.metrics["systems"] == 20 and result.metrics["steps"] == 10
     assert all(math.isfinite(result.metrics[f"position_error_{which}"]) for which in ("median", "largest"))
     first = predict([model], csv(tmp_path, Run(*(a[:2, :1] for a in runs()))))
     assert first.metrics["steps"] == 10 and "position_error_median" not in first.metrics
-    with pytest.raises(InputError, match=r"runs\.csv: outputs are 0\.2 apart, but the network steps by 0\.1"):
+    with pytest.raises(InputError, match=r"trajectories\.csv: outputs are 0\.2 apart, but the network steps by 0\.1"):
         predict([model], csv(tmp_path, runs(), dt=0.2))
     with pytest.raises(InputError, match="attribute"):
         predict([model], csv(tmp_path, runs(), mass=4.0))

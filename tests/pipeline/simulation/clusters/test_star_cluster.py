@@ -10,11 +10,11 @@ from scipy.stats import kstest
 from pipeline.simulation.clusters import stars
 from pipeline.simulation.clusters.star_cluster import (
     ClusterParameters,
-    ClusterPriors,
     bound_fraction,
     dissolution_time,
     draw_cluster,
-    king_profile,
+    draw_parameters,
+    multimass_profile,
     relaxation_time,
 )
 from pipeline.simulation.clusters.stars import isochrone
@@ -54,7 +54,7 @@ def king_1966(w0: float) -> tuple[np.ndarray, np.ndarray]:
 def test_unsegregated_sampler_is_kings_model(w0: float) -> None:
     radius, enclosed = king_1966(w0)
     log_mass = np.zeros(50_000)
-    profile = king_profile(0.38, w0, 1.0, 0.0).scaled(log_mass, np.ones_like(log_mass))
+    profile = multimass_profile(0.38, w0, 1.0, 0.0).scaled(log_mass, np.ones_like(log_mass))
     position = profile.positions(np.random.default_rng(2), log_mass)
     drawn = np.linalg.norm(position, axis=0)
     assert kstest(drawn, lambda r: np.interp(r, radius, enclosed)).statistic < 0.008
@@ -83,7 +83,7 @@ LIMEPY = [
 @pytest.mark.parametrize(("mean", "w0", "truncation", "segregation", "mass", "share", "expected"), LIMEPY)
 def test_segregated_sampler_has_limepys_radii(mean, w0, truncation, segregation, mass, share, expected) -> None:
     log_mass = np.log(np.repeat(mass, np.rint(np.array(share) * 300_000).astype(int)) / mean)
-    profile = king_profile(mean, w0, truncation, segregation).scaled(log_mass, np.exp(log_mass))
+    profile = multimass_profile(mean, w0, truncation, segregation).scaled(log_mass, np.exp(log_mass))
     radius = np.linalg.norm(profile.positions(np.random.default_rng(3), log_mass), axis=0)
     medians = [np.median(radius[np.isclose(log_mass, np.log(m / mean))]) for m in mass]
     np.testing.assert_allclose(medians[:-1], expected[:-1], rtol=0.04)
@@ -96,7 +96,7 @@ def test_library_against_limepy_itself() -> None:
     mean = total.sum() / (total / mass).sum()
     model = limepy(4.0, 1.0, mj=mass, Mj=total, delta=0.3, M=1, rh=1, meanmassdef="global")
     log_mass = np.log(np.repeat(mass, np.rint(4e4 * total / mass).astype(int)) / mean)
-    profile = king_profile(mean, 4.0, 1.0, 0.3).scaled(log_mass, np.exp(log_mass))
+    profile = multimass_profile(mean, 4.0, 1.0, 0.3).scaled(log_mass, np.exp(log_mass))
     radius = np.linalg.norm(profile.positions(np.random.default_rng(4), log_mass), axis=0)
     for m, enclosed in zip(mass, model.mcj, strict=True):
         chosen = radius[np.isclose(log_mass, np.log(m / mean))]
@@ -150,8 +150,7 @@ def test_drawn_light_and_mass_are_those_of_the_population() -> None:
 def test_dissolved_cluster_is_refused_and_never_drawn() -> None:
     with pytest.raises(ValueError, match="dissolved"):
         draw_cluster(np.random.default_rng(8), ClusterParameters(**PARAMETERS | {"orbit_kpc": 1.0}))
-    intervals = {name: (value, value) for name, value in PARAMETERS.items()}
-    priors = ClusterPriors(**intervals | {"orbit_kpc": (0.5, 30.0), "most_lost": 0.8})
+    intervals = {name: (value, value) for name, value in PARAMETERS.items()} | {"orbit_kpc": (0.5, 30.0)}
     rng = np.random.default_rng(9)
-    lost = [priors.draw(rng).mass_lost for _ in range(200)]
+    lost = [draw_parameters(rng, **intervals, most_lost=0.8).mass_lost for _ in range(200)]
     assert 0 < min(lost) and max(lost) <= 0.8 + 1e-9

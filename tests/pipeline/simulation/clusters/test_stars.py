@@ -10,9 +10,9 @@ from pipeline.simulation.clusters.stars import (
     bolometric_correction,
     draw_initial_masses,
     isochrone,
-    kroupa_fraction,
     v_luminosity,
 )
+from pipeline.simulation.mass_function import KROUPA
 
 
 def kroupa_by_quadrature(mass: float) -> float:
@@ -33,7 +33,7 @@ def test_initial_masses_follow_kroupa() -> None:
     nodes = np.geomspace(0.08, 100, 400)
     cumulative = [kroupa_by_quadrature(m) for m in nodes]
     assert kstest(masses, lambda m: np.interp(m, nodes, cumulative)).pvalue > 0.01
-    np.testing.assert_allclose(kroupa_fraction(nodes), cumulative, atol=1e-6)
+    np.testing.assert_allclose(KROUPA.fraction(nodes), cumulative, atol=1e-6)
     steep = masses[masses > 0.5]  # Hill's estimator of the slope above the break
     assert 1 + 1 / np.mean(np.log(steep / 0.5)) == pytest.approx(2.3, abs=0.02)
 

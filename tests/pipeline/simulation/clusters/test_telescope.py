@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from pipeline.simulation.clusters.stars import flux, flux_of_magnitude
 from pipeline.simulation.clusters.telescope import (
     PIXEL,
-    Detector,
+    Camera,
     bin_stars,
     blur,
-    flux,
-    flux_of_magnitude,
+    foreground_stars,
     gaussian_psf,
     log_map,
     lupton,
@@ -62,7 +62,7 @@ def test_psf_is_a_unit_gaussian(sigma: float) -> None:
     x = np.arange(len(kernel)) - len(kernel) // 2
     assert kernel.sum() == pytest.approx(1, abs=1e-6)
     assert (kernel * x**2).sum() == pytest.approx(sigma**2, rel=3e-3)
-    image = np.random.default_rng(4).random((208, 208)).astype(np.float32)
+    image = np.random.default_rng(4).random((208, 208))
     expected = gaussian_filter(image, sigma, truncate=np.ceil(4 * sigma) / sigma, mode="constant")[24:184, 24:184]
     np.testing.assert_allclose(blur(image, gaussian_psf(sigma), 160), expected, rtol=1e-5)
 
@@ -76,19 +76,19 @@ def test_known_flux() -> None:
 
 
 def test_clean_map_of_one_star() -> None:
-    raw = np.zeros((208, 208), np.float32)
+    raw = np.zeros((208, 208))
     raw[104, 104] = 50.0
-    image = Detector(4.0, None, None, 0.0, 0.0).observe(np.random.default_rng(5), raw, 20.0, 160)
+    image = blur(flux(raw, 20.0), gaussian_psf(4.0), 160)
     assert image.sum() == pytest.approx(50 / (4 * np.pi * 400), rel=1e-4)
     assert image[80, 80] == image.max() == pytest.approx(image.sum() / (2 * np.pi * 16), rel=5e-3)
     assert log_map(image, -8.0).min() == -8 and log_map(image, -8.0).dtype == np.float16
+    assert Camera(21.9, None, 5.0).expose(np.random.default_rng(5), image) is image
 
 
 def test_noise_is_that_of_counted_photons() -> None:
-    raw = np.full((208, 208), 1e-3, np.float32)
     clean = float(flux(1e-3, 20.0))
-    detector = Detector(4.0, sky=21.9, one_electron=29.3, read_noise=5.0, foreground=0.0)
-    image = detector.observe(np.random.default_rng(6), raw, 20.0, 160).astype(float)
+    camera = Camera(sky=21.9, one_electron=29.3, read_noise=5.0)
+    image = camera.expose(np.random.default_rng(6), np.full((160, 160), clean))
     unit, sky = flux_of_magnitude(29.3), flux_of_magnitude(21.9) * PIXEL**2
     electrons = (clean + sky) / unit
     assert image.mean() / unit == pytest.approx(clean / unit, rel=0.05)
@@ -97,10 +97,8 @@ def test_noise_is_that_of_counted_photons() -> None:
 
 def test_foreground_stars_are_as_many_as_asked() -> None:
     rng = np.random.default_rng(7)
-    empty = np.zeros((208, 208), np.float32)
-    detector = Detector(1.0, None, None, 0.0, foreground=100.0)
-    light = np.array([detector.observe(rng, empty, 1.0, 200).sum() for _ in range(100)])
-    counts = 100 * (200 * PIXEL / 60) ** 2
+    light = np.array([foreground_stars(rng, 208, 100.0).sum() for _ in range(100)])
+    counts = 100 * (208 * PIXEL / 60) ** 2
     fraction = np.random.default_rng(8).uniform(1e-3, 1, 200_000)
     one = flux_of_magnitude(24 + np.log10(fraction) / 0.3)
     error = np.sqrt(counts * (one**2).mean() / len(light))

@@ -63,7 +63,7 @@ def test_plummer_lagrange_radii_in_nbody_units() -> None:
 @pytest.mark.parametrize(("w0", "concentration"), [(3, 0.672), (6, 1.255), (7, 1.528), (9, 2.120)])
 def test_king_concentration_is_the_published_one(w0: float, concentration: float) -> None:
     """Logarithm of tidal over core radius (King 1966; Binney & Tremaine 2008, fig. 4.10)."""
-    assert np.log10(start.king_profile(float(w0))[0][-1]) == pytest.approx(concentration, abs=0.003)
+    assert np.log10(start.king_model(float(w0))[0][-1]) == pytest.approx(concentration, abs=0.003)
 
 
 def king_density(w: float) -> float:
@@ -73,7 +73,7 @@ def king_density(w: float) -> float:
 
 @pytest.mark.parametrize("w0", [3.0, 7.0])
 def test_king_mass_profile_and_speeds(w0: float, rng: np.random.Generator) -> None:
-    radii, potential, _ = start.king_profile(w0)
+    radii, potential, _ = start.king_model(w0)
     x, v = (a[0] for a in start.king(rng, (1, STARS), w0))
     radius = norm(x)
     grid = radii[::20]
@@ -93,7 +93,7 @@ def test_king_mass_profile_and_speeds(w0: float, rng: np.random.Generator) -> No
 @pytest.mark.parametrize("w0", [3.0, 7.0])
 def test_king_model_is_in_virial_equilibrium(w0: float, rng: np.random.Generator) -> None:
     """Speeds from the distribution function, potential energy from the mass profile: 2 T = |U|."""
-    radii, potential, share = start.king_profile(w0)
+    radii, potential, share = start.king_model(w0)
     gm = -(radii[-2] ** 2) * (potential[-1] - potential[-2]) / (radii[-1] - radii[-2])
     _, v = start.king(rng, (10, STARS), w0)
     binding = gm * np.trapezoid(share[1:] / radii[1:], share[1:])
@@ -125,7 +125,7 @@ def test_fractal_of_dimension_three_is_a_uniform_sphere(rng: np.random.Generator
     ],
 )
 def test_mass_function(mass_function: str, density: object, lower: float, rng: np.random.Generator) -> None:
-    mass = start.masses(rng, (40, STARS // 40), mass_function).ravel()
+    mass = start.drawn_masses(rng, (40, STARS // 40), mass_function).ravel()
     grid = np.geomspace(lower, 100, 4001)
     share = cumulative_trapezoid(np.vectorize(density)(grid), grid, initial=0)
     assert kstest(mass, lambda m: np.interp(m, grid, share / share[-1])).pvalue > 0.01
@@ -133,7 +133,7 @@ def test_mass_function(mass_function: str, density: object, lower: float, rng: n
 
 def test_mass_segregation(rng: np.random.Generator) -> None:
     x, v = (a[0] for a in start.plummer(rng, (1, 1000)))
-    mass = start.masses(rng, (1, 1000), "kroupa")[0]
+    mass = start.drawn_masses(rng, (1, 1000), "kroupa")[0]
     correlations = []
     for degree in (0.01, 0.5, 1.0):
         dealt = start.segregate(rng, x, v, mass, degree)
