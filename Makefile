@@ -29,7 +29,8 @@ side-by-side: setup
 	python -m pipeline.scale $(SCALE)
 	@mkdir -p runs && rm -f runs/failed
 	@dvc dag --dot | sed -nE 's/^"(.*)" -> "(.*)";/\2: \1/p; s/^"(.*)";/STAGES += \1/p' > runs/stages.mk
-	@dvc status -q || { set -m; trap 'kill -INT %1' INT TERM HUP; $(RUN_STAGES) & while ! wait %1 && jobs %1; do :; done; }
+	@dvc status -q || { set -m; $(RUN_STAGES) & group=$$(jobs -p); set +m; trap 'kill -INT -$$group' INT TERM HUP; \
+	  wait %1 || { for i in {1..100}; do kill -0 -$$group || break; sleep 0.2; done 2>/dev/null; [ -e runs/failed ]; }; }
 
 RUN_STAGES = MAKEFLAGS= $(MAKE) --no-print-directory -j$(JOBS) stages $(if $(filter 1,$(JOBS)),,2>&1 | grep --line-buffered -vE $(HINTS))
 HINTS = '^(To track the changes|To enable auto staging|	git add|	dvc config core.autostage|Use .dvc push|$$)'
@@ -37,11 +38,12 @@ LONGEST = evaluate@pidoc-mass evaluate@ebm evaluate@gnn evaluate@rbm  # start fi
 -include runs/stages.mk
 
 .PHONY: stages $(STAGES)
-stages: $(LONGEST) $(STAGES)
+stages: $(filter $(STAGES),$(LONGEST)) $(STAGES)
 
 $(STAGES): export LOKY_MAX_CPU_COUNT = $(WORKERS)
 $(STAGES):
-	@dvc --wait-for-lock repro -s $@ || { [ -e runs/failed ] || echo "stage $@ failed: see above" > runs/failed; sleep 1; kill -INT 0; }
+	@dvc --wait-for-lock repro -s $@ || { [ ! -e runs/failed ] || exit 1; \
+	  echo "stage $@ failed: see above" > runs/failed; sleep 1; kill -INT 0; }
 
 setup:
 	@cmp -s requirements.lock "$(VENV)/.installed" || { \

@@ -113,7 +113,7 @@ def measure(folder: Path, command: list[str], environment: dict[str, str]) -> Co
     watch = Watch(process.pid)
     watch.start()
     silence, latest = 0.0, start
-    with folder.with_suffix(".log").open("a") as log:
+    with folder.with_suffix(".log").open("a", buffering=1) as log:
         for line in process.stdout or ():
             now = time.monotonic()
             silence, latest = max(silence, now - latest), now
