@@ -15,6 +15,7 @@ CORES := $(shell getconf _NPROCESSORS_ONLN)
 JOBS ?= $(if $(shell nvidia-smi -L 2>/dev/null),1,$(CORES))
 WORKERS := $(if $(filter 1,$(JOBS)),$(CORES),$(shell expr \( $(CORES) + 3 \) / 4))  # of a data stage; four of them begin
 export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
+export MPLCONFIGDIR := $(CURDIR)/runs/matplotlib
 
 .PHONY: all side-by-side setup test test-slow lint clean help
 .DEFAULT_GOAL := all

@@ -188,9 +188,10 @@ def ready_threads(process: psutil.Process) -> int:
 
 def stage_of(command: list[str]) -> str | None:
     """Name of the stage whose Python process has this command line, such as ``train@gnn``."""
-    if command[1:2] != ["-m"] or not command[2].startswith("pipeline.") or command[2] == "pipeline.scale":
+    option, module, which = command[1:2], "".join(command[2:3]), command[3:4]
+    if option != ["-m"] or not module.startswith("pipeline.") or module == "pipeline.scale":
         return None
-    return "@".join([command[2].removeprefix("pipeline."), *command[3:4]])
+    return "@".join([module.removeprefix("pipeline."), *which])
 
 
 def rows_of_time(alone: Cost, together: Cost, note: str) -> list[Row]:
