@@ -13,8 +13,8 @@ VENV ?= .venv
 SCALE ?= default
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 JOBS ?= $(if $(shell nvidia-smi -L 2>/dev/null),1,$(CORES))
-WORKERS := $(if $(filter 1,$(JOBS)),$(CORES),$(shell expr \( $(CORES) + 3 \) / 4))  # of a data stage; four of them begin
 export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
+export MPLCONFIGDIR := $(CURDIR)/runs/matplotlib
 
 .PHONY: all side-by-side setup test test-slow lint clean help
 .DEFAULT_GOAL := all
@@ -29,19 +29,24 @@ side-by-side: setup
 	python -m pipeline.scale $(SCALE)
 	@mkdir -p runs && rm -f runs/failed
 	@dvc dag --dot | sed -nE 's/^"(.*)" -> "(.*)";/\2: \1/p; s/^"(.*)";/STAGES += \1/p' > runs/stages.mk
-	@dvc status -q || { set -m; trap 'kill -INT %1' INT TERM HUP; $(RUN_STAGES) & while ! wait %1 && jobs %1; do :; done; }
+	@dvc status -q || { set -m; $(RUN_STAGES) & group=$$(jobs -p); set +m; trap 'kill -INT -$$group' INT TERM HUP; \
+	  wait %1 || { for i in {1..100}; do kill -0 -$$group || break; sleep 0.2; done 2>/dev/null; [ -e runs/failed ]; }; }
 
-RUN_STAGES = MAKEFLAGS= $(MAKE) --no-print-directory -j$(JOBS) stages $(if $(filter 1,$(JOBS)),,2>&1 | grep --line-buffered -vE $(HINTS))
+RUN_STAGES = MAKEFLAGS= $(MAKE) --no-print-directory -j$(JOBS) stages $(if $(filter 1,$(JOBS)),,$(AS_LINES))
+AS_LINES = 2>&1 | grep --line-buffered -vE $(HINTS)
 HINTS = '^(To track the changes|To enable auto staging|	git add|	dvc config core.autostage|Use .dvc push|$$)'
-LONGEST = evaluate@pidoc-mass evaluate@ebm evaluate@gnn evaluate@rbm  # start first
+# Started first, because they take longest; and the workers of a data stage, of which four begin side by side.
+LONGEST := evaluate@pidoc-mass evaluate@ebm evaluate@gnn evaluate@rbm
+WORKERS := $(if $(filter 1,$(JOBS)),$(CORES),$(shell expr \( $(CORES) + 3 \) / 4))
 -include runs/stages.mk
 
 .PHONY: stages $(STAGES)
-stages: $(LONGEST) $(STAGES)
+stages: $(filter $(STAGES),$(LONGEST)) $(STAGES)
 
 $(STAGES): export LOKY_MAX_CPU_COUNT = $(WORKERS)
 $(STAGES):
-	@dvc --wait-for-lock repro -s $@ || { [ -e runs/failed ] || echo "stage $@ failed: see above" > runs/failed; sleep 1; kill -INT 0; }
+	@dvc --wait-for-lock repro -s $@ || { [ ! -e runs/failed ] || exit 1; \
+	  echo "stage $@ failed: see above" > runs/failed; sleep 1; kill -INT 0; }
 
 setup:
 	@cmp -s requirements.lock "$(VENV)/.installed" || { \

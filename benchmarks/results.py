@@ -91,7 +91,7 @@ def write_results(name: str, rows: Sequence[Row], quick: bool = False, part: str
         measured = [row | {"part": part, "commit": commit, "machine": _machine()} for row in measured]
         measured = sorted([row for row in kept if row["part"] != part] + measured, key=lambda row: row["part"])
     values = {
-        "command": " ".join([f"python -m benchmarks.{name}", *sys.argv[1:]]),
+        "command": " ".join([f"python -m benchmarks.{name}", *map(without_path, sys.argv[1:])]),
         "commit": commit,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": _machine(),
@@ -100,6 +100,14 @@ def write_results(name: str, rows: Sequence[Row], quick: bool = False, part: str
     }
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def without_path(argument: str) -> str:
+    """The argument of a command, with DIR or FILE for a path: where data lie is a matter of the machine."""
+    option, equals, value = argument.rpartition("=")
+    if "/" not in value:
+        return argument
+    return option + equals + ("DIR" if Path(value).is_dir() else "FILE")
 
 
 def print_table(name: str, rows: Sequence[Row]) -> None:

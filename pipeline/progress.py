@@ -1,6 +1,5 @@
 """Signs of life on stderr: a bar in a terminal; in a pipe or log a line every few seconds."""
 
-import math
 import sys
 import threading
 import time
@@ -59,8 +58,8 @@ def _lines(description: str, total: int, done: int) -> Iterator[Show]:
         while not stop.wait(pause):
             done, note = latest
             passed = time.monotonic() - start
-            left = passed / (done - first) * (total - done) if done > first else math.inf
-            words = [f"{done} of {total}", note, f"{left:.0f} s left" if left < math.inf else f"{passed:.0f} s so far"]
+            left = passed / max(done - first, 1) * (total - done)
+            words = [f"{done} of {total} after {passed:.0f} s", note, f"{left:.0f} s left" if done > first else ""]
             print(f"{description}: {', '.join(filter(None, words))}", file=sys.stderr, flush=True)
             pause = EVERY
 

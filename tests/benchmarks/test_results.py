@@ -1,10 +1,13 @@
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from benchmarks import results
 from benchmarks.results import Row, write_results
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_part_measured_anew_leaves_the_rows_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,3 +20,24 @@ def test_a_part_measured_anew_leaves_the_rows_of_the_others(tmp_path: Path, monk
     kept, new = rows
     assert (kept["name"], kept["part"], kept["commit"], kept["machine"]) == ("first", "a", "2", "machine 2")
     assert (new["name"], new["part"], new["commit"], new["machine"]) == ("new", "b", "3", "machine 3")
+
+
+def test_no_path_of_a_machine_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    monkeypatch.setattr(
+        "sys.argv", ["x", "--data", str(tmp_path), "--published=/elsewhere/CNN_100.h5", "--part", "speed", "--n", "1.5"]
+    )
+    write_results("x", [Row("a", 1.0, "s", None, None, "lower")])
+    command = json.loads((tmp_path / "x.json").read_text())["command"]
+    assert command == "python -m benchmarks.x --data DIR --published=FILE --part speed --n 1.5"
+
+
+def test_no_committed_file_names_a_path_of_a_machine() -> None:
+    found = subprocess.run(
+        ["git", "grep", "-InE", r"(^|[^A-Za-z0-9_.~])/(work|home|root|Users)/|\.\./shared", "--", ".", ":!.ci/run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout == ""

@@ -54,7 +54,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lines_tell_step_epoch_loss_and_time_left(capfd: pytest.CaptureFixture[str]) -> None:
     fit()
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("train slow: ")]
-    pattern = r"train slow: \d+ of 12, epoch \d of 3(, validation)?, loss [\d.e+-]+, \d+ s left"
+    pattern = r"train slow: \d+ of 12 after \d+ s, epoch \d of 3(, validation)?, loss [\d.e+-]+, \d+ s left"
     told = [line for line in lines if re.fullmatch(pattern, line)]
     assert len(told) > 10, lines
     assert any("validation" in line for line in told)
