@@ -24,6 +24,7 @@ PAGES = ("README.md", "docs/models.md", "docs/benchmarks.md")
 MARKED = re.compile(r"(<!-- (\w+): written by python -m benchmarks\.docs -->\n).*?(<!-- end -->)", re.DOTALL)
 UNITS = {"percent": "%", "dex": "dex", "kpc": "kpc", "gyr": "Gyr", "nats": "nats", "mse": "MSE"}
 HIGHER = ("likelihood", "accuracy", "auc")  # in the key of a measure that is better when higher
+METRIC = re.compile(r"(?:test|baseline/(\w+))/(\w+?)(?:_(low|high))?")
 CHANGED = " with changes"  # after a commit whose code had been changed
 
 
@@ -88,23 +89,22 @@ def measures(metrics: dict[str, Any]) -> dict[str, Measure]:
     """
     found: dict[str, Measure] = {}
     for key, value in metrics.items():
-        room, *rival, what = key.split("/")
-        if room not in ("test", "baseline") or not isinstance(value, (int, float)):
+        named = METRIC.fullmatch(key)
+        if named is None:
             continue
-        bound = what.rpartition("_")[2] if what.endswith(("_low", "_high")) else ""
-        what = what.removesuffix(f"_{bound}")
+        rival, what, bound = named.groups()
         measure = found.setdefault(what, Measure(*in_words(what), higher=any(word in what for word in HIGHER)))
-        if not rival:
+        if rival is None:
             setattr(measure, bound or "value", value)
-        elif not bound:
-            measure.rivals[rival[0].replace("_", " ")] = value
+        elif bound is None:
+            measure.rivals[rival.replace("_", " ")] = value
     return found
 
 
 def in_words(what: str) -> tuple[str, str]:
     """Name and unit of ``<what>_<unit>``."""
     name, _, unit = what.rpartition("_")
-    if unit not in UNITS:
+    if unit not in UNITS or not name:
         return what.replace("_", " "), ""
     return name.replace("_", " "), UNITS[unit]
 
