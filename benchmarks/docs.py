@@ -8,16 +8,15 @@ import argparse
 import ast
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from benchmarks.results import Row
 from pipeline.outputs import atomic_file
+from pipeline.training.registry import MODELS, Model
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/models.md", "docs/benchmarks.md")
@@ -81,8 +80,8 @@ class Measure:
         return f"{number(self.rivals[best])} {best}"
 
 
-def measures(metrics: dict[str, Any]) -> dict[str, Measure]:
-    """The measures of a flat evaluation, by what is measured: ``pixel_error_percent``.
+def measures(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Measure]:
+    """The measures on held-out data of a flat evaluation, by what is measured: ``pixel_error_percent``.
 
     ``test/<what>`` is the model's value, ``test/<what>_low`` and ``_high`` its interval, ``baseline/<rival>/<what>``
     a rival's value.
@@ -93,7 +92,7 @@ def measures(metrics: dict[str, Any]) -> dict[str, Measure]:
         if named is None:
             continue
         rival, what, bound = named.groups()
-        measure = found.setdefault(what, Measure(*in_words(what), higher=any(word in what for word in HIGHER)))
+        measure = found.setdefault(what, Measure(*in_words(what, labels), higher=any(word in what for word in HIGHER)))
         if rival is None:
             setattr(measure, bound or "value", value)
         elif bound is None:
@@ -101,48 +100,40 @@ def measures(metrics: dict[str, Any]) -> dict[str, Measure]:
     return found
 
 
-def in_words(what: str) -> tuple[str, str]:
-    """Name and unit of ``<what>_<unit>``."""
-    name, _, unit = what.rpartition("_")
-    if unit not in UNITS or not name:
-        return what.replace("_", " "), ""
-    return name.replace("_", " "), UNITS[unit]
+def in_words(what: str, labels: Mapping[str, str]) -> tuple[str, str]:
+    """The label of ``<what>_<unit>``, and its unit."""
+    unit = UNITS.get(what.rpartition("_")[2], "")
+    return labels.get(what, what.replace("_", " ")).removesuffix(f" ({unit})"), unit
 
 
-def models() -> dict[str, dict[str, Any]]:
-    """The rows of pipeline/training/models.yaml."""
-    rows = YAML(typ="safe").load(ROOT / "pipeline/training/models.yaml")["models"]
-    return {str(name): row for name, row in rows.items()}
-
-
-def evaluation(model: str) -> dict[str, Measure]:
+def evaluation(model: Model) -> dict[str, Measure]:
     """The measures of a model; none if it was not evaluated yet."""
-    path = ROOT / f"reports/evaluate/{model}.json"
-    return measures(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    path = ROOT / f"reports/evaluate/{model.name}.json"
+    if not path.is_file():
+        return {}
+    return measures(json.loads(path.read_text(encoding="utf-8")), getattr(model.evaluation(), "LABELS", {}))
 
 
 def headlines() -> str:
     """A row for each model: what it is, its first number, the best simple rival."""
     rows = []
-    for name, row in models().items():
-        measure = evaluation(name).get(row["headline"].removeprefix("test/"))
+    for model in MODELS.values():
+        measure = evaluation(model).get(model.headline.removeprefix("test/"))
         if measure is not None:
             what = f"{measure.name}, {measure.unit}" if measure.unit else measure.name
-            rows.append([f"`{name}`", row["title"], what, measure.model(), measure.best_rival()])
-    return table(["model", "what it is", "held out", "model (95 % interval)", "best simple rival"], rows)
+            rows.append([f"`{model.name}`", model.title, what, measure.model(), measure.best_rival()])
+    return table(["model", "what it is", "measure", "value (95 % interval)", "best simple rival"], rows)
 
 
 def all_measures() -> str:
     """A section for each model: command and every measure."""
     parts = []
-    for name, row in models().items():
-        found = evaluation(name)
-        parts.append(f"### {row['title']}\n\n`dvc repro evaluate@{name}` writes `reports/evaluate/{name}.json`.")
-        rivals = list(dict.fromkeys(rival for measure in found.values() for rival in measure.rivals))
-        rows = [
-            [m.name, m.unit, m.model(), *(number(m.rivals[rival]) if rival in m.rivals else "" for rival in rivals)]
-            for m in found.values()
-        ]
+    for model in MODELS.values():
+        found = list(evaluation(model).values())
+        stage, file = f"evaluate@{model.name}", f"reports/evaluate/{model.name}.json"
+        parts.append(f"### {model.name}: {model.title}\n\n`dvc repro {stage}` writes `{file}`.")
+        rivals = list(dict.fromkeys(rival for measure in found for rival in measure.rivals))
+        rows = [[m.name, m.unit, m.model(), *(quantity(m.rivals.get(rival)) for rival in rivals)] for m in found]
         parts.append(table(["measure", "unit", "model", *rivals], rows))
     return "\n\n".join(parts)
 

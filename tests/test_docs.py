@@ -9,10 +9,11 @@ from conftest import ROOT
 from ruamel.yaml import YAML
 
 from benchmarks.docs import MARKED, PAGES, PARTS, filled, measures, number, table
+from pipeline.training.registry import MODELS
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MADE = ("data/", "models/", "runs/", "answers/", "reports/figures/", "reports/index.html", ".venv", ".dvc/cache")
-NO_PLACE = re.compile(r"[<>*{}$%@]|\.\.\.|^https?:|^mine\.|^HOST")  # a pattern, an address or a reader's own file
+NO_PLACE = re.compile(r"[<>*{}$%@]|^\.\w+$|^https?:|^mine\.")  # a pattern, an address or a reader's own file
 SUFFIXES = (".py", ".yaml", ".md", ".toml", ".cff", ".lock", ".json", ".png", ".csv", ".fits", ".jinja")
 
 pages = pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
@@ -46,6 +47,13 @@ def test_files_that_are_named_exist(page: Path) -> None:
     if page == ROOT / "docs/benchmarks.md":  # its commands name people's own files
         missing = [place for place in missing if "/" in place]
     assert not missing
+
+
+@pages
+def test_figures_that_are_named_are_drawn(page: Path) -> None:
+    drawn = "".join(path.read_text() for path in (ROOT / "pipeline/evaluation").rglob("*.py"))
+    for model, figure in re.findall(r"reports/figures/([\w-]+)/(\w+)\.png", page.read_text()):
+        assert model in MODELS and f'"{figure}"' in drawn, f"{model}: no figure {figure}"
 
 
 @pages
@@ -115,10 +123,11 @@ def test_measures_of_a_flat_evaluation() -> None:
         "baseline/independent_pixels/log_likelihood_nats": -943.6,
         "baseline/nothing/log_likelihood_nats": -2000.0,
     }
-    found = measures(metrics)
+    found = measures(metrics, {"log_likelihood_nats": "log-likelihood of a picture (nats)"})
     pixel, likelihood = found["pixel_error_percent"], found["log_likelihood_nats"]
-    assert (pixel.name, pixel.unit, pixel.model()) == ("pixel error", "%", "29.24 (27.5 to 31)")
+    assert (pixel.name, pixel.unit, pixel.model()) == ("pixel error percent", "%", "29.24 (27.5 to 31)")
     assert pixel.best_rival() == "60.4 radial ridge"
+    assert (likelihood.name, likelihood.unit) == ("log-likelihood of a picture", "nats")
     assert likelihood.best_rival() == "-943.6 independent pixels"
     assert found["loss"].best_rival() == ""
 
