@@ -21,7 +21,6 @@ from pipeline.training.registry import MODELS, Model
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/models.md", "docs/benchmarks.md")
 MARKED = re.compile(r"(<!-- (\w+): written by python -m benchmarks\.docs -->\n).*?(<!-- end -->)", re.DOTALL)
-UNITS = {"percent": "%", "dex": "dex", "kpc": "kpc", "gyr": "Gyr", "nats": "nats", "mse": "MSE"}
 HIGHER = ("likelihood", "accuracy", "auc")  # in the key of a measure that is better when higher
 METRIC = re.compile(r"(?:test|baseline/(\w+))/(\w+?)(?:_(low|high))?")
 CHANGED = " with changes"  # after a commit whose code had been changed
@@ -48,8 +47,7 @@ class Measure:
     """One quantity of an evaluation: the model's value, its 95 % interval and those of its rivals.
 
     Attributes:
-        name: in words.
-        unit: of all values.
+        label: in words, with its unit.
         higher: whether more is better.
         value: the model's.
         low: lower end of the interval; None if there is none.
@@ -57,8 +55,7 @@ class Measure:
         rivals: name in words to value.
     """
 
-    name: str
-    unit: str
+    label: str
     higher: bool
     value: float | None = None
     low: float | None = None
@@ -66,7 +63,7 @@ class Measure:
     rivals: dict[str, float] = field(default_factory=dict)
 
     def model(self) -> str:
-        """Value, unit and interval."""
+        """Value and interval."""
         if self.value is None:
             return ""
         interval = "" if self.low is None or self.high is None else f" ({number(self.low)} to {number(self.high)})"
@@ -92,7 +89,8 @@ def measures(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str,
         if named is None:
             continue
         rival, what, bound = named.groups()
-        measure = found.setdefault(what, Measure(*in_words(what, labels), higher=any(word in what for word in HIGHER)))
+        label, higher = labels.get(what, what.replace("_", " ")), any(word in what for word in HIGHER)
+        measure = found.setdefault(what, Measure(label, higher))
         if rival is None:
             setattr(measure, bound or "value", value)
         elif bound is None:
@@ -100,18 +98,12 @@ def measures(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str,
     return found
 
 
-def in_words(what: str, labels: Mapping[str, str]) -> tuple[str, str]:
-    """The label of ``<what>_<unit>``, and its unit."""
-    unit = UNITS.get(what.rpartition("_")[2], "")
-    return labels.get(what, what.replace("_", " ")).removesuffix(f" ({unit})"), unit
-
-
 def evaluation(model: Model) -> dict[str, Measure]:
     """The measures of a model; none if it was not evaluated yet."""
     path = ROOT / f"reports/evaluate/{model.name}.json"
     if not path.is_file():
         return {}
-    return measures(json.loads(path.read_text(encoding="utf-8")), getattr(model.evaluation(), "LABELS", {}))
+    return measures(json.loads(path.read_text(encoding="utf-8")), model.evaluation().LABELS)
 
 
 def headlines() -> str:
@@ -120,8 +112,7 @@ def headlines() -> str:
     for model in MODELS.values():
         measure = evaluation(model).get(model.headline.removeprefix("test/"))
         if measure is not None:
-            what = f"{measure.name}, {measure.unit}" if measure.unit else measure.name
-            rows.append([f"`{model.name}`", model.title, what, measure.model(), measure.best_rival()])
+            rows.append([f"`{model.name}`", model.title, measure.label, measure.model(), measure.best_rival()])
     return table(["model", "what it is", "measure", "value (95 % interval)", "best simple rival"], rows)
 
 
@@ -133,8 +124,8 @@ def all_measures() -> str:
         stage, file = f"evaluate@{model.name}", f"reports/evaluate/{model.name}.json"
         parts.append(f"### {model.name}: {model.title}\n\n`dvc repro {stage}` writes `{file}`.")
         rivals = list(dict.fromkeys(rival for measure in found for rival in measure.rivals))
-        rows = [[m.name, m.unit, m.model(), *(quantity(m.rivals.get(rival)) for rival in rivals)] for m in found]
-        parts.append(table(["measure", "unit", "model", *rivals], rows))
+        rows = [[m.label, m.model(), *(quantity(m.rivals.get(rival)) for rival in rivals)] for m in found]
+        parts.append(table(["measure", "model", *rivals], rows))
     return "\n\n".join(parts)
 
 

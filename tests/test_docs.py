@@ -125,9 +125,9 @@ def test_measures_of_a_flat_evaluation() -> None:
     }
     found = measures(metrics, {"log_likelihood_nats": "log-likelihood of a picture (nats)"})
     pixel, likelihood = found["pixel_error_percent"], found["log_likelihood_nats"]
-    assert (pixel.name, pixel.unit, pixel.model()) == ("pixel error percent", "%", "29.24 (27.5 to 31)")
+    assert (pixel.label, pixel.model()) == ("pixel error percent", "29.24 (27.5 to 31)")
     assert pixel.best_rival() == "60.4 radial ridge"
-    assert (likelihood.name, likelihood.unit) == ("log-likelihood of a picture", "nats")
+    assert likelihood.label == "log-likelihood of a picture (nats)"
     assert likelihood.best_rival() == "-943.6 independent pixels"
     assert found["loss"].best_rival() == ""
 
