@@ -77,9 +77,11 @@ def test_nothing_is_left_to_do(page: Path) -> None:
     assert "TODO" not in page.read_text()
 
 
-@pages
-def test_no_page_names_a_place_of_a_machine(page: Path) -> None:
-    assert not re.search(r"(?<![\w.])/(?:work|home|root|tmp|Users)/", page.read_text())
+@pytest.mark.parametrize(
+    "file", [*DOCS, *sorted((ROOT / "benchmarks/results").glob("*.json"))], ids=lambda file: str(file.relative_to(ROOT))
+)
+def test_no_file_names_a_place_of_a_machine(file: Path) -> None:
+    assert not re.search(r"(?<![\w.])/(?:work|home|root|tmp|Users)/|\.\./shared", file.read_text())
 
 
 def test_the_readme_is_short() -> None:
