@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -73,7 +74,7 @@ def write_results(name: str, rows: Sequence[Row], quick: bool = False, part: str
         rows: in reading order.
         quick: only print: it was tried whether the benchmark runs.
         part: of the benchmark that was measured; rows of its other parts stay in the file. Each then says of which
-            part it is, and at which commit and on which machine it was measured.
+            part it is, and at which commit, when and on which machine it was measured.
 
     Raises:
         ValueError: a value is not finite.
@@ -84,30 +85,22 @@ def write_results(name: str, rows: Sequence[Row], quick: bool = False, part: str
     print_table(name, rows)
     if quick:
         return
-    path, commit = RESULTS / f"{name}.json", _commit()
+    path, commit, date = RESULTS / f"{name}.json", _commit(), datetime.now(UTC).strftime("%Y-%m-%d")
     measured = [_rounded(asdict(row)) for row in rows]
     if part:
         kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-        measured = [row | {"part": part, "commit": commit, "machine": _machine()} for row in measured]
+        measured = [row | {"part": part, "commit": commit, "date": date, "machine": _machine()} for row in measured]
         measured = sorted([row for row in kept if row["part"] != part] + measured, key=lambda row: row["part"])
     values = {
-        "command": " ".join([f"python -m benchmarks.{name}", *map(without_path, sys.argv[1:])]),
+        "command": f"python -m benchmarks.{name} {_portable(sys.argv[1:])}".rstrip(),
         "commit": commit,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "date": date,
         "machine": _machine(),
         "versions": _versions(),
         "rows": measured,
     }
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def without_path(argument: str) -> str:
-    """The argument of a command, with DIR or FILE for a path: where data lie is a matter of the machine."""
-    option, equals, value = argument.rpartition("=")
-    if "/" not in value:
-        return argument
-    return option + equals + ("DIR" if Path(value).is_dir() else "FILE")
 
 
 def print_table(name: str, rows: Sequence[Row]) -> None:
@@ -122,6 +115,15 @@ def print_table(name: str, rows: Sequence[Row]) -> None:
 
 def _rounded(row: dict[str, Any]) -> dict[str, Any]:
     return {key: float(f"{value:.5g}") if isinstance(value, float) else value for key, value in row.items()}
+
+
+def _portable(arguments: Sequence[str]) -> str:
+    """The arguments without the places of this machine: a folder is DIR, a file its own name."""
+    places = [Path(argument) for argument in arguments]
+    return shlex.join(
+        "DIR" if place.is_dir() else place.name if place.is_file() else argument
+        for argument, place in zip(arguments, places, strict=True)
+    )
 
 
 def _commit() -> str:

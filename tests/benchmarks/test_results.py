@@ -22,14 +22,16 @@ def test_a_part_measured_anew_leaves_the_rows_of_the_others(tmp_path: Path, monk
     assert (new["name"], new["part"], new["commit"], new["machine"]) == ("new", "b", "3", "machine 3")
 
 
-def test_no_path_of_a_machine_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_names_no_place_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "RESULTS", tmp_path)
+    (tmp_path / "weights.h5").touch()
     monkeypatch.setattr(
-        "sys.argv", ["x", "--data", str(tmp_path), "--published=/elsewhere/CNN_100.h5", "--part", "speed", "--n", "1.5"]
+        "sys.argv",
+        ["x.py", "--data", str(tmp_path), "--published", f"{tmp_path}/weights.h5", "--part", "training sets"],
     )
     write_results("x", [Row("a", 1.0, "s", None, None, "lower")])
     command = json.loads((tmp_path / "x.json").read_text())["command"]
-    assert command == "python -m benchmarks.x --data DIR --published=FILE --part speed --n 1.5"
+    assert command == "python -m benchmarks.x --data DIR --published weights.h5 --part 'training sets'"
 
 
 def test_no_committed_file_names_a_path_of_a_machine() -> None:
