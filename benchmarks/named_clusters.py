@@ -26,8 +26,7 @@ from benchmarks.pidoc_runs import AGE, MASS, trained
 from benchmarks.results import RESULTS, Row, write_results
 from pipeline.errors import run
 from pipeline.evaluation.pidoc.prediction import predict
-from pipeline.inputs.observation import LOG_FLOOR, SIDE
-from pipeline.predict import load_family
+from pipeline.predict import load_models
 from pipeline.simulation.clusters.star_cluster import ClusterParameters, draw_cluster
 from pipeline.simulation.clusters.stars import flux, flux_of_magnitude
 from pipeline.simulation.clusters.telescope import (
@@ -45,6 +44,7 @@ from pipeline.training.registry import MODELS
 
 Array = NDArray[Any]
 
+SIDE, LOG_FLOOR = 160, -8.0  # pixels of the field; log10 Lsun kpc⁻² of the darkest
 PIXELS = 240  # of the picture; the field that is read is smaller
 SHARPNESS = 1.25 / 2.3548 / PIXEL  # sigma in pixels: the seeing of Pan-STARRS 1
 ZERO_POINT, SKY, ONE_ELECTRON = 25.0, 21.9, 29.3  # magnitudes; noise of V = 27.1 in a pixel of sky
@@ -95,7 +95,7 @@ def main() -> None:
     trees = StarListReader.fitted(folders[MASS])
     networks = {
         "trained long": [MODELS[name].load(folder / f"models/{name}.ckpt") for name, folder in folders.items()],
-        "default chain": load_family("pidoc", None),
+        "default chain": load_models("pidoc"),
     }
     rows: list[Row] = []
     shown: dict[str, Mock] = {}
@@ -147,7 +147,10 @@ def mocks(cluster: Cluster, number: int, noise: bool, networks: dict[str, list[A
             truth={"distance": cluster.distance, "age": cluster.age, "M/L of the field": ratio},
             light=light,
             seen=seen,
-            answers={name: result.metrics for name, result in results.items()},
+            answers={
+                name: {**result.metrics, "M/L of the field": result.metrics["mass_to_light"]}
+                for name, result in results.items()
+            },
             mass_map=next(iter(results.values())).hdus["mass"][0].data,
         )
 

@@ -39,7 +39,6 @@ from pipeline.evaluation.pidoc.measures import (
     percent,
 )
 from pipeline.generate_clusters import draw
-from pipeline.inputs.observation import SIDE
 from pipeline.settings.clusters import Clusters
 from pipeline.settings.load import load_params
 from pipeline.simulation.clusters.star_cluster import ClusterParameters, draw_cluster
@@ -48,6 +47,7 @@ from pipeline.training.registry import MODELS
 
 DISTANCES = np.array([15.0, 30.0, 60.0, 80.0])  # kpc
 REALISATIONS = 40  # of a cluster, over which the all-knowing reader averages
+SIDE = 160  # pixels of the field
 BRIGHT = 1.0  # Lsun
 
 

@@ -1,17 +1,9 @@
-"""An astronomer's picture of a cluster, FITS or NPY, brought to the maps that the networks were trained on.
+"""An astronomer's picture of a cluster, FITS or NPY, brought to the maps that a network was trained on.
 
-That is log10 F/(Lsun kpc⁻²) in 160 x 160 pixels of 0.25 arcsec, where F = L_V / (4π D²), seen with a Gaussian
-point-spread function of sigma 1 arcsec. Of a FITS file these cards are read; what they leave open is told as a warning.
-
-BUNIT     log10(Lsun/kpc2) or Lsun/kpc2: a finished V map; mag/arcsec2, mag (of a pixel), or counts such as adu
-MAGZPT    of counts: the magnitude of one count; stacks of Pan-STARRS 1 have cards of their own instead
-FILTER    V, or g and r of Pan-STARRS 1 in two images of one file; a finished map needs none
-A_V, EBV  extinction in V, or reddening E(B-V), still to be corrected
-PSFFWHM   width of a star, arcsec
+That is log10 F/(Lsun kpc⁻²) in the pixels of the training maps, where F = L_V / (4π D²), behind their point-spread
+function. What a FITS file must say stands in ``pipeline.inputs.header``.
 """
 
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,64 +12,86 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.inputs.photometry import EXTINCTION, flux_of_magnitude, linear_counts, smoothed, visual_flux
+from pipeline.inputs import header as cards
+from pipeline.inputs.photometry import EXTINCTION, linear_counts, smoothed, visual_flux
+from pipeline.inputs.sky_grid import Map, middle, on_grid, pixel_scale
 
-Map = NDArray[np.float64]
-
-SIDE = 160  # pixels
-PIXEL = 0.25  # arcsec
-PSF_SIGMA = 1.0  # arcsec, of the training maps: maps.psf_sigma in params.yaml, 4 pixels
-MARGIN = 5.0  # arcsec around the field, for the smoothing
-LOG_FLOOR = -8.0  # log10 Lsun kpc⁻², the darkest pixel of a training map
 MASKED = 0.05  # largest share of pixels without a value
 SATURATED = 0.005  # smallest share of pixels at the highest value that looks like saturation
 
-FINISHED = ("log10(Lsun/kpc2)", "Lsun/kpc2")
-MAGNITUDES = ("mag/arcsec2", "mag")
-COUNTS = ("adu", "ct", "count", "counts", "DN", "electron", "electrons", "adu/s", "ct/s", "count/s", "electron/s")
+
+@dataclass(frozen=True)
+class TrainingMaps:
+    """What the maps that a network was trained on are like.
+
+    Attributes:
+        psf_sigma: of their Gaussian point-spread function, pixels.
+        pixel_arcsec: side of a pixel.
+        log_flux_floor: log10 F/(Lsun kpc⁻²) of the darkest pixel.
+        pixels: of a side.
+    """
+
+    psf_sigma: float
+    pixel_arcsec: float
+    log_flux_floor: float
+    pixels: int = 160
+
+    @classmethod
+    def of(cls, model: Any) -> "TrainingMaps":
+        """From the buffers of a trained LightningModule."""
+        return cls(float(model.psf_sigma), float(model.pixel_arcsec), float(model.log_flux_floor))
+
+    @property
+    def psf_arcsec(self) -> float:
+        """Sigma of the point-spread function, arcsec."""
+        return self.psf_sigma * self.pixel_arcsec
 
 
 @dataclass
 class Observation:
-    """A map as the networks take it.
+    """A map as the networks take it, and what is known of it.
 
     Attributes:
-        log_flux: log10 F/(Lsun kpc⁻²), (160, 160).
+        log_flux: log10 F/(Lsun kpc⁻²), (pixels, pixels).
+        mask: pixels that had no value and took their nearest neighbour's, (pixels, pixels).
         wcs: astropy's WCS of these pixels; None for an NPY map.
+        psf_sigma: of the stars on this map, pixels; None where nothing tells it.
+        noise: standard deviation of each pixel's F, Lsun kpc⁻², (pixels, pixels); None where nothing tells it.
+        sky: F of the sky in a pixel that is still in the map, Lsun kpc⁻²; None: taken as subtracted.
         warnings: what was mended, assumed or looks odd, in plain words.
     """
 
     log_flux: Map
+    mask: NDArray[np.bool_]
     wcs: Any = None
+    psf_sigma: float | None = None
+    noise: Map | None = None
+    sky: float | None = None
     warnings: list[str] = field(default_factory=list)
 
 
-def read_observation(path: Path, band: str | None = None) -> Observation:
+def read_observation(
+    path: Path, maps: TrainingMaps, band: str | None = None, psf_fwhm: float | None = None
+) -> Observation:
     """Read a FITS or NPY map.
 
     Args:
         path: the file.
-        band: the filter of a picture whose header has no card FILTER.
+        maps: what the network was trained on.
+        band: V, g or r: the filter of a picture whose header does not name it.
+        psf_fwhm: width of its stars in arcsec, where the header does not tell it.
 
     Raises:
         InputError: the file is no map, a FITS file lacks units, filter, zero point or WCS, the
-            map covers less than 40 arcsec, is empty, or has no value in more than 5 % of its pixels.
+            map covers less than the field, is empty, or has no value in more than 5 % of its pixels.
     """
     if path.suffix.lower() == ".npy":
-        seen = Observation(read_npy(path))
+        log_flux = read_npy(path, maps)
+        seen = Observation(log_flux, np.isnan(log_flux) | np.isposinf(log_flux))
     else:
-        seen = read_fits(path, band)
-    seen.log_flux = np.maximum(seen.log_flux, LOG_FLOOR)
-    empty = ~np.isfinite(seen.log_flux)
-    share = f"{100 * empty.mean():.1f} % of the pixels"
-    if empty.mean() > MASKED:
-        raise InputError(f"{path}: {share} have no value; at most 5 % may be masked")
-    if empty.any():
-        from scipy.ndimage import distance_transform_edt
-
-        nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
-        seen.log_flux = seen.log_flux[tuple(nearest)]
-        seen.warnings.append(f"{share} had no value and took their nearest neighbour's")
+        seen = read_fits(path, maps, band, psf_fwhm)
+    seen.log_flux = np.maximum(seen.log_flux, maps.log_flux_floor)
+    fill(path, seen)
     if np.ptp(seen.log_flux) == 0:
         raise InputError(f"{path}: all pixels are equal; the map is empty or saturated, give another")
     highest = (seen.log_flux == seen.log_flux.max()).mean()
@@ -86,8 +100,26 @@ def read_observation(path: Path, band: str | None = None) -> Observation:
     return seen
 
 
-def read_npy(path: Path) -> Map:
-    """Log10 flux of an NPY file of 160 x 160 pixels.
+def fill(path: Path, seen: Observation) -> None:
+    """Give masked pixels the value of their nearest neighbour.
+
+    Raises:
+        InputError: they are too many.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    if not seen.mask.any():
+        return
+    share = f"{100 * seen.mask.mean():.1f} % of the pixels"
+    if seen.mask.mean() > MASKED:
+        raise InputError(f"{path}: {share} have no value; at most {100 * MASKED:g} % may be masked")
+    nearest = distance_transform_edt(seen.mask, return_distances=False, return_indices=True)
+    seen.log_flux = seen.log_flux[tuple(nearest)]
+    seen.warnings.append(f"{share} had no value and took their nearest neighbour's")
+
+
+def read_npy(path: Path, maps: TrainingMaps) -> Map:
+    """Log10 flux of an NPY file, (pixels, pixels).
 
     Raises:
         InputError: it is another kind of file or shape.
@@ -96,244 +128,108 @@ def read_npy(path: Path) -> Map:
         log_flux = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
     except (OSError, EOFError, ValueError, TypeError) as error:
         raise InputError(f"{path}: not an NPY array of numbers; give a map of log10 F/(Lsun kpc-2)") from error
-    if log_flux.shape != (SIDE, SIDE):
-        raise InputError(f"{path}: shape {log_flux.shape}; give a map of {SIDE} x {SIDE} pixels of {PIXEL} arcsec")
+    if log_flux.shape != (maps.pixels, maps.pixels):
+        wanted = f"{maps.pixels} x {maps.pixels} pixels of {maps.pixel_arcsec:g} arcsec"
+        raise InputError(f"{path}: shape {log_flux.shape}; give a map of {wanted}")
     return log_flux
 
 
-def read_fits(path: Path, band: str | None) -> Observation:
-    """The central 40 arcsec of a FITS file's V image, or of its g and r images.
+def read_fits(path: Path, maps: TrainingMaps, band: str | None, psf_fwhm: float | None) -> Observation:
+    """The middle of a FITS file's V image, or of its g and r images, on the grid of the training maps.
 
     Raises:
         InputError: see ``read_observation``.
     """
-    bands: dict[str, tuple[Map, Any]] = {}
+    pictures: dict[str, tuple[Map, Any, float | None]] = {}  # by filter: flux, WCS, sigma of a star in arcsec
     remarks: dict[str, None] = {}  # in the order told, each once
-    for data, header in images(path):
-        unit, name = unit_of(path, header), filter_of(path, header, band)
-        picture, wcs = middle(path, data, celestial_wcs(path, header))
-        flux = linear(path, picture, unit, header, wcs)
-        if unit not in FINISHED:
-            flux = flux * 10 ** (0.4 * EXTINCTION[name] * extinction(path, header, remarks))
-        bands.setdefault(name, (sharpness_matched(path, flux, unit, header, wcs, remarks), wcs))
-    if "V" in bands:
-        flux, wcs = bands["V"]
-    elif {"g", "r"} <= set(bands) and bands["g"][0].shape == bands["r"][0].shape:
-        flux, wcs = visual_flux(bands["g"][0], bands["r"][0]), bands["r"][1]
+    for data, header in cards.images(path):
+        name = cards.filter_of(path, header, band)
+        picture, wcs = middle(path, data, cards.celestial_wcs(path, header), maps.pixels * maps.pixel_arcsec)
+        flux = linear(path, picture, header, wcs) * dereddening(path, name, header, remarks)
+        flux, sigma = sharpness_matched(path, flux, header, wcs, maps, psf_fwhm, remarks)
+        pictures.setdefault(name, (flux, wcs, sigma))
+    if "V" in pictures:
+        flux, wcs, sigma = pictures["V"]
+    elif {"g", "r"} <= set(pictures) and pictures["g"][0].shape == pictures["r"][0].shape:
+        flux, (_, wcs, sigma) = visual_flux(pictures["g"][0], pictures["r"][0]), pictures["r"]
         remarks["V was made of g and r taken as those of Pan-STARRS 1"] = None
     else:
         raise InputError(
-            f"{path}: has {', '.join(bands)}; give V, or g and r of the same pixels as two images of a file"
+            f"{path}: has {', '.join(pictures)}; give V, or g and r of the same pixels as two images of a file"
         )
-    flux, wcs = on_grid(flux, wcs)
+    flux, wcs = on_grid(flux, wcs, maps.pixels, maps.pixel_arcsec)
     negative = (flux < 0).mean()
     if negative:
         remarks[f"{100 * negative:.1f} % of the pixels were negative and set to the darkest flux"] = None
     with np.errstate(divide="ignore"):
-        return Observation(np.log10(np.maximum(flux, 0.0)), wcs, list(remarks))
-
-
-# --- what the header says -----------------------------------------------------------------------
-
-
-def images(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Data and header of the images of a FITS file.
-
-    Raises:
-        InputError: it has none, or one that is not flat.
-    """
-    from astropy.io import fits
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a cut file, which fails as its data are read
-            with fits.open(path, memmap=False) as hdus:
-                found = [(hdu.data, hdu.header) for hdu in hdus if hdu.is_image and hdu.data is not None]
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: not a readable FITS file; give a FITS image") from error
-    if not found:
-        raise InputError(f"{path}: holds no image; give a FITS image")
-    for data, _ in found:
-        if data.ndim != 2:
-            raise InputError(f"{path}: the image has {data.ndim} axes; give one of two, a single band")
-    yield from found
-
-
-def celestial_wcs(path: Path, header: Any) -> Any:
-    """The sky coordinates of a FITS header.
-
-    Raises:
-        InputError: it has none.
-    """
-    from astropy.wcs import WCS, FITSFixedWarning
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FITSFixedWarning)
-            wcs = WCS(header)
-    except ValueError as error:  # astropy's WcsError among them
-        raise InputError(f"{path}: its WCS cannot be read ({error}); mend the header") from error
-    if not wcs.has_celestial:
-        raise InputError(f"{path}: no celestial WCS in the header (CTYPE, CRVAL, CRPIX, CD); add it")
-    return wcs
-
-
-def unit_of(path: Path, header: Any) -> str:
-    """The unit of an image; stacks of Pan-STARRS 1, known by BSOFTEN, count.
-
-    Raises:
-        InputError: no known unit.
-    """
-    unit = str(header.get("BUNIT", "")).replace(" ", "").replace("**", "")
-    known = {u.lower(): u for u in (*FINISHED, *MAGNITUDES, *COUNTS)}
-    if "BSOFTEN" in header:
-        return COUNTS[0]
-    if unit.lower() not in known:
-        raise InputError(
-            f"{path}: BUNIT is {unit!r}; set it to one of {', '.join((*FINISHED, *MAGNITUDES, COUNTS[0]))}"
-        )
-    return known[unit.lower()]
-
-
-def filter_of(path: Path, header: Any, band: str | None) -> str:
-    """V, g or r; a finished map without a card is V.
-
-    Raises:
-        InputError: another filter, or none named.
-    """
-    cards = [str(header[card]) for card in ("FILTER", "BAND", "FPA.FILTER", "FPA.FILTERID") if card in header]
-    default = "V" if unit_of(path, header) in FINISHED else ""
-    name = (cards[0] if cards else band or default).strip().split(".")[0]
-    if name not in EXTINCTION:
-        raise InputError(f"{path}: filter {name!r}; give V, or g and r (card FILTER, or --band where it is missing)")
-    return name
-
-
-def number(path: Path, header: Any, card: str) -> float:
-    """The value of a card.
-
-    Raises:
-        InputError: it is no finite number.
-    """
-    try:
-        value = float(header[card])
-    except (TypeError, ValueError):
-        value = np.nan
-    if not np.isfinite(value):
-        raise InputError(f"{path}: card {card} is {header[card]!r}; make it a number")
-    return value
-
-
-def zero_point(path: Path, header: Any) -> float:
-    """The magnitude of one count.
-
-    Raises:
-        InputError: no card tells it.
-    """
-    for card in ("MAGZPT", "MAGZERO", "PHOTZP"):
-        if card in header:
-            return number(path, header, card)
-    if "FPA.ZP" in header and "EXPTIME" in header:  # of Pan-STARRS 1: Waters et al. (2020), zero point of a second
-        return number(path, header, "FPA.ZP") + 2.5 * float(np.log10(number(path, header, "EXPTIME")))
-    raise InputError(f"{path}: counts without a zero point; add the card MAGZPT, the magnitude of one count")
-
-
-def extinction(path: Path, header: Any, remarks: dict[str, None]) -> float:
-    """A_V in magnitudes."""
-    if "A_V" in header:
-        return number(path, header, "A_V")
-    if "EBV" in header:
-        return 3.1 * number(path, header, "EBV")
-    remarks["no extinction was corrected: the header has neither A_V nor EBV"] = None
-    return 0.0
+        log_flux = np.log10(np.maximum(flux, 0.0))
+    psf_sigma = None if sigma is None else sigma / maps.pixel_arcsec
+    return Observation(log_flux, ~np.isfinite(flux), wcs, psf_sigma, warnings=list(remarks))
 
 
 # --- pixels -------------------------------------------------------------------------------------
 
 
-def linear(path: Path, picture: Map, unit: str, header: Any, wcs: Any) -> Map:
+def linear(path: Path, picture: Map, header: Any, wcs: Any) -> Map:
     """Flux of each pixel in Lsun kpc⁻² as if its filter were V.
 
     Raises:
-        InputError: counts without a zero point.
+        InputError: an unknown unit, or counts without a zero point.
     """
-    if unit == FINISHED[0]:
+    from pipeline.simulation.clusters.stars import flux_of_magnitude
+
+    unit = cards.unit_of(path, header)
+    if unit == cards.FINISHED[0]:
         return 10.0**picture
-    if unit == FINISHED[1]:
+    if unit == cards.FINISHED[1]:
         return picture
     if unit == "mag":
         return flux_of_magnitude(picture)
     if unit == "mag/arcsec2":
         return flux_of_magnitude(picture) * np.prod(pixel_scale(wcs))
     if "BSOFTEN" in header:
-        picture = linear_counts(picture, number(path, header, "BOFFSET"), number(path, header, "BSOFTEN"))
-    return picture * flux_of_magnitude(zero_point(path, header))
+        offset, softening = (cards.number(path, header, card) for card in ("BOFFSET", "BSOFTEN"))
+        picture = linear_counts(picture, offset, softening)
+    return picture * flux_of_magnitude(cards.zero_point(path, header))
 
 
-def pixel_scale(wcs: Any) -> Map:
-    """Sides of a pixel along x and y, arcsec."""
-    from astropy.wcs.utils import proj_plane_pixel_scales
+def dereddening(path: Path, band: str, header: Any, remarks: dict[str, None]) -> float:
+    """Factor by which dust dimmed a picture that is not finished."""
+    if cards.unit_of(path, header) in cards.FINISHED:
+        return 1.0
+    extinction = cards.extinction(path, header)
+    if extinction is None:
+        remarks["no extinction was corrected: the header has neither A_V nor EBV"] = None
+        return 1.0
+    return 10 ** (0.4 * EXTINCTION[band] * extinction)
 
-    return 3600 * np.asarray(proj_plane_pixel_scales(wcs))
 
+def sharpness_matched(
+    path: Path,
+    flux: Map,
+    header: Any,
+    wcs: Any,
+    maps: TrainingMaps,
+    otherwise: float | None,
+    remarks: dict[str, None],
+) -> tuple[Map, float | None]:
+    """Smooth a picture that is sharper than the training maps to their width of a star.
 
-def middle(path: Path, data: Any, wcs: Any) -> tuple[Map, Any]:
-    """The middle of an image, the field of 40 arcsec and a margin where there is one, with its WCS.
-
-    Raises:
-        InputError: the image covers less than the field.
+    Returns:
+        The picture, and sigma of its stars in arcsec; None where nothing tells it.
     """
-    scale, size = pixel_scale(wcs), np.array(data.shape[::-1])
-    if (size * scale < 0.999 * SIDE * PIXEL).any():
-        width, height = size * scale
-        raise InputError(f"{path}: covers {width:.1f} x {height:.1f} arcsec; give at least 40 x 40")
-    wanted = np.ceil((SIDE * PIXEL + 2 * MARGIN) / scale).astype(int)
-    wanted += (size - wanted) % 2  # the same middle
-    window = window_of(size, np.minimum(size, wanted))
-    return data[window].astype(np.float64), wcs[window]
+    from astropy.stats import gaussian_fwhm_to_sigma
 
-
-def window_of(size: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[slice, slice]:
-    """Slices (y, x) of the middle of an image of ``size`` (x, y)."""
-    x, y = (size - wanted) // 2
-    return np.s_[y : y + wanted[1], x : x + wanted[0]]
-
-
-def sharpness_matched(path: Path, flux: Map, unit: str, header: Any, wcs: Any, remarks: dict[str, None]) -> Map:
-    """Smooth a picture that is sharper than the training maps to their width of a star."""
-    if "PSFFWHM" not in header:
-        if unit not in FINISHED:
-            remarks["the stars were taken to be as wide as in training: the header has no PSFFWHM"] = None
-        return flux
-    sigma = number(path, header, "PSFFWHM") / (8 * np.log(2)) ** 0.5
-    if sigma > 1.1 * PSF_SIGMA:
-        remarks[f"the stars are wider ({header['PSFFWHM']} arcsec) than in training (2.35): distances will be off"] = (
-            None
-        )
-    if sigma >= PSF_SIGMA:
-        return flux
-    return smoothed(flux, (PSF_SIGMA**2 - sigma**2) ** 0.5 / pixel_scale(wcs)[::-1])
-
-
-def on_grid(flux: Map, wcs: Any) -> tuple[Map, Any]:
-    """The central 40 arcsec in pixels of 0.25 arcsec, with its WCS.
-
-    An image of that pixel size is cut; another is resampled in its own projection and orientation,
-    each new pixel taking what it overlaps, so that the flux is conserved.
-    """
-    from reproject import reproject_exact
-
-    scale, size = pixel_scale(wcs), np.array(flux.shape[::-1])
-    if np.allclose(scale, PIXEL, rtol=1e-3):
-        window = window_of(size, np.array([SIDE, SIDE]))
-        return flux[window], wcs[window]
-    target = wcs.deepcopy()
-    target.sip = None
-    zoom = PIXEL / scale
-    target.wcs.crpix = (wcs.wcs.crpix - (size + 1) / 2) / zoom + (SIDE + 1) / 2
-    if wcs.wcs.has_cd():
-        target.wcs.cd = wcs.wcs.cd * zoom
-    else:
-        target.wcs.pc = wcs.wcs.get_pc() * zoom
-    resampled, _ = reproject_exact((flux / np.prod(scale), wcs), target, shape_out=(SIDE, SIDE))
-    return resampled * PIXEL**2, target
+    fwhm = cards.psf_fwhm(path, header, otherwise)
+    if fwhm is None:
+        if cards.unit_of(path, header) in cards.FINISHED:
+            return flux, maps.psf_arcsec
+        remarks["the stars were taken to be as wide as in training: the header has no PSFFWHM"] = None
+        return flux, None
+    sigma, wanted = fwhm * gaussian_fwhm_to_sigma, maps.psf_arcsec
+    if sigma > 1.1 * wanted:
+        trained = wanted / gaussian_fwhm_to_sigma
+        remarks[f"the stars are wider ({fwhm:g} arcsec) than in training ({trained:.2f}): distances will be off"] = None
+    if sigma >= wanted:
+        return flux, sigma
+    return smoothed(flux, (wanted**2 - sigma**2) ** 0.5 / pixel_scale(wcs)[::-1]), wanted

@@ -3,8 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulation.clusters.stars import SUN_V
-
 Array = NDArray[np.float64]
 
 # Over A_V, for R_V = 3.1: Schlafly & Finkbeiner (2011), table 6, Landolt V and Pan-STARRS 1 g and r.
@@ -12,13 +10,8 @@ EXTINCTION = {"V": 1.0, "g": 3.172 / 2.742, "r": 2.271 / 2.742}
 COLOURS = (-0.5, 2.0)  # g - r of all stars but the oddest
 
 
-def flux_of_magnitude(magnitude: Array | float) -> Array:
-    """F = L_V / (4π D²) in Lsun kpc⁻² of an apparent V magnitude: log10 F = -0.4 (V - M_V,sun - 10) - log10(4π)."""
-    return np.asarray(10 ** (-0.4 * (np.asarray(magnitude) - SUN_V - 10)) / (4 * np.pi))
-
-
 def visual_flux(g: Array, r: Array) -> Array:
-    """Flux in V of fluxes in g and r of Pan-STARRS 1, all on the scale of ``flux_of_magnitude``.
+    """Flux in V of fluxes in g and r of Pan-STARRS 1, all on the scale of V magnitudes.
 
     V = r + 0.005 + 0.462 (g - r) + 0.013 (g - r)² (Tonry et al. 2012, table 6). A pixel in which
     either is not positive takes the colour of the whole picture.

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,3 +75,19 @@ def grey_square(image: Image.Image, size: int) -> "Tensor":
     picture = functional.center_crop(picture, [min(picture.shape[-2:])])
     picture = functional.resize(picture, [size, size], antialias=True)
     return picture.round().clamp(0, 255).to(torch.uint8)
+
+
+def read_grey(path: Path, size: int) -> "Tensor":
+    """A picture file as the networks take it: its middle square, grey.
+
+    Returns:
+        (1, 1, size, size), float32 in [0, 1].
+
+    Raises:
+        InputError: the file cannot be read as a picture.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a picture") from error
+    return grey_square(read_picture(content, str(path)), size)[None] / 255

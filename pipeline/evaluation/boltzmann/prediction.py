@@ -9,7 +9,7 @@ from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.evaluation.common.panels import picture_rows
 from pipeline.evaluation.common.pictures import rms, tiles
 from pipeline.evaluation.common.result import Picture, Result, style
-from pipeline.inputs.pictures import grey_square, read_picture
+from pipeline.inputs.pictures import read_grey
 
 
 @torch.no_grad()
@@ -20,13 +20,11 @@ def predict(models: list[LitBoltzmann], path: Path) -> Result:
         InputError: the file is no picture that can be read.
     """
     [model] = models
-    size = model.settings.size
-    picture = grey_square(read_picture(path.read_bytes(), str(path)), size)
     torch.manual_seed(0)  # the same picture gets the same answer
-    grey = stretch(picture[None] / 255)
+    grey = stretch(read_grey(path, model.settings.size).to(model.device))
     known = model.left_half
     recalled = torch.where(known, grey, model.recall(grey, known))
-    row = torch.cat([grey, torch.where(known, grey, torch.nan), recalled])
+    row = torch.cat([grey, torch.where(known, grey, torch.nan), recalled]).cpu()
     with style():
         figure = picture_rows({"": tiles(row, model.settings.size)}, path.name, ["original", "given", "recalled"])
     return Result(

@@ -62,8 +62,9 @@ def draw_posterior(axis: Axes, model: LitEBM, log_density: Tensor, samples: Tens
 
 def grid_axes(model: LitEBM, nodes: int) -> tuple[Tensor, Tensor]:
     """Distances (kpc) and ages (Gyr) of the nodes of a grid."""
-    axis = (torch.arange(nodes) + 0.5) * (2 / nodes) - 1
-    return model.from_box(torch.stack([axis, axis], 1))
+    axis = (torch.arange(nodes, device=model.device) + 0.5) * (2 / nodes) - 1
+    distance, age = model.from_box(torch.stack([axis, axis], 1))
+    return distance.cpu(), age.cpu()
 
 
 def distance_axis(axis: Axes, model: LitEBM) -> None:

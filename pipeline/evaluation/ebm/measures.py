@@ -66,8 +66,8 @@ def contexts(model: LitEBM, flux: Tensor) -> Tensor:
 
 def observed(data: ClusterMapsDataModule, split: str) -> Iterator[Tensor]:
     """Flux maps (some, 1, H, W) of a split in the order of its labels."""
-    for part in data.splits[split]["flux"].split(64):
-        yield part.float()
+    for batch in data.observed(split):
+        yield batch["flux"]
 
 
 def truth(model: LitEBM, data: ClusterMapsDataModule, split: str) -> Tensor:
@@ -97,7 +97,7 @@ def probability(log_density: Tensor) -> Tensor:
 
 def minimiser(model: LitEBM, context: Tensor, beta: float) -> Tensor:
     """argmin_y F_beta(x, y) by descent from the four best nodes of a coarse grid, (maps, 2)."""
-    grid = unit_grid(BINS)
+    grid = unit_grid(BINS).to(context)
     best = free_energies(model, context, grid, beta).topk(4, largest=False).indices
     return argmin(lambda y: free_energies(model, context, y, beta), grid[best], steps=100)[0]
 

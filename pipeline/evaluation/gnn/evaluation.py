@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.nbody import NBodyDataModule
+from datamodules.nbody import NBodyDataModule, Units
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
 from pipeline.evaluation.common.bootstrap import with_interval
 from pipeline.evaluation.common.result import Picture, Result, compared, style
 from pipeline.evaluation.gnn.figures import force_law_figure, growth_figure, track_figure
 from pipeline.evaluation.gnn.measures import CAP, Array, Run, drifts, relative_error, squared_error, time_until
-from pipeline.evaluation.gnn.settings import Evaluate, Gnn
+from pipeline.evaluation.gnn.settings import Gnn
 from pipeline.simulation.nbody.integrators import integrate
 
 LOST = 0.1  # relative position error at which a forecast has lost the stars
@@ -42,11 +42,11 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
     Raises:
         InputError: the runs are shorter than the rollout.
     """
-    tensors, gravity = data.trajectories["test"], None if "charge" in data.trajectories["test"] else params.evaluate
+    tensors, gravity = data.trajectories["test"], data.units
     true, times, steps = run_of(tensors), tensors["time"][0].double().numpy(), params.evaluate.rollout_steps
     if steps >= len(times):
         raise InputError(f"gnn.evaluate.rollout_steps is {steps}, but a run has {len(times) - 1} outputs; lower it")
-    mass, attribute = masses(tensors, params.evaluate.total_mass), model.attribute(tensors)
+    mass, attribute = masses(tensors, gravity), model.attribute(tensors)
 
     windows = len(times) - 1
     starts, ends = (Run(*(a[:, part].reshape(-1, *a.shape[2:]) for a in true)) for part in (np.s_[:-1], np.s_[1:]))
@@ -111,7 +111,7 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
 
 
 def forecasts(
-    model: LitGNN, start: Run, attribute: Tensor | None, mass: Array, steps: int, gravity: Evaluate | None
+    model: LitGNN, start: Run, attribute: Tensor | None, mass: Array, steps: int, gravity: Units | None
 ) -> dict[str, Run]:
     """Runs from a first state (systems, n, 3): by the network, in straight lines, by leapfrog if the law is known."""
     dt = float(model.net.time)
@@ -128,7 +128,7 @@ def forecasts(
     return found
 
 
-def smooth(x: Array, v: Array, mass: Array, dt: float, gravity: Evaluate | None) -> Array:
+def smooth(x: Array, v: Array, mass: Array, dt: float, gravity: Units | None) -> Array:
     """True tracks of runs (systems, times, n, 3), with points between the outputs if the law is known."""
     if gravity is None:
         return x
@@ -136,9 +136,7 @@ def smooth(x: Array, v: Array, mass: Array, dt: float, gravity: Evaluate | None)
     return integrate(x[:, 0], v[:, 0], mass, dt=dt / FINE, steps=steps, substeps=4, softening=softening, G=G)[0]
 
 
-def force_law(
-    model: LitGNN, x: Array, mass: Array, gravity: Evaluate | None
-) -> tuple[Array, Array, Array | None, Array]:
+def force_law(model: LitGNN, x: Array, mass: Array, gravity: Units | None) -> tuple[Array, Array, Array | None, Array]:
     """Distances, the learned and the true pull between two average stars at rest, and all distances in the data.
 
     Charges are taken to be opposite and one.
@@ -162,8 +160,9 @@ def force_law(
 
 def network(model: LitGNN, start: Run, attribute: Tensor | None, steps: int) -> Run:
     """Rollout of the network, in its own precision."""
-    x, v = model.net.rollout(torch.tensor(start.x).float(), torch.tensor(start.v).float(), attribute, steps)
-    return Run(x.double().numpy(), v.double().numpy())
+    x, v = (torch.tensor(part).float().to(model.device) for part in start)
+    x, v = model.net.rollout(x, v, None if attribute is None else attribute.to(model.device), steps)
+    return Run(x.cpu().double().numpy(), v.cpu().double().numpy())
 
 
 def run_of(tensors: dict[str, Tensor]) -> Run:
@@ -171,10 +170,11 @@ def run_of(tensors: dict[str, Tensor]) -> Run:
     return Run(tensors["position"].double().numpy(), tensors["velocity"].double().numpy())
 
 
-def masses(tensors: dict[str, Tensor], total: float) -> Array:
-    """Masses (systems, n): those of the file, else equal parts of the total."""
+def masses(tensors: dict[str, Tensor], gravity: Units | None) -> Array:
+    """Masses (systems, n): those of the file, else equal parts of the total, 1 where nothing tells it."""
     if "mass" in tensors:
         return tensors["mass"].double().numpy()
+    total = 1.0 if gravity is None or gravity.total_mass is None else gravity.total_mass
     systems, _, n, _ = tensors["position"].shape
     return np.full((systems, n), total / n)
 

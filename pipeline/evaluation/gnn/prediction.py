@@ -32,7 +32,7 @@ def predict(models: list[LitGNN], path: Path) -> Result:
         raise InputError(f"{path}: outputs are {times[1] - times[0]:g} apart, but the network steps by {dt:g}")
     predicted = network(model, Run(given.x[:, 0], given.v[:, 0]), attribute, steps)
     metrics: dict[str, Any] = {"systems": len(given.x), "stars": given.x.shape[2], "steps": steps, "time_step": dt}
-    mass = masses(tensors, 1.0)
+    mass = masses(tensors, None)
     for kept, change in drifts(predicted, mass, None).items():
         metrics[f"{kept}_error_median"] = at_end(change)
     labels = [f"system {k}" for k in range(len(given.x))][:3]

@@ -2,7 +2,7 @@
 
 from datamodules.settings import NBodyData
 from lit_modules.networks.graph.settings import NBodySettings
-from pipeline.settings.base import ModelSection, NonNegativeFloat, PositiveFloat, PositiveInt, Section
+from pipeline.settings.base import ModelSection, PositiveInt, Section
 
 
 class Evaluate(Section):
@@ -10,12 +10,6 @@ class Evaluate(Section):
 
     rollout_steps: PositiveInt
     """Outputs of a rollout."""
-    G: PositiveFloat
-    """As in nbody."""
-    softening: NonNegativeFloat
-    """As in nbody."""
-    total_mass: PositiveFloat
-    """Where the CSV has no masses."""
 
 
 class Gnn(ModelSection):

@@ -7,33 +7,42 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
+from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.evaluation.common.maps import log_luminosity, log_sum, outside_training, show_map
 from pipeline.evaluation.common.result import Picture, Result, style
 from pipeline.evaluation.pidoc.evaluation import answers
-from pipeline.evaluation.pidoc.measures import (
-    Array,
-)
-from pipeline.inputs.observation import Observation, read_observation
+from pipeline.evaluation.pidoc.measures import Array
+from pipeline.inputs.observation import Observation, TrainingMaps, read_observation
+
+FORMATS = {".h5": load_published}  # checkpoints of others, and who reads them
+NAMES = {"field_mass": "mass in the field", "field_luminosity": "luminosity", "mass_to_light": "M/L"}
 
 
-def predict(models: list[LitPidocMass | LitPidocAgeDistance], path: Path, band: str | None = None) -> Result:
+def predict(
+    models: list[LitPidocMass | LitPidocAgeDistance],
+    path: Path,
+    band: str | None = None,
+    psf_fwhm: float | None = None,
+) -> Result:
     """Read a cluster's flux map and state its mass map, mass, distance, age and M/L with 68 % intervals.
 
-    Each network given adds its part; the mass-to-light ratio needs both. ``band`` names the filter
-    of a picture in counts or magnitudes whose header does not.
+    Args:
+        models: trained on the same maps; each adds its part, and the mass-to-light ratio needs both.
+        path: a FITS or NPY map.
+        band: filter of a picture in counts or magnitudes whose header does not name it.
+        psf_fwhm: width of its stars in arcsec, where the header does not tell it.
 
     Raises:
         InputError: the file is no usable map, see ``pipeline.inputs.observation``.
     """
-    seen = read_observation(path, band)
-    flux = torch.from_numpy(seen.log_flux).float()[None, None]
+    seen = read_observation(path, TrainingMaps.of(models[0]), band, psf_fwhm)
+    flux = torch.from_numpy(seen.log_flux).float()[None, None].to(models[0].device)
     found: dict[str, Any] = {}
     remarks = list(seen.warnings)
     with torch.inference_mode():
         for model in models:
             remarks += [x for x in outside_training(model.flux_range, seen.log_flux) if x not in remarks]
-            answer = {name: tensor.double().numpy().squeeze() for name, tensor in answers(model, flux).items()}
+            answer = {name: tensor.cpu().double().numpy().squeeze() for name, tensor in answers(model, flux).items()}
             found |= answer
             if isinstance(model, LitPidocMass):
                 remarks += field_outside_training(model, float(log_sum(answer["log_mass"])))
@@ -62,13 +71,13 @@ def quantities(log_flux: Array, found: dict[str, Array]) -> dict[str, Any]:
             stated[name] = {"value": value, "low": low, "high": high, "unit": unit}
     if "log_mass" in found:
         log_mass, sigma = log_sum(found["log_mass"]), found["field_sigma"]
-        stated["mass in the field"] = around(log_mass, sigma, "Msun")
+        stated["field_mass"] = around(log_mass, sigma, "Msun")
     if "distance_read" in found and "log_mass" in found:
         light = log_sum(log_luminosity(log_flux, found["distance_read"]))
         spread = 0.5 * np.log10(found["distance_high"] / max(found["distance_low"], 0.1))
-        stated["luminosity of the field"] = around(light, 2 * spread, "Lsun")
+        stated["field_luminosity"] = around(light, 2 * spread, "Lsun")
         # errors of mass and distance taken as independent: they share a sign, so this is on the safe side
-        stated["M/L of the field"] = around(log_mass - light, np.hypot(sigma, 2 * spread), "Msun/Lsun")
+        stated["mass_to_light"] = around(log_mass - light, np.hypot(sigma, 2 * spread), "Msun/Lsun")
     return stated
 
 
@@ -108,7 +117,7 @@ def own_cluster(name: str, seen: Observation, found: dict[str, Array], metrics: 
     panels = [(seen.log_flux, "light seen", "log F (L☉ kpc⁻²)", "inferno")]
     if "log_mass" in found:
         panels.append((found["log_mass"], "predicted mass", "log M (M☉)", "viridis"))
-    if "M/L of the field" in metrics:
+    if "mass_to_light" in metrics:
         light = log_luminosity(seen.log_flux, found["distance_read"])
         panels.append((found["log_mass"] - light, "mass over light", "log M/L (M☉/L☉)", "cividis"))
     figure, axes = plt.subplots(1, len(panels), figsize=(max(5.0, 3.3 * len(panels)), 4.0), squeeze=False)
@@ -118,7 +127,7 @@ def own_cluster(name: str, seen: Observation, found: dict[str, Array], metrics: 
         figure.colorbar(image, ax=axis, label=label, orientation="horizontal")
         axis.set(title=title, xlabel="arcsec")
     stated = [
-        f"{quantity} {short(x['value'])} ({short(x['low'])}–{short(x['high'])}) {x['unit']}"
+        f"{NAMES.get(quantity, quantity)} {short(x['value'])} ({short(x['low'])}–{short(x['high'])}) {x['unit']}"
         for quantity, x in metrics.items()
         if isinstance(x, dict)
     ]

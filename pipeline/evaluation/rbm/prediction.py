@@ -9,7 +9,7 @@ from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.evaluation.common.panels import picture_rows
 from pipeline.evaluation.common.pictures import rms, tiles
 from pipeline.evaluation.common.result import Picture, Result, style
-from pipeline.inputs.pictures import grey_square, read_picture
+from pipeline.inputs.pictures import read_grey
 
 SWEEPS = (1, 10, 100)  # of the Gibbs chains that grow pictures
 
@@ -22,16 +22,15 @@ def predict(models: list[LitRBM], path: Path) -> Result:
         InputError: the file is no picture that can be read.
     """
     [model] = models
-    picture = grey_square(read_picture(path.read_bytes(), str(path)), model.settings.size)
     torch.manual_seed(0)  # the same picture gets the same answer
-    grey = stretch(picture[None] / 255)
+    grey = stretch(read_grey(path, model.settings.size).to(model.device))
     reconstructed = model.reconstruct(grey)
     metrics = {
         "free_energy_nats": float(model.net.free_energy(grey.expand(100, -1).bernoulli()).mean()),
         "reconstruction_rms": rms(reconstructed, grey),
     }
     grown = [model.net.grow(grey[None], sweeps) for sweeps in SWEEPS]
-    row = torch.cat([grey, reconstructed, *grown, grown[-1].bernoulli()])
+    row = torch.cat([grey, reconstructed, *grown, grown[-1].bernoulli()]).cpu()
     headings = ["original", "reconstructed", *(f"sweep {sweeps}" for sweeps in SWEEPS), "as stars"]
     with style():
         figure = picture_rows(

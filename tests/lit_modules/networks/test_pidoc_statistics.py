@@ -28,7 +28,6 @@ from lit_modules.networks.pidoc.statistics import (
     shares_above,
     sharpening,
 )
-from pipeline.inputs import observation
 
 SIDE = 160
 y, x = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2
@@ -135,10 +134,6 @@ def test_peaks_are_ranked_and_counted() -> None:
     np.testing.assert_allclose(
         10 ** light_moments(field)[0], [(flux**2).sum() / flux.sum(), (flux**3).sum() / (flux**2).sum()], rtol=1e-4
     )
-
-
-def test_sharpening_is_for_the_seeing_of_the_maps() -> None:
-    assert PSF_SIGMA * observation.PIXEL == observation.PSF_SIGMA
 
 
 @pytest.mark.parametrize("level", [-8.0, 0.0])

@@ -6,7 +6,14 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pipeline.errors import InputError
-from pipeline.inputs.observation import LOG_FLOOR, SIDE, read_observation
+from pipeline.inputs.observation import Observation, TrainingMaps, read_observation
+
+MAPS = TrainingMaps(psf_sigma=4.0, pixel_arcsec=0.25, log_flux_floor=-8.0)
+SIDE, LOG_FLOOR = MAPS.pixels, MAPS.log_flux_floor
+
+
+def read(path: Path, **options) -> Observation:
+    return read_observation(path, MAPS, **options)
 
 
 def header(shape: tuple[int, int], pixel: float = 0.25, angle: float = 0.0, cd: bool = False) -> fits.Header:
@@ -48,7 +55,7 @@ def test_npy_and_fits_in_both_units_agree(tmp_path: Path) -> None:
     write(tmp_path / "b.fits", log_flux)
     write(tmp_path / "c.fits", 10.0**log_flux, unit="Lsun / kpc2")
     for name in ("a.npy", "b.fits", "c.fits"):
-        observation = read_observation(tmp_path / name)
+        observation = read(tmp_path / name)
         np.testing.assert_allclose(observation.log_flux, log_flux, atol=1e-5)
         assert observation.warnings == []
 
@@ -56,7 +63,7 @@ def test_npy_and_fits_in_both_units_agree(tmp_path: Path) -> None:
 def test_larger_image_is_cut_and_keeps_the_sky(tmp_path: Path) -> None:
     big = log_map(300)
     path = write(tmp_path / "big.fits", big, geometry={"angle": 0.3})
-    observation = read_observation(path)
+    observation = read(path)
     np.testing.assert_allclose(observation.log_flux, big[70:230, 70:230], atol=1e-5)
     sky = WCS(fits.getheader(path)).pixel_to_world(80, 90)
     x, y = observation.wcs.world_to_pixel(sky)
@@ -72,7 +79,7 @@ def test_other_pixels_are_resampled_with_flux_conserved(tmp_path: Path, pixel: f
     star = (side / 2 + 10 / pixel, side / 2 - 8 / pixel)
     flux = 1e-3 * np.exp(-((x - star[0]) ** 2 + (y - star[1]) ** 2) / (2 * (1.0 / pixel) ** 2)) + 1e-12
     path = write(tmp_path / "star.fits", flux, unit="Lsun/kpc2", geometry={"pixel": pixel, "angle": 0.5, "cd": cd})
-    observation = read_observation(path)
+    observation = read(path)
     resampled = 10**observation.log_flux - 10**LOG_FLOOR
     assert resampled.sum() == pytest.approx(flux.sum(), rel=2e-3)
     v, u = np.indices((SIDE, SIDE))
@@ -88,9 +95,10 @@ def test_missing_pixels_take_their_neighbours_value(tmp_path: Path) -> None:
     holed = log_flux.copy()
     holed[40:60, 40:60] = np.nan  # 1.6 %
     holed[0, 0] = np.inf
-    observation = read_observation(write(tmp_path / "holed.fits", holed))
+    observation = read(write(tmp_path / "holed.fits", holed))
     assert np.isfinite(observation.log_flux).all()
     assert np.abs(observation.log_flux - log_flux).max() < 0.5
+    assert (observation.mask == ~np.isfinite(holed)).all()
     assert observation.warnings == ["1.6 % of the pixels had no value and took their nearest neighbour's"]
 
 
@@ -98,13 +106,13 @@ def test_dark_and_negative_pixels_are_the_floor(tmp_path: Path) -> None:
     flux = 10.0 ** log_map().astype(np.float64)
     flux[:8] = 0.0
     flux[8:16] *= -1
-    observation = read_observation(write(tmp_path / "dark.fits", flux, unit="Lsun/kpc2"))
+    observation = read(write(tmp_path / "dark.fits", flux, unit="Lsun/kpc2"))
     assert (observation.log_flux[:16] == LOG_FLOOR).all()
     assert observation.warnings == ["5.0 % of the pixels were negative and set to the darkest flux"]
 
 
 def test_saturation_is_a_warning(tmp_path: Path) -> None:
-    observation = read_observation(write(tmp_path / "bright.fits", np.minimum(log_map(), -4.3)))
+    observation = read(write(tmp_path / "bright.fits", np.minimum(log_map(), -4.3)))
     assert "saturated" in observation.warnings[0]
 
 
@@ -113,7 +121,7 @@ def test_scaled_integers_are_read(tmp_path: Path) -> None:
     image.header["BUNIT"] = "log10(Lsun/kpc2)"
     image.scale("int16", bzero=-5, bscale=1e-3)
     fits.HDUList([fits.PrimaryHDU(), image]).writeto(tmp_path / "int.fits")
-    np.testing.assert_allclose(read_observation(tmp_path / "int.fits").log_flux, log_map(), atol=1e-3)
+    np.testing.assert_allclose(read(tmp_path / "int.fits").log_flux, log_map(), atol=1e-3)
 
 
 def test_mistakes_are_named_in_one_line(tmp_path: Path) -> None:
@@ -153,7 +161,7 @@ def test_mistakes_are_named_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "12.npy").write_text("no array")
     for name, (path, words) in cases.items():
         with pytest.raises(InputError, match=words) as mistake:
-            read_observation(path)
+            read(path)
         assert str(path) in str(mistake.value), name
 
 
@@ -161,7 +169,7 @@ def test_mistakes_are_named_in_one_line(tmp_path: Path) -> None:
 
 
 def middle_pixel(path: Path, **options) -> float:
-    return float(np.median(read_observation(path, **options).log_flux))
+    return float(np.median(read(path, **options).log_flux))
 
 
 def flat(value: float, side: int = 220) -> np.ndarray:
@@ -177,12 +185,12 @@ def test_magnitudes_become_known_fluxes(tmp_path: Path, value: float, unit: str,
     """A pixel of V = 22, and a dark sky of 21.9 in a square arcsec, as worked out in the notes on the method."""
     path = write(tmp_path / "v.fits", flat(value), unit=unit, FILTER="V", A_V=0.0, PSFFWHM=2.355, MAGZPT=27.0)
     assert middle_pixel(path) == pytest.approx(expected, abs=6e-3)
-    assert read_observation(path).warnings == []
+    assert read(path).warnings == []
 
 
 def test_what_a_header_leaves_open_is_told(tmp_path: Path) -> None:
     path = write(tmp_path / "v.fits", flat(22.0), unit="mag")
-    assert [w.split(":")[0] for w in read_observation(path, "V").warnings] == [
+    assert [w.split(":")[0] for w in read(path, band="V").warnings] == [
         "no extinction was corrected",
         "the stars were taken to be as wide as in training",
     ]
@@ -225,10 +233,33 @@ def test_sharper_stars_are_widened_to_the_training_width(tmp_path: Path) -> None
     y, x = 0.25 * (np.indices((side, side)) - side / 2)
     sigma = 1.2 / 2.3548
     star = np.exp(-(x**2 + y**2) / (2 * sigma**2)) * 1e-3 + 1e-14
-    observation = read_observation(write(tmp_path / "star.fits", star, unit="Lsun/kpc2", PSFFWHM=1.2))
+    observation = read(write(tmp_path / "star.fits", star, unit="Lsun/kpc2", PSFFWHM=1.2))
     flux = 10**observation.log_flux - 10**LOG_FLOOR
     v, u = 0.25 * (np.indices(flux.shape) - SIDE / 2)
     assert flux.sum() == pytest.approx(star.sum(), rel=1e-3)
     assert np.sqrt((flux * (u**2 + v**2)).sum() / flux.sum() / 2) == pytest.approx(1.0, rel=0.01)
-    wide = read_observation(write(tmp_path / "wide.fits", star, unit="Lsun/kpc2", PSFFWHM=3.0))
+    wide = read(write(tmp_path / "wide.fits", star, unit="Lsun/kpc2", PSFFWHM=3.0))
     assert "wider" in wide.warnings[0]
+    assert (observation.psf_sigma, wide.psf_sigma) == (4.0, pytest.approx(3.0 / 2.3548 / 0.25, rel=1e-4))
+
+
+def test_options_say_what_the_header_does_not(tmp_path: Path) -> None:
+    cards = {"A_V": 0.0}
+    told = write(tmp_path / "told.fits", flat(22.0), unit="mag", FILTER="V", PSFFWHM=1.2, **cards)
+    silent = write(tmp_path / "silent.fits", flat(22.0), unit="mag", **cards)
+    expected, found = read(told), read(silent, band="V", psf_fwhm=1.2)
+    np.testing.assert_allclose(found.log_flux, expected.log_flux, atol=1e-6)
+    assert expected.warnings == found.warnings == []
+
+
+def test_the_field_and_the_stars_are_those_of_the_training(tmp_path: Path) -> None:
+    """Maps of 80 pixels of half an arcsec with stars of sigma 1.5 pixels: the same field, other stars."""
+    y, x = 0.25 * (np.indices((SIDE, SIDE)) - (SIDE - 1) / 2)
+    star = np.exp(-(x**2 + y**2) / 2 / 0.5**2) + 1e-12
+    path = write(tmp_path / "star.fits", star, unit="Lsun/kpc2", PSFFWHM=0.5 * 2.3548)
+    found = read_observation(path, TrainingMaps(psf_sigma=1.5, pixel_arcsec=0.5, log_flux_floor=-9.0, pixels=80))
+    flux = 10**found.log_flux
+    v, u = 0.5 * (np.indices(flux.shape) - (80 - 1) / 2)
+    assert flux.shape == (80, 80) and flux.sum() == pytest.approx(star.sum(), rel=1e-3)
+    assert np.sqrt((flux * (u**2 + v**2)).sum() / flux.sum() / 2) == pytest.approx(0.75, rel=0.03)
+    assert found.psf_sigma == 1.5

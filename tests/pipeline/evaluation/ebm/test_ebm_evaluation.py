@@ -27,7 +27,11 @@ ROOT = Path(__file__).parents[4]
 def model() -> LitEBM:
     torch.manual_seed(0)
     hparams = load_params(ROOT / "params.yaml").ebm.model.model_dump()
-    return LitEBM(**{**hparams, "channels": [4, 4], "pooling": 4}).eval()
+    model = LitEBM(**{**hparams, "channels": [4, 4], "pooling": 4}).eval()
+    telescope = {"psf_sigma": 4.0, "pixel_arcsec": 0.25, "log_flux_floor": -8.0, "flux_range": [[0.0, 0.0], [0.0, 0.0]]}
+    for name, value in telescope.items():
+        setattr(model, name, torch.tensor(value))
+    return model
 
 
 def test_a_true_gaussian_is_calibrated_and_scores_its_entropy() -> None:
@@ -97,11 +101,11 @@ def test_examples_are_different_maps_from_near_to_far() -> None:
 def test_prediction_states_ordered_intervals_and_warns_of_extrapolation(model: LitEBM, tmp_path: Path) -> None:
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(-5, 1, (160, 160)))
     result = predict([model], tmp_path / "mine.npy")
-    for name, (low, high) in (("distance", (4, 120)), ("age", (0, 14))):
-        stated = result.metrics[name]
-        (low95, high95), (low68, high68) = stated["95 % interval"], stated["68 % interval"]
-        assert low <= low95 < low68 < stated["median"] < high68 < high95 <= high
-        assert low95 < stated["mean"] < high95
+    for name, (lowest, highest) in (("distance", (4, 120)), ("age", (0, 14))):
+        found = result.metrics[name]
+        ordered = [found[key] for key in ("low_95", "low", "value", "high", "high_95")]
+        assert lowest <= ordered[0] and ordered == sorted(ordered) and ordered[-1] <= highest
+        assert found["low_95"] < found["mean"] < found["high_95"]
     assert any("extrapolations" in remark for remark in result.metrics["warnings"]), "nothing was trained on"
     assert [picture.name for picture in result.pictures] == ["posterior"]
 

@@ -1,7 +1,9 @@
 """The measures of forecasts on systems whose answer is known, and evaluation and prediction as a whole."""
 
+import json
 import math
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from datamodules.nbody import NBodyDataModule
+from datamodules.nbody import NBodyDataModule, Units
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import numbers, write_pictures
@@ -22,6 +24,7 @@ from pipeline.settings.load import load_params
 from pipeline.simulation.nbody.integrators import integrate
 
 PARAMS: Any = load_params(ROOT / "params.yaml").gnn
+UNITS = Units(G=1.0, softening=0.1, total_mass=20.0, length_unit="", time_unit="", mass_unit="")
 
 
 def runs(systems: int = 20, steps: int = 10) -> Run:
@@ -53,7 +56,7 @@ def untrained(data: NBodyDataModule, **changes: object) -> LitGNN:
 def test_measures_on_known_answers() -> None:
     true = runs()
     mass = np.full((20, 5), 4.0)
-    kept = drifts(true, mass, PARAMS.evaluate)
+    kept = drifts(true, mass, UNITS)
     assert kept["energy"].max() < 1e-3 and kept["momentum"].max() < 1e-12 and kept["angular_momentum"].max() < 1e-6
     faster = Run(true.x, np.concatenate([true.v[:, :1], 2 * true.v[:, 1:]], 1))  # kinetic energy times four
     kinetic = 0.5 * (mass[:, None, :, None] * true.v**2).sum((2, 3))
@@ -61,7 +64,7 @@ def test_measures_on_known_answers() -> None:
         16 / np.sqrt(((true.x[:, 0, i] - true.x[:, 0, j]) ** 2).sum(-1) + 0.01) for i in range(5) for j in range(i)
     )
     expected = np.abs(3 * kinetic[:, 1:] / energy[:, None])
-    assert np.allclose(drifts(faster, mass, PARAMS.evaluate)["energy"][:, 1:], expected, rtol=0.1, atol=0.01)
+    assert np.allclose(drifts(faster, mass, UNITS)["energy"][:, 1:], expected, rtol=0.1, atol=0.01)
     assert "energy" not in drifts(true, mass, None)
 
     away = Run(true.x + np.array([3.0, 4.0, 0.0]), true.v)
@@ -81,6 +84,8 @@ def test_time_until() -> None:
 def test_evaluate(tmp_path: Path, attribute: str) -> None:
     path = csv(tmp_path, runs(), **({} if attribute == "none" else {attribute: 4.0}))
     data = NBodyDataModule(path.parent, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
+    if attribute != "charge":
+        (tmp_path / "units.json").write_text(json.dumps(asdict(UNITS)))
     result = evaluate(untrained(data, attribute=attribute), data, PARAMS)
     found = numbers(result.metrics)
     write_pictures(result.pictures, tmp_path)

@@ -1,26 +1,21 @@
 """The authors' measures against their definition written out, and an evaluation and a prediction end to end."""
 
 import itertools
-import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from astropy.io import fits
-from astropy.wcs import WCS
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.networks.pidoc.encoder_decoder import log_sum
 from lit_modules.networks.pidoc.statistics import map_statistics
-from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
-from pipeline.errors import InputError
+from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
 from pipeline.evaluation.common.result import write_json, write_pictures
 from pipeline.evaluation.pidoc import evaluation as pidoc
-from pipeline.evaluation.pidoc import measures, prediction
+from pipeline.evaluation.pidoc import measures
 
 PARAMS = SimpleNamespace(evaluate=SimpleNamespace(distances=[15.0, 30.0, 60.0, 80.0]))
 
@@ -121,62 +116,3 @@ def test_evaluation_is_finite_and_illustrated(
         assert result.metrics["pixel mass, mean error (%)"]["constant M/L, distance known"] < 1.0
     else:  # and the size on the sky tells the distance
         assert result.metrics["distance, mean error (%)"]["radial ridge"] < 10
-
-
-def write_fits(path: Path, log_flux: np.ndarray) -> WCS:
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [250.4, 36.5]
-    wcs.wcs.crpix, wcs.wcs.cdelt = [80.5, 80.5], [-0.25 / 3600, 0.25 / 3600]
-    header = wcs.to_header()
-    header["BUNIT"] = "log10(Lsun/kpc2)"
-    fits.writeto(path, log_flux, header)
-    return wcs
-
-
-def test_prediction_for_a_fits_map(models: list, folder: Path, tmp_path: Path) -> None:
-    flux = np.load(folder / "flux.npy")[3].astype(np.float32)
-    wcs = write_fits(tmp_path / "mine.fits", flux)
-    result = prediction.predict(models, tmp_path / "mine.fits")
-    write_json(result.metrics, tmp_path / "mine.json")
-    stated = json.loads((tmp_path / "mine.json").read_text())
-    for quantity in ("distance", "age", "mass in the field", "M/L of the field"):
-        assert stated[quantity]["low"] < stated[quantity]["value"] < stated[quantity]["high"]
-    assert stated["warnings"] == []
-    mass, light = stated["mass in the field"]["value"], stated["luminosity of the field"]["value"]
-    assert stated["M/L of the field"]["value"] == pytest.approx(mass / light, rel=1e-5)
-    assert light == pytest.approx(4 * np.pi * stated["distance"]["value"] ** 2 * (10.0**flux).sum(), rel=1e-4)
-    result.hdus["mass"].writeto(tmp_path / "mass.fits")
-    with fits.open(tmp_path / "mass.fits") as hdus:
-        assert [hdu.header["BUNIT"] for hdu in hdus] == ["solMass", "dex"]
-        assert hdus[0].data.sum() == pytest.approx(mass, rel=1e-4)
-        written = WCS(hdus[0].header)
-        assert written.pixel_to_world(3, 7).separation(wcs.pixel_to_world(3, 7)).arcsec < 1e-6
-    [picture] = result.pictures
-    plt.close(picture.figure)
-
-
-def test_prediction_warns_outside_the_training_range(models: list, folder: Path, tmp_path: Path) -> None:
-    np.save(tmp_path / "faint.npy", np.load(folder / "flux.npy")[3].astype(float) - 2)
-    result = prediction.predict(models, tmp_path / "faint.npy")
-    assert sum("mean of log flux" in warning for warning in result.metrics["warnings"]) == 1
-    plt.close(result.pictures[0].figure)
-
-
-def test_one_network_states_its_part_alone(models: list, folder: Path, tmp_path: Path) -> None:
-    np.save(tmp_path / "mine.npy", np.load(folder / "flux.npy")[3])
-    mass, labels = (prediction.predict([model], tmp_path / "mine.npy") for model in models)
-    assert "mass in the field" in mass.metrics and "distance" not in mass.metrics and "mass" in mass.hdus
-    assert "distance" in labels.metrics and "mass in the field" not in labels.metrics and labels.hdus == {}
-    with pytest.raises(InputError, match=r"none\.npy"):
-        prediction.predict(models, tmp_path / "none.npy")
-    plt.close("all")
-
-
-def test_published_network_predicts(real_data: Path, tmp_path: Path) -> None:
-    reference = np.load(real_data / "pidoc_published/cnn_reference.npz")
-    np.save(tmp_path / "theirs.npy", reference["log_flux"][2])
-    result = prediction.predict([load_published(real_data / "pidoc_published/CNN_100.h5")], tmp_path / "theirs.npy")
-    expected = float(reference["published_cnn_distance_kpc"][2])
-    assert result.metrics["distance"]["value"] == pytest.approx(expected, abs=1e-3)
-    assert "no uncertainty of its own" in result.metrics["warnings"][0]
-    plt.close("all")

@@ -1,0 +1,36 @@
+"""What each kind of input is told on the command line; imports nothing heavy."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.inputs.header import BANDS, CARDS
+from pipeline.inputs.pictures import SUFFIXES
+
+
+def add_pictures(parser: argparse.ArgumentParser) -> None:
+    """One or more pictures."""
+    parser.add_argument(
+        "input", nargs="+", type=Path, help=f"picture ({', '.join(SUFFIXES)}), colour or grey, any size"
+    )
+
+
+def add_tables(parser: argparse.ArgumentParser) -> None:
+    """One or more tables of star systems."""
+    columns = "N_sim,N_star,time_step,x,y,z,vx,vy,vz and mass or charge where stars differ"
+    parser.add_argument("input", nargs="+", type=Path, help=f".csv with the columns {columns}; one output is enough")
+
+
+def add_maps(parser: argparse.ArgumentParser) -> None:
+    """One or more maps of a cluster, and what the header of a FITS file may leave open."""
+    parser.add_argument(
+        "input",
+        nargs="+",
+        type=Path,
+        help=".fits, or .npy of log10 F/(Lsun kpc-2) in the pixels of the training maps; the cluster in the middle",
+    )
+    parser.add_argument("--band", choices=BANDS, help="filter of a FITS picture without a card FILTER")
+    parser.add_argument(
+        "--psf-fwhm", type=float, metavar="ARCSEC", help="width of a star in a FITS picture without a card PSFFWHM"
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = CARDS
