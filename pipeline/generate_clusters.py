@@ -35,7 +35,7 @@ CODE = (
     "simulation/clusters/telescope.py",
     "simulation/clusters/data/stars.npz",
     "simulation/clusters/data/king_profiles.npz",
-    "simulation/mass_function.py",
+    "simulation/clusters/mass_function.py",
 )
 
 

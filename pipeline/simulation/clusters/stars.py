@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.simulation.mass_function import KROUPA
+from pipeline.simulation.clusters.mass_function import KROUPA
 
 Array = NDArray[np.float64]
 

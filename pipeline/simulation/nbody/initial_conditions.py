@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulation.mass_function import KROUPA, SALPETER
+from pipeline.simulation.clusters.mass_function import KROUPA, SALPETER
 from pipeline.simulation.nbody.gravity import kinetic_energy, potential_energy
 
 Array = NDArray[np.float64]

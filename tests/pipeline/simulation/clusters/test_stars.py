@@ -6,13 +6,13 @@ from scipy.integrate import quad
 from scipy.stats import kstest
 
 from pipeline.simulation.clusters import stars
+from pipeline.simulation.clusters.mass_function import KROUPA
 from pipeline.simulation.clusters.stars import (
     bolometric_correction,
     draw_initial_masses,
     isochrone,
     v_luminosity,
 )
-from pipeline.simulation.mass_function import KROUPA
 
 
 def kroupa_by_quadrature(mass: float) -> float:
