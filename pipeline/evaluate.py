@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_file, atomic_folder
+from pipeline.progress import progress
 from pipeline.settings.load import Params, load_params
 from pipeline.training.registry import MODELS
 
@@ -36,17 +37,20 @@ def evaluate(name: str, params: Params) -> None:
     tester = trainer.make_trainer(
         section.trainer, params.runtime, logger=False, callbacks=[SeedEachBatch(section.seed)], single=True
     )
-    tested = tester.test(module, datamodule=datamodule, verbose=False)[0]
-    torch.manual_seed(section.seed)
-    evaluation = model.evaluation()
-    result = evaluation.evaluate(module.eval(), datamodule, section)
-    metrics = numbers({**tested, **result.metrics})
-    with atomic_file(Path("reports/evaluate") / f"{name}.json") as temporary:
-        write_json(metrics, temporary)
     folder = Path("reports/figures") / name
-    with atomic_folder(folder) as temporary:
-        write_pictures(result.pictures, temporary)
-        write_json(evaluation.LABELS, temporary / "labels.json")
+    with progress(f"evaluate {name}", 3) as show:
+        tested = tester.test(module, datamodule=datamodule, verbose=False)[0]
+        show(1, "measures")
+        torch.manual_seed(section.seed)
+        evaluation = model.evaluation()
+        result = evaluation.evaluate(module.eval(), datamodule, section)
+        show(2, "figures")
+        metrics = numbers({**tested, **result.metrics})
+        with atomic_file(Path("reports/evaluate") / f"{name}.json") as temporary:
+            write_json(metrics, temporary)
+        with atomic_folder(folder) as temporary:
+            write_pictures(result.pictures, temporary)
+            write_json(evaluation.LABELS, temporary / "labels.json")
     logger = tracking.make_logger(name, "evaluate", section.model_dump())
     logger.log_metrics(metrics)
     for picture in result.pictures:

@@ -37,7 +37,8 @@ def _backend(runtime: Runtime, jobs: int) -> Iterator[None]:
     if runtime.parallel_backend not in ("loky", "dask"):
         raise InputError(f"runtime.parallel_backend is {runtime.parallel_backend!r}; choose loky or dask")
     if runtime.parallel_backend == "loky" or jobs < FEW_JOBS:
-        with joblib.parallel_config("loky", n_jobs=1 if jobs < FEW_JOBS else runtime.workers):
+        cores = joblib.cpu_count()  # or LOKY_MAX_CPU_COUNT: what `make` gives a stage that runs beside others
+        with joblib.parallel_config("loky", n_jobs=1 if jobs < FEW_JOBS else min(runtime.workers, cores)):
             yield
         return
     try:

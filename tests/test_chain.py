@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import ROOT
+from ruamel.yaml import YAML
 
 SMALL = """
 stages:
@@ -28,6 +29,19 @@ stages:
     cmd: LAST
     deps: [data/first]
     outs: [data/last]
+"""
+
+QUICK = """
+stages:
+  first:
+    cmd: echo 1 > data/first
+    outs: [data/first]
+  quick:
+    foreach: [NAMES]
+    do:
+      cmd: echo ${item} > data/quick${item}
+      deps: [data/first]
+      outs: ["data/quick${item}"]
 """
 
 
@@ -146,6 +160,17 @@ def test_outs_are_links_to_the_cache_and_clean_frees_them(tmp_path: Path) -> Non
     assert not any(file.exists() for file in outs)
     assert not (folder / ".dvc/cache").exists()
     assert (folder / "data/.gitignore").exists()
+
+
+@pytest.mark.slow
+def test_no_entry_of_the_lock_is_lost(tmp_path: Path) -> None:
+    folder = small_chain(tmp_path / "folder", "")
+    names = ", ".join(str(k) for k in range(24))
+    (folder / "dvc.yaml").write_text(QUICK.replace("NAMES", names))
+    assert make(folder, "JOBS=4").wait(timeout=300) == 0
+    stages = YAML(typ="safe").load(folder / "dvc.lock")["stages"]
+    assert set(stages) == {"first", *(f"quick@{k}" for k in range(24))}
+    assert all(stage["outs"][0]["md5"] for stage in stages.values())
 
 
 @pytest.mark.slow

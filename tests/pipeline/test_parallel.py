@@ -1,3 +1,4 @@
+import os
 import sys
 
 import pytest
@@ -15,6 +16,12 @@ RUNTIME = Runtime(
 def test_results_come_in_the_order_of_the_jobs(jobs: int) -> None:
     found = parallel.in_parallel(divmod, [(k, 4) for k in range(jobs)], RUNTIME, "dividing")
     assert list(found) == [divmod(k, 4) for k in range(jobs)]
+
+
+def test_a_stage_beside_others_has_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    found = parallel.in_parallel(os.getpid, [()] * 9, RUNTIME, "counting")
+    assert set(found) == {os.getpid()}
 
 
 def test_dask_does_it_too() -> None:
