@@ -93,6 +93,12 @@ def test_arrows_go_one_way(room: str, allowed: tuple[str, ...]) -> None:
         assert not wrong, f"{file} imports {wrong}"
 
 
+@pytest.mark.parametrize("family", sorted({model.family for model in MODELS.values()}))
+def test_evaluation_does_not_read_what_people_bring(family: str) -> None:
+    """Prediction does; an edit there evaluates nothing again."""
+    assert not [file for file in closure(f"pipeline/evaluation/{family}/evaluation.py") if "pipeline/inputs" in file]
+
+
 @pytest.mark.parametrize("room", ["lit_modules/networks", "pipeline/simulation"])
 def test_leaves_are_pure(room: str) -> None:
     for file in files(room):

@@ -10,9 +10,10 @@ from torch import Tensor
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.ebm import LitEBM
 from pipeline.evaluation.common.radial import radial_features
-from pipeline.evaluation.ebm.measures import Array, Posteriors, observed, posteriors_of, truth
+from pipeline.evaluation.ebm.measures import Array, Posteriors, posteriors_of, truth
 
 PENALTIES = (1e1, 1e2, 1e3, 1e4)  # of the ridge, chosen by leaving training maps out
+TRAINING_MAPS = 3000  # at most, evenly chosen, to which the ridge is fitted
 QUANTILES = np.linspace(0.05, 0.95, 10)  # of a map's log flux
 
 
@@ -36,11 +37,13 @@ def label_posteriors(model: LitEBM, data: ClusterMapsDataModule, nodes: int) -> 
 
 def ridge_posteriors(model: LitEBM, data: ClusterMapsDataModule, nodes: int) -> tuple[Tensor, Posteriors]:
     """Quadratic ridge regression on radial profiles and brightness quantiles, with the residuals of validation maps."""
+    every = {"train": -(-len(data.splits["train"]["age"]) // TRAINING_MAPS), "val": 1, "test": 1}
     x = {
-        split: np.concatenate([features(part) for part in observed(data, split)]) for split in ("train", "val", "test")
+        split: np.concatenate([features(batch["flux"]) for batch in data.observed(split, step)])
+        for split, step in every.items()
     }
     ridge = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), RidgeCV(PENALTIES))
-    ridge.fit(x["train"], truth(model, data, "train").double().numpy())
+    ridge.fit(x["train"], truth(model, data, "train")[:: every["train"]].double().numpy())
     held_out, predicted = (torch.from_numpy(ridge.predict(x[split])).float() for split in ("val", "test"))
     residuals = truth(model, data, "val") - held_out
     return predicted, gaussian_posteriors(predicted, residuals, truth(model, data, "test"), nodes)

@@ -21,7 +21,6 @@ from pipeline.evaluation.ebm.measures import (
     free_energies,
     kl_from_quadrature,
     minimiser,
-    observed,
     posteriors_of,
     sampled,
     truth,
@@ -52,7 +51,7 @@ LABELS = {
 def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
     """Score the posteriors of the test maps beside simple ones, check chains against quadrature, draw both."""
     nodes, beta = params.evaluate.nodes, model.settings.beta
-    test: Maps = {**data.splits["test"], "flux": torch.cat(list(observed(data, "test")))}
+    test: Maps = {**data.splits["test"], "flux": torch.cat([batch["flux"] for batch in data.observed("test")])}
     context, y = contexts(model, test["flux"]), truth(model, data, "test")
     ridge_mean, ridge = ridge_posteriors(model, data, nodes)
     label_mean, label = label_posteriors(model, data, nodes)

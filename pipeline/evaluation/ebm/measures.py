@@ -1,7 +1,7 @@
 """Posteriors of many maps on a grid, and how far to trust chains."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -62,12 +62,6 @@ class Sample(NamedTuple):
 def contexts(model: LitEBM, flux: Tensor) -> Tensor:
     """What the energies need of each map, (maps, latent nodes, embedding)."""
     return torch.cat([model.net.context(part) for part in flux.split(64)])
-
-
-def observed(data: ClusterMapsDataModule, split: str) -> Iterator[Tensor]:
-    """Flux maps (some, 1, H, W) of a split in the order of its labels."""
-    for batch in data.observed(split):
-        yield batch["flux"]
 
 
 def truth(model: LitEBM, data: ClusterMapsDataModule, split: str) -> Tensor:

@@ -1,0 +1,88 @@
+"""Makes the small inputs beside this file: mocks and phantoms, drawn by the project's own code from fixed seeds.
+
+Reads the sections nbody and cluster_pictures of params.yaml. Run it from the project's folder:
+python -m examples.make_examples
+"""
+
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from PIL import Image
+
+from pipeline.draw_cluster_pictures import picture
+from pipeline.nbody.trajectories import simulate_block
+from pipeline.settings.load import Params, load_params
+from pipeline.simulation.clusters.star_cluster import ClusterParameters, draw_cluster
+from pipeline.simulation.clusters.stars import flux
+from pipeline.simulation.clusters.telescope import PIXEL, bin_stars, blur, gaussian_psf, random_view, sky_position
+from pipeline.simulation.radiograph import radiograph
+
+FOLDER = Path(__file__).parent
+SEED = 2026  # not that of the pipeline's own data
+PIXELS, MARGIN = 160, 24  # of the flux map, and beyond its edges for the wings of the point-spread function
+PSF_SIGMA = 4.0  # pixels, of the telescope in params.yaml
+DISTANCE = 25.0  # kpc
+CLUSTER = ClusterParameters(
+    initial_stars=120_000,
+    age_gyr=11.5,
+    metallicity=5e-4,
+    orbit_kpc=20.0,
+    half_mass_radius_pc=8.0,
+    w0=5.0,
+    truncation=1.5,
+    neutron_stars=0.05,
+    black_holes=0.02,
+)
+
+
+def main(folder: Path = FOLDER) -> None:
+    """Write all four."""
+    params = load_params(FOLDER.parent / "params.yaml")
+    flux_map(folder / "mock_cluster_flux.fits")
+    Image.fromarray(radiograph(np.random.default_rng(SEED), 256, covid=False)).save(folder / "lung_phantom.png")
+    image = picture(np.random.default_rng(SEED), params.cluster_pictures)
+    Image.fromarray(image).save(folder / "mock_cluster_picture.png")
+    systems(params, folder / "nbody_systems.csv")
+
+
+def flux_map(path: Path) -> None:
+    """A mock globular cluster as a finished V map, (160, 160), with what is true of it in the header."""
+    rng = np.random.default_rng(SEED)
+    cluster = draw_cluster(rng, CLUSTER)
+    offset = sky_position(cluster.position, random_view(rng), DISTANCE, np.zeros(2))
+    weight = np.stack([cluster.luminosity_v, cluster.mass])
+    light, mass = bin_stars(offset, weight, PIXELS + 2 * MARGIN)
+    seen = blur(np.asarray(flux(light, DISTANCE), float), gaussian_psf(PSF_SIGMA), PIXELS)
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [250.0, 30.0]
+    wcs.wcs.crpix, wcs.wcs.cdelt = [(PIXELS + 1) / 2] * 2, [-PIXEL / 3600, PIXEL / 3600]
+    header = wcs.to_header()
+    field = mass[MARGIN:-MARGIN, MARGIN:-MARGIN].sum()
+    for card, value, comment in (
+        ("OBJECT", "mock cluster", "a King-type model, not a real cluster"),
+        ("BUNIT", "log10(Lsun/kpc2)", "of F = L_V / (4 pi D^2) in a pixel"),
+        ("FILTER", "V", ""),
+        ("PSFFWHM", round(PSF_SIGMA * PIXEL * 2.3548, 3), "[arcsec] width of a star"),
+        ("TRUEDIST", DISTANCE, "[kpc] true distance; no network reads it"),
+        ("TRUEAGE", CLUSTER.age_gyr, "[Gyr] true age"),
+        ("TRUEMASS", round(float(field)), "[Msun] true mass in the field"),
+        ("TRUEM_L", round(float(field / light[MARGIN:-MARGIN, MARGIN:-MARGIN].sum()), 2), "[Msun/Lsun]"),
+    ):
+        header[card] = (value, comment)
+    log_flux = np.log10(np.maximum(seen, 1e-8)).astype(np.float32)
+    fits.writeto(path, log_flux, header, overwrite=True)
+
+
+def systems(params: Params, path: Path) -> None:
+    """Three systems of stars that the pipeline's simulations do not hold, from t = 0 on."""
+    nbody = params.nbody.model_copy(update={"n_simulations": 3, "seed": SEED})
+    simulate_block(nbody, range(3), path)
+    rows = path.read_text()
+    path.write_text(f"N_sim,N_star,time_step,x,y,z,vx,vy,vz\n{rows}")
+    path.with_suffix(".npy").unlink()  # their errors
+
+
+if __name__ == "__main__":
+    main()
