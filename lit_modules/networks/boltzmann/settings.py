@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.settings.base import ModelSettings, NonNegativeInt, PositiveInt
+from pipeline.settings.base import ModelSettings, PositiveInt
 
 
 class MachineSettings(ModelSettings):
@@ -21,7 +21,7 @@ class MachineSettings(ModelSettings):
 class BoltzmannSettings(MachineSettings):
     """The general machine, in which all units are coupled to all."""
 
-    hidden: NonNegativeInt
+    hidden: PositiveInt
     """Hidden units beside the pixels."""
     hot: Annotated[float, Field(ge=1)]
     """Temperature from which each phase cools to 1."""
