@@ -13,6 +13,7 @@ from pathlib import Path
 from pipeline.errors import InputError, run
 from pipeline.inputs.pictures import grey_square, read_picture
 from pipeline.outputs import atomic_folder
+from pipeline.progress import track
 from pipeline.settings.images import Images
 from pipeline.settings.load import load_params
 
@@ -53,7 +54,7 @@ def preprocess(name: str, size: int, images: Images) -> None:
     groups = {row["group"]: row["label"] for row in rows}
     splits = split_groups(groups, images.val_fraction, images.test_fraction, images.seed)
     with atomic_folder(Path("data/images") / f"{name}-{size}") as folder:
-        for row in rows:
+        for row in track(rows, f"resizing {name}", len(rows)):
             path = folder / row["file"]
             path.parent.mkdir(exist_ok=True)
             picture = read_picture((raw / row["file"]).read_bytes(), str(raw / row["file"]))

@@ -48,6 +48,7 @@ def test_bytes_are_those_committed(here: dict[str, str]) -> None:
     assert here == json.loads(SCRIPT.with_suffix(".json").read_text())
 
 
+@pytest.mark.slow
 def test_bytes_do_not_need_avx512(here: dict[str, str], tmp_path: Path) -> None:
     from numpy._core._multiarray_umath import __cpu_features__
 
