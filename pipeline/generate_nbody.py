@@ -28,7 +28,7 @@ ROWS, JOURNAL = "rows.csv", "rows.json"  # in runs/: the growing file, and [bloc
 CODE = (  # what the rows depend on
     "nbody/trajectories.py",
     "nbody/trajectory_csv.py",
-    "simulation/mass_function.py",
+    "simulation/clusters/mass_function.py",
     "simulation/nbody/gravity.py",
     "simulation/nbody/initial_conditions.py",
     "simulation/nbody/integrators.py",

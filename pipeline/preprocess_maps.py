@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RAW = Path("data/clusters/maps")
 OUT = Path("data/clusters/seen")
-BLOCK = 20  # maps done at once: their memory is used again and stays in the cache
+BLOCK = 10  # maps done at once: their memory is used again and stays in the cache
 DECIMALS = 5  # of a statistic: more than it means, fewer than processors differ in
 COLUMNS = ("field_log_mass", "flux_mean", "flux_std", "mass_mean", "mass_std")
 
