@@ -6,12 +6,17 @@ Reads models/<model>.ckpt and its data; writes reports/evaluate/<model>.json and
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_file, atomic_folder
 from pipeline.progress import progress
+from pipeline.settings.base import ModelSection
 from pipeline.settings.load import Params, load_params
 from pipeline.training.registry import MODELS
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.common.result import Picture
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -25,20 +30,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def evaluate(name: str, params: Params) -> None:
     """Test ``name`` with Lightning, then with its family's own metrics and figures; write and track both."""
-    import torch
+    with progress(f"evaluate {name}", 3) as show:  # before torch, which takes seconds to import
+        import torch
 
-    from pipeline.evaluation.common.result import numbers, write_json, write_pictures
-    from pipeline.training import tracking, trainer
-    from pipeline.training.callbacks import SeedEachBatch
+        from pipeline.evaluation.common.result import numbers
+        from pipeline.training.callbacks import SeedEachBatch
+        from pipeline.training.trainer import make_trainer
 
-    model, section = MODELS[name], params.model_section(name)
-    module = model.load(Path("models") / f"{name}.ckpt")
-    datamodule = model.make_datamodule(section)
-    tester = trainer.make_trainer(
-        section.trainer, params.runtime, logger=False, callbacks=[SeedEachBatch(section.seed)], single=True
-    )
-    folder = Path("reports/figures") / name
-    with progress(f"evaluate {name}", 3) as show:
+        model, section = MODELS[name], params.model_section(name)
+        module = model.load(Path("models") / f"{name}.ckpt")
+        datamodule = model.make_datamodule(section)
+        seed = SeedEachBatch(section.seed)
+        tester = make_trainer(section.trainer, params.runtime, logger=False, callbacks=[seed], single=True)
         tested = tester.test(module, datamodule=datamodule, verbose=False)[0]
         show(1, "measures")
         torch.manual_seed(section.seed)
@@ -46,15 +49,30 @@ def evaluate(name: str, params: Params) -> None:
         result = evaluation.evaluate(module.eval(), datamodule, section)
         show(2, "figures")
         metrics = numbers({**tested, **result.metrics})
-        with atomic_file(Path("reports/evaluate") / f"{name}.json") as temporary:
-            write_json(metrics, temporary)
-        with atomic_folder(folder) as temporary:
-            write_pictures(result.pictures, temporary)
-            write_json(evaluation.LABELS, temporary / "labels.json")
+        write(name, metrics, result.pictures, evaluation.LABELS)
+        track(name, section, metrics, result.pictures)
+
+
+def write(name: str, metrics: dict[str, float], pictures: "list[Picture]", labels: dict[str, str]) -> None:
+    """Write the metrics, and a folder of the pictures and of what the metrics mean."""
+    from pipeline.evaluation.common.result import write_json, write_pictures
+
+    with atomic_file(Path("reports/evaluate") / f"{name}.json") as temporary:
+        write_json(metrics, temporary)
+    with atomic_folder(Path("reports/figures") / name) as temporary:
+        write_pictures(pictures, temporary)
+        write_json(labels, temporary / "labels.json")
+
+
+def track(name: str, section: ModelSection, metrics: dict[str, float], pictures: "list[Picture]") -> None:
+    """Send metrics and pictures to W&B."""
+    from pipeline.training import tracking
+
     logger = tracking.make_logger(name, "evaluate", section.model_dump())
     logger.log_metrics(metrics)
-    for picture in result.pictures:
-        logger.log_image(f"figures/{picture.name}", [str(folder / f"{picture.name}.png")], caption=[picture.caption])
+    for picture in pictures:
+        file = Path("reports/figures") / name / f"{picture.name}.png"
+        logger.log_image(f"figures/{picture.name}", [str(file)], caption=[picture.caption])
     tracking.finish()
 
 

@@ -1,5 +1,6 @@
 """Signs of life on stderr: a bar in a terminal; in a pipe or log a line every few seconds."""
 
+import os
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 FIRST, EVERY = 2.0, 5.0  # seconds until the first line, and between lines
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # of a process, set by whatever started it
 
 Show = Callable[..., None]  # (done: int, note: str = "")
 
@@ -26,13 +28,16 @@ def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]
 def progress(description: str, total: int, done: int = 0) -> Iterator[Show]:
     """Show how much of ``total`` is done; the block calls the yielded function with that number.
 
-    Call it in one process only, the one that hands out the work.
+    Of the processes of a distributed training only the first shows anything.
 
     Args:
         description: of the work.
         total: number of its steps.
         done: steps that an earlier run has done: they say nothing of the time left.
     """
+    if any(os.environ.get(rank, "0") != "0" for rank in RANKS):
+        yield lambda done, note="": None
+        return
     with (_bar if sys.stderr.isatty() else _lines)(description, total, done) as show:
         yield show
 

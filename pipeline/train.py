@@ -15,10 +15,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError, run
 from pipeline.outputs import atomic_file, fingerprint
+from pipeline.progress import progress
 from pipeline.settings.base import ModelSection
 from pipeline.settings.load import Params, load_params
 from pipeline.training.registry import MODELS
@@ -67,7 +68,8 @@ class Training:
 
 def train(name: str, params: Params) -> "pl.Trainer":
     """Train ``name``, write its two outputs once, and return the finished Trainer."""
-    training = build(name, params)
+    with progress(f"prepare {name}", 1):
+        training = build(name, params)
     with lock(training):
         fit(training)
         if training.trainer.is_global_zero:
@@ -78,7 +80,7 @@ def train(name: str, params: Params) -> "pl.Trainer":
 
 
 def build(name: str, params: Params) -> Training:
-    """The module, its data, the Trainer with its callbacks, and the checkpoint to go on from.
+    """The module, its data and what it takes from them, the Trainer with its callbacks, the checkpoint to go on from.
 
     Raises:
         InputError: there is no such data.
@@ -110,7 +112,10 @@ def build(name: str, params: Params) -> Training:
         ],
         single=False,
     )
-    return Training(name, module, model.make_datamodule(section), trainer, curves, checkpoint)
+    datamodule = model.make_datamodule(section)
+    datamodule.setup("fit")
+    module.fit_statistics(datamodule)
+    return Training(name, module, datamodule, trainer, curves, checkpoint)
 
 
 def content_key(section: ModelSection, data: Path) -> str:
@@ -123,11 +128,8 @@ def fit(training: Training) -> None:
     """Fit, from the last checkpoint of a killed training if there is one."""
     from pipeline.training import tracking
 
-    module: Any = training.module
-    training.datamodule.setup("fit")
-    module.fit_statistics(training.datamodule)
     training.trainer.fit(
-        module,
+        training.module,
         datamodule=training.datamodule,
         ckpt_path=training.checkpoint if training.checkpoint.is_file() else None,
         weights_only=False,  # Lightning's own loop state is no plain tensor

@@ -82,3 +82,15 @@ def test_other_ranks_tell_nothing(monkeypatch: pytest.MonkeyPatch, capfd: pytest
     monkeypatch.setattr(pl.Trainer, "is_global_zero", False)
     fit()
     assert "train slow" not in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("rank", progress.RANKS)
+def test_processes_of_other_ranks_tell_nothing(
+    rank: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(rank, "1")
+    with progress.progress("x", 2) as show:
+        show(1)
+        time.sleep(0.2)
+    assert capfd.readouterr().err == ""
