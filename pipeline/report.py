@@ -95,7 +95,7 @@ def tables(metrics: dict[str, float], labels: dict[str, str]) -> list[dict[str, 
         columns = sorted(cells, key=lambda who: who != "model")
         table = found.setdefault((rows, *columns), {"corner": ROWS[rows], "columns": columns, "rows": []})
         table["rows"].append((labels.get(what, what), [cells[who] for who in columns]))
-    return list(found.values())
+    return sorted(found.values(), key=lambda table: table["columns"] == ["model"])  # comparisons first
 
 
 def accuracy(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def cell(value: float, low: float | None = None, high: float | None = None) -> s
     """A number for people, four significant digits and no needless exponent, with the ends of its interval."""
     if low is None or high is None:
         return f"{value:.4g}"
-    return f"{value:.4g} ({low:.3g} to {high:.3g})"
+    return f"{value:.4g} ({low:.4g} to {high:.4g})"
 
 
 def read_json(path: Path) -> dict[str, Any]:

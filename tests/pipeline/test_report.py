@@ -16,12 +16,12 @@ def test_training_errors_do_not_stand_under_held_out() -> None:
     }
     found = tables(metrics, {"mse": "mean square error", "loss": "the loss", "log_z_nats": "log Z (nats)"})
     assert found == [
-        {"corner": "held out", "columns": ["model"], "rows": [("the loss", ["0.5"])]},
         {
             "corner": "held out",
             "columns": ["model", "mean picture"],
             "rows": [("mean square error", ["2 (1.5 to 2.5)", "3"])],
         },
         {"corner": "training", "columns": ["model", "mean picture"], "rows": [("mean square error", ["1", "1.25"])]},
+        {"corner": "held out", "columns": ["model"], "rows": [("the loss", ["0.5"])]},
         {"corner": "of the model itself", "columns": ["model"], "rows": [("log Z (nats)", ["7"])]},
     ]

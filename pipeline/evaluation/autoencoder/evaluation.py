@@ -14,7 +14,7 @@ from torchmetrics.functional.classification import binary_auroc
 from datamodules.images import ImagesDataModule
 from lit_modules.autoencoder import LitAutoencoder
 from pipeline.evaluation.autoencoder.settings import Autoencoder
-from pipeline.evaluation.common.bootstrap import with_interval
+from pipeline.evaluation.common.bootstrap import scored
 from pipeline.evaluation.common.panels import WIDTH, picture_rows
 from pipeline.evaluation.common.result import BLUE, GREY, ORANGE, Picture, Result, compared, style
 
@@ -43,8 +43,7 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder)
     late = model.net(examples)
     held_out, training = ({who: errors(f, images) for who, f in methods.items()} for images in (test, train))
     metrics: dict[str, Any] = {
-        **compared("mse", means(held_out)),
-        **with_interval("test/mse", held_out["model"]),
+        **scored("mse", held_out),
         **compared("mse", means(training), "train"),
         "val/snapshot_mse": (early - examples).square().mean(),
         "val/final_mse": (late - examples).square().mean(),

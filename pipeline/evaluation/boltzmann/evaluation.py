@@ -13,7 +13,7 @@ from lit_modules.boltzmann import LitBoltzmann
 from lit_modules.networks.boltzmann.general import cooling
 from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
 from pipeline.evaluation.boltzmann.settings import Boltzmann
-from pipeline.evaluation.common.bootstrap import root_mean, with_interval
+from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
 from pipeline.evaluation.common.pictures import rms, tiles
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, compared, style
@@ -40,8 +40,7 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
     recalled = model.recall(stretch(train), known)
     mean = {name: float(values.mean()) for name, values in energies.items()}
     metrics: dict[str, Any] = {
-        **compared("recall_rms", errors),
-        **with_interval("test/recall_rms", squares["model"], root_mean),
+        **scored("recall_rms", squares, root_mean),
         "train/recall_rms": rms(recalled[:, ~known], stretch(train)[:, ~known]),
         **compared("energy_nats", {"model": mean["held-out"], "independent_pixels": mean["independent pixels"]}),
         "train/energy_nats": mean["training"],

@@ -1,10 +1,12 @@
 """How far a number could be off by the luck of the draw of the held-out rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from pipeline.evaluation.common.result import compared
 
 DRAWS = 1000
 
@@ -44,6 +46,27 @@ def with_interval(
     """The statistic under ``key``, and the ends of its interval under ``<key>_low`` and ``<key>_high``."""
     low, high = interval(values, statistic, groups)
     return {key: float(statistic(np.asarray(values))), f"{key}_low": low, f"{key}_high": high}
+
+
+def scored(
+    what: str,
+    values: Mapping[str, ArrayLike],
+    statistic: Callable[..., Any] = np.mean,
+    groups: ArrayLike | None = None,
+) -> dict[str, float]:
+    """One measure of the model and of its rivals on held-out rows, under flat keys.
+
+    Args:
+        what: the measure with its unit, such as ``age_error_gyr``.
+        values: of each row, (n, ...), by ``model`` and each rival.
+        statistic: that sums them up.
+        groups: see :func:`interval`.
+
+    Returns:
+        ``test/<what>``, ``test/<what>_low`` and ``test/<what>_high``, and ``baseline/<rival>/<what>``.
+    """
+    summed = {who: float(statistic(np.asarray(rows))) for who, rows in values.items()}
+    return with_interval(f"test/{what}", values["model"], statistic, groups) | compared(what, summed)
 
 
 def root_mean(squares: ArrayLike) -> float:

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.ebm import LitEBM
-from pipeline.evaluation.common.bootstrap import with_interval
-from pipeline.evaluation.common.result import Result, compared, style
+from pipeline.evaluation.common.bootstrap import scored
+from pipeline.evaluation.common.result import Result, style
 from pipeline.evaluation.ebm.baselines import label_posteriors, ridge_posteriors
 from pipeline.evaluation.ebm.figures import chain_panels, energy_panels, posterior_panels, trust_panels
 from pipeline.evaluation.ebm.measures import (
@@ -79,8 +79,7 @@ def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
         "test/chain_divergence_nats": kl_from_quadrature(model, context[chosen], sample).max(),
     }
     for what, values in measured.items():
-        metrics |= compared(what, {who: value.double().mean() for who, value in values.items()})
-        metrics |= with_interval(f"test/{what}", values["model"], groups=test["age"])  # a cluster's maps share its age
+        metrics |= scored(what, values, groups=test["age"])  # a cluster's maps share its age
     with style():
         pictures = [
             posterior_panels(model, test, chosen, posteriors["model"], sample, points["argmin_f_beta"]),

@@ -10,7 +10,7 @@ from torch import Tensor
 from datamodules.nbody import NBodyDataModule, Units
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
-from pipeline.evaluation.common.bootstrap import with_interval
+from pipeline.evaluation.common.bootstrap import scored
 from pipeline.evaluation.common.result import Picture, Result, compared, style
 from pipeline.evaluation.gnn.figures import force_law_figure, growth_figure, track_figure
 from pipeline.evaluation.gnn.measures import CAP, Array, Run, drifts, relative_error, squared_error, time_until
@@ -61,20 +61,16 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
     changes = {name: drifts(run, mass, gravity) for name, run in rollout.items()}
     system = np.repeat(np.arange(len(mass)), windows)
     lost = {name: time_until(error, LOST, times) for name, error in errors.items()}
-    metrics: dict[str, Any] = {
-        **compared("one_step_position_mse", each(np.mean, position)),
-        **with_interval("test/one_step_position_mse", position["model"], groups=system),
+    metrics = {
+        **scored("one_step_position_mse", position, groups=system),
         **compared("one_step_position_squared_error_median", each(np.median, position)),
-        **compared("one_step_velocity_mse", each(np.mean, velocity)),
-        **with_interval("test/one_step_velocity_mse", velocity["model"], groups=system),
-        **compared("rollout_position_error", each(at_end, errors)),
-        **with_interval("test/rollout_position_error", errors["model"], at_end),
+        **scored("one_step_velocity_mse", velocity, groups=system),
+        **scored("rollout_position_error", errors, at_end),
         **compared("rollout_time_until_lost", each(np.median, lost)),
     }
     for kept in changes["model"]:
         change = {name: change[kept] for name, change in changes.items()}
-        metrics |= compared(f"rollout_{kept}_error", each(at_end, change))
-        metrics |= with_interval(f"test/rollout_{kept}_error", change["model"], at_end)
+        metrics |= scored(f"rollout_{kept}_error", change, at_end)
         if kept == "energy":
             metrics |= compared("rollout_energy_kept_percent", each(below_one, change))
     with style():

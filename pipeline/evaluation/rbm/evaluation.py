@@ -14,9 +14,9 @@ from lit_modules.boltzmann import LitRBM
 from lit_modules.networks.boltzmann.annealed_importance import annealed_log_partition
 from lit_modules.networks.boltzmann.pixels import stretch, symmetries
 from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, RestrictedBoltzmannMachine
-from pipeline.evaluation.common.bootstrap import root_mean, with_interval
+from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
-from pipeline.evaluation.common.pictures import rms, tiles
+from pipeline.evaluation.common.pictures import tiles
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, compared, style
 from pipeline.evaluation.rbm.settings import Evaluate, Rbm
 
@@ -50,24 +50,29 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     }
     free_energies = {name: net.free_energy(visible) for name, visible in states.items()}
     memory = stretch(symmetries(data.images("train")).flatten(0, 1))
-    likelihood = {name: -free_energies[name].double() - log_z for name in ("held-out", "training")}
+    likelihood = {
+        name: {
+            "model": (-free_energies[name].double() - log_z).view(settings.draws, -1).mean(0),
+            "independent_pixels": independent_log_likelihood(net.offset, grey),
+        }
+        for name, grey in (("held-out", held_out), ("training", train))
+    }
     gain = {
         name: explained_by(states[name], memory).amax(1) + free_energies[name] + log_z
         for name in ("training", "held-out", "artificial")
     }
     mean = {name: float(values.mean()) for name, values in free_energies.items()}
-    reconstructed = (model.reconstruct(held_out) - held_out).square().mean(1)
+    answers = {"model": model.reconstruct(held_out), "mean_picture": net.offset}
+    squares = {who: (answer - held_out).square().mean(1) for who, answer in answers.items()}
     metrics: dict[str, Any] = {
-        **likelihoods("test", likelihood["held-out"], net.offset, held_out),
-        **with_interval("test/log_likelihood_nats", likelihood["held-out"].view(settings.draws, -1).mean(0)),
-        **likelihoods("train", likelihood["training"], net.offset, train),
+        **scored("log_likelihood_nats", likelihood["held-out"]),
+        **compared("log_likelihood_nats", {who: x.mean() for who, x in likelihood["training"].items()}, "train"),
         "model/log_z_nats": log_z,
         "model/log_z_error_nats": error,
         **compared("free_energy_nats", {"model": mean["held-out"], "independent_pixels": mean["independent pixels"]}),
         "train/free_energy_nats": mean["training"],
         "model/sample_free_energy_nats": mean["artificial"],
-        "baseline/mean_picture/reconstruction_rms": rms(net.offset, held_out),
-        **with_interval("test/reconstruction_rms", reconstructed, root_mean),
+        **scored("reconstruction_rms", squares, root_mean),
         "test/nearest_training_picture_gain_nats": gain["held-out"].mean(),
         "train/nearest_training_picture_gain_nats": gain["training"].mean(),
         "model/sample_nearest_training_picture_gain_nats": gain["artificial"].mean(),
@@ -116,15 +121,9 @@ def log_partition(net: RestrictedBoltzmannMachine, settings: Evaluate) -> tuple[
     return annealed_log_partition(net, settings.ais_chains, settings.ais_steps)
 
 
-def likelihoods(split: str, model: Tensor, offset: Tensor, grey: Tensor) -> dict[str, float]:
-    """Log-likelihood of the pictures of a split by the machine and by independent pixels, nats a picture."""
-    rival = independent_log_likelihood(offset, grey)
-    return compared("log_likelihood_nats", {"model": float(model.mean()), "independent_pixels": rival}, split)
-
-
-def independent_log_likelihood(mean: Tensor, grey: Tensor) -> float:
-    """Log-likelihood, in nats a picture, of pixels lit independently with probability ``mean``."""
-    return -float(F.binary_cross_entropy(mean.expand_as(grey), grey, reduction="none").double().sum(1).mean())
+def independent_log_likelihood(mean: Tensor, grey: Tensor) -> Tensor:
+    """Log-likelihood, in nats, of each picture by pixels lit independently with probability ``mean``, (n,)."""
+    return -F.binary_cross_entropy(mean.expand_as(grey), grey, reduction="none").double().sum(1)
 
 
 def explained_by(visible: Tensor, memory: Tensor) -> Tensor:

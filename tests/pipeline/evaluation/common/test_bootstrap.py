@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.common.bootstrap import interval, with_interval
+from pipeline.evaluation.common.bootstrap import interval, scored
 
 
 def test_mean_of_many_rows() -> None:
@@ -22,7 +22,11 @@ def test_rows_of_a_group_are_drawn_together() -> None:
     assert high - low == pytest.approx(2 * (free_high - free_low), rel=0.1)
 
 
-def test_keys() -> None:
-    found = with_interval("test/error_gyr", [1.0, 2.0, 6.0], np.median)
-    assert list(found) == ["test/error_gyr", "test/error_gyr_low", "test/error_gyr_high"]
-    assert (found["test/error_gyr"], found["test/error_gyr_low"], found["test/error_gyr_high"]) == (2.0, 1.0, 6.0)
+def test_model_and_rivals() -> None:
+    found = scored("error_gyr", {"model": [1.0, 2.0, 6.0], "mean": [3.0, 4.0, 5.0]}, np.median)
+    assert found == {
+        "test/error_gyr": 2.0,
+        "test/error_gyr_low": 1.0,
+        "test/error_gyr_high": 6.0,
+        "baseline/mean/error_gyr": 4.0,
+    }
