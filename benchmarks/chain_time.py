@@ -95,7 +95,7 @@ def clone(name: str, scale: str, float32: bool) -> Path:
     subprocess.run([sys.executable, "-m", "pipeline.scale", scale], cwd=folder, check=True)
     if float32:
         params = folder / "params.yaml"
-        params.write_text(params.read_text().replace("precision: auto ", "precision: 32-true "))
+        params.write_text(re.sub(r"\bprecision: auto\b", "precision: 32-true", params.read_text()))
     return folder
 
 
