@@ -76,7 +76,8 @@ def test_a_bad_input_does_not_stop_the_others(family: Path, capsys: pytest.Captu
         predict.main(["rbm", "a/map.png", "c/bad.png", "none.png", "b/map.png", "--out", "out"])
     told = capsys.readouterr()
     assert told.out.splitlines() == [
-        f"{name}/map.png: distance 15.2 (14 to 17) kpc, mse 0.5, 1 warnings -> out/{name}/map.json" for name in "ab"
+        f"{name}/map.png: distance 15.2 (14.0 to 17.0) kpc, mse 0.5, warnings: 1 -> out/{name}/map.json"
+        for name in "ab"
     ]
     assert told.err.splitlines() == [
         "error: c/bad.png: no good; give another",
