@@ -107,3 +107,11 @@ def test_one_model_of_each_kind_is_asked(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     assert predict.load_models("autoencoder") == ["autoencoder-healthy"]
     assert predict.load_models("pidoc") == ["pidoc-mass", "pidoc-age-distance"]
+
+
+@pytest.mark.parametrize("width", ["0", "-1", "nan", "wide"])
+def test_a_width_that_is_none_is_refused(width: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        predict.main(["pidoc", "map.fits", "--out", "out", "--psf-fwhm", width])
+    assert stop.value.code == 2
+    assert f"argument --psf-fwhm: '{width}' is no number above zero" in capsys.readouterr().err
