@@ -141,13 +141,15 @@ def write(result: Any, start: Path) -> Path:
 
 def summary(metrics: dict[str, Any]) -> str:
     """An answer in one line: each quantity with its interval and unit, each number, and how many warnings."""
+    from pipeline.evaluation.common.result import short
+
     parts = []
     for name, value in metrics.items():
         match value:
             case {"value": middle, "low": low, "high": high, "unit": unit}:
-                parts.append(f"{name} {middle:.3g} ({low:.3g} to {high:.3g}) {unit}")
+                parts.append(f"{name} {short(middle)} ({short(low)} to {short(high)}) {unit}")
             case list() if value:
-                parts.append(f"{len(value)} {name}")
+                parts.append(f"{name}: {len(value)}")
             case list() | str():
                 pass
             case _:

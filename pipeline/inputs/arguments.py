@@ -1,6 +1,7 @@
 """What each kind of input is told on the command line; imports nothing heavy."""
 
 import argparse
+import math
 from pathlib import Path
 
 from pipeline.inputs.header import BANDS, CARDS
@@ -30,7 +31,22 @@ def add_maps(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--band", choices=BANDS, help="filter of a FITS picture without a card FILTER")
     parser.add_argument(
-        "--psf-fwhm", type=float, metavar="ARCSEC", help="width of a star in a FITS picture without a card PSFFWHM"
+        "--psf-fwhm", type=positive, metavar="ARCSEC", help="width of a star in a FITS picture without a card PSFFWHM"
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = CARDS
+
+
+def positive(text: str) -> float:
+    """A number above zero.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above zero")
+    return value

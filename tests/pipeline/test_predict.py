@@ -76,7 +76,8 @@ def test_a_bad_input_does_not_stop_the_others(family: Path, capsys: pytest.Captu
         predict.main(["rbm", "a/map.png", "c/bad.png", "none.png", "b/map.png", "--out", "out"])
     told = capsys.readouterr()
     assert told.out.splitlines() == [
-        f"{name}/map.png: distance 15.2 (14 to 17) kpc, mse 0.5, 1 warnings -> out/{name}/map.json" for name in "ab"
+        f"{name}/map.png: distance 15.2 (14.0 to 17.0) kpc, mse 0.5, warnings: 1 -> out/{name}/map.json"
+        for name in "ab"
     ]
     assert told.err.splitlines() == [
         "error: c/bad.png: no good; give another",
@@ -106,3 +107,11 @@ def test_one_model_of_each_kind_is_asked(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     assert predict.load_models("autoencoder") == ["autoencoder-healthy"]
     assert predict.load_models("pidoc") == ["pidoc-mass", "pidoc-age-distance"]
+
+
+@pytest.mark.parametrize("width", ["0", "-1", "nan", "wide"])
+def test_a_width_that_is_none_is_refused(width: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        predict.main(["pidoc", "map.fits", "--out", "out", "--psf-fwhm", width])
+    assert stop.value.code == 2
+    assert f"argument --psf-fwhm: '{width}' is no number above zero" in capsys.readouterr().err

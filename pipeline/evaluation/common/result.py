@@ -131,6 +131,11 @@ def _number(value: Any, key: str) -> float:
     return float(f"{number:.7g}") if abs(number) >= ROUND_OFF else 0.0
 
 
+def short(value: float) -> str:
+    """A quantity for people: three digits, with no power of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
 def write_pictures(pictures: list[Picture], folder: Path) -> None:
     """Save each figure as PNG, with no date in it, and the captions as ``captions.json``."""
     for picture in pictures:

@@ -10,7 +10,7 @@ from torch import Tensor
 from lit_modules.ebm import LitEBM
 from lit_modules.networks.energy.posterior import marginals, quantiles
 from pipeline.evaluation.common.maps import outside_training, show_map
-from pipeline.evaluation.common.result import RED, Picture, Result, style
+from pipeline.evaluation.common.result import RED, Picture, Result, short, style
 from pipeline.evaluation.ebm.figures import LOOK, draw_posterior, grid_axes, mark
 from pipeline.evaluation.ebm.measures import LEVELS, minimiser, probability
 from pipeline.inputs.observation import TrainingMaps, read_observation
@@ -70,7 +70,7 @@ def own_cluster(
     stated = []
     for key in ("distance", "age"):
         found = metrics[key]
-        stated.append(f"{key} {found['value']:.3g} ({found['low']:.3g}–{found['high']:.3g}) {found['unit']}")
+        stated.append(f"{key} {short(found['value'])} ({short(found['low'])}–{short(found['high'])}) {found['unit']}")
     right.set(title="\n".join(stated), xlabel="distance (kpc)", ylabel="age (Gyr)")
     right.legend(loc="lower left")
     return Picture(

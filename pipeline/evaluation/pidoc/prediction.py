@@ -9,7 +9,7 @@ import torch
 
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.evaluation.common.maps import log_luminosity, log_sum, outside_training, show_map
-from pipeline.evaluation.common.result import Picture, Result, style
+from pipeline.evaluation.common.result import Picture, Result, short, style
 from pipeline.evaluation.pidoc.evaluation import answers
 from pipeline.evaluation.pidoc.measures import Array
 from pipeline.inputs.observation import Observation, TrainingMaps, read_observation
@@ -135,8 +135,3 @@ def own_cluster(name: str, seen: Observation, found: dict[str, Array], metrics: 
     return Picture(
         "cluster", "The map given, and what the networks read off it, with 68 % intervals in brackets.", figure
     )
-
-
-def short(value: float) -> str:
-    """Three digits, with no power of ten."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
