@@ -39,7 +39,7 @@ class MapReader(LitBase):
         """Take the telescope and the range of the training maps from a data module.
 
         Raises:
-            InputError: there are other statistics than ``map_statistics`` makes, or a map has a pixel that is not finite.
+            InputError: the statistics are others than ``map_statistics`` makes, or a pixel is not finite.
         """
         train = data.splits["train"]
         if train["statistics"].shape[1] != LENGTH:

@@ -135,7 +135,9 @@ class LitPidocMass(LitPidoc):
         flux, mass = batch["flux"][:4], batch["mass"][:4]
         predicted = self(flux).pixels.mean.detach()
         low, high = mass.aminmax()
-        flux = (flux - flux.amin((2, 3), keepdim=True)) / (flux.amax((2, 3), keepdim=True) - flux.amin((2, 3), keepdim=True))
+        flux = (flux - flux.amin((2, 3), keepdim=True)) / (
+            flux.amax((2, 3), keepdim=True) - flux.amin((2, 3), keepdim=True)
+        )
         columns = [flux, (mass - low) / (high - low), (predicted - low) / (high - low)]
         rows = torch.cat(columns, 3).clamp(0, 1)
         return {"flux, true mass, predicted mass": torch.cat(list(rows), 1)}

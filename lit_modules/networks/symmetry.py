@@ -23,7 +23,7 @@ def random_symmetry(*images: Tensor) -> list[Tensor]:
 
 
 def symmetries(images: Tensor) -> Tensor:
-    """All eight turns and mirrors of pictures, the pictures themselves first; (..., size, size) -> (8, ..., size, size)."""
+    """All eight turns and mirrors of pictures, themselves first; (..., size, size) -> (8, ..., size, size)."""
     views = images[None]
     for mirror in MIRRORS:
         views = torch.cat([views, mirror(views)])

@@ -1,5 +1,7 @@
 """The mass map of a cluster by a U-Net on folded maps, modulated by the statistics of the whole map."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,6 +41,19 @@ class ModulatedBlock(nn.Module):
         return F.relu((1 + gamma) * self.norm(self.conv(x)) + beta)
 
 
+class Level(nn.Module):
+    """Two modulated blocks, ``c_in`` channels to ``c_out``."""
+
+    def __init__(self, c_in: int, c_out: int, units: int) -> None:
+        super().__init__()
+        self.first = ModulatedBlock(c_in, c_out, units)
+        self.second = ModulatedBlock(c_out, c_out, units)
+
+    def forward(self, x: Tensor, e: Tensor) -> Tensor:
+        """(B, c_in, H, W) and (B, units) -> (B, c_out, H, W)."""
+        return self.second(self.first(x, e), e)
+
+
 class UNet(nn.Module):
     """U-Net (Ronneberger et al. 2015) of two modulated blocks a level, each way.
 
@@ -50,30 +65,23 @@ class UNet(nn.Module):
 
     def __init__(self, c_in: int, channels: list[int], c_out: int, units: int) -> None:
         super().__init__()
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        c = c_in
-        for c_level in channels:
-            self.down.append(nn.ModuleList([ModulatedBlock(c, c_level, units), ModulatedBlock(c_level, c_level, units)]))
-            c = c_level
-        for c_level in channels[-2::-1]:
-            self.up.append(
-                nn.ModuleList([ModulatedBlock(c + c_level, c_level, units), ModulatedBlock(c_level, c_level, units)])
-            )
-            c = c_level
-        self.out = nn.Conv2d(c, c_out, 1)
+        entering = [c_in, *channels[:-1]]
+        joined = [c + below for c, below in pairwise(channels)]
+        self.down = nn.ModuleList(Level(*c, units) for c in zip(entering, channels, strict=True))
+        self.up = nn.ModuleList(Level(*c, units) for c in zip(joined[::-1], channels[-2::-1], strict=True))
+        self.out = nn.Conv2d(channels[0], c_out, 1)
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
         """(B, c_in, H, W) and (B, units) -> (B, c_out, H, W)."""
-        skips: list[Tensor] = []
-        for first, second in self.down:  # type: ignore[misc]
-            if skips:
-                x = F.avg_pool2d(x, 2)
-            x = second(first(x, e), e)
+        skips = []
+        for level in self.down[:-1]:
+            x = level(x, e)
             skips.append(x)
-        skips.pop()
-        for first, second in self.up:  # type: ignore[misc]
+            x = F.avg_pool2d(x, 2)
+        x = self.down[-1](x, e)
+        for level in self.up:
             x = torch.cat([F.interpolate(x, scale_factor=2.0), skips.pop()], 1)
-            x = second(first(x, e), e)
+            x = level(x, e)
         return self.out(x)
 
 

@@ -32,6 +32,11 @@ class StatisticsEncoder(nn.Sequential):
             nn.Dropout(dropout),
         )
 
+    def forward(self, statistics: Tensor) -> Tensor:  # type: ignore[override]
+        """The embedding, never in half precision."""
+        with torch.autocast(statistics.device.type, enabled=False):
+            return super().forward(statistics)
+
     def fit(self, statistics: Tensor) -> None:
         """Take mean and standard deviation of the statistics of training maps."""
         self[0].fit(statistics)  # type: ignore[operator]
