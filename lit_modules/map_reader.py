@@ -1,7 +1,7 @@
 """What all readers of flux maps share: the telescope and the brightness of their training maps."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ class MapReader(LitBase):
             of a training map.
     """
 
-    maps: ClassVar[tuple[str, ...]] = ()  # of a batch, "flux" or "mass", that training needs beside its statistics
+    maps: tuple[str, ...] = ()  # of flux and mass, those that training reads beside statistics and labels
     psf_sigma: Tensor
     pixel_arcsec: Tensor
     log_flux_floor: Tensor
@@ -36,11 +36,12 @@ class MapReader(LitBase):
         self.register_buffer("flux_range", torch.tensor([[-math.inf, math.inf], [-math.inf, math.inf]]))
 
     def fit_statistics(self, data: Any) -> None:
-        """Take the telescope and the range of the training maps from a data module.
+        """Take the telescope and the range of the training maps from a data module, and tell it which maps to draw.
 
         Raises:
             InputError: the statistics are others than ``map_statistics`` makes, or a pixel is not finite.
         """
+        data.maps = self.maps
         train = data.splits["train"]
         if train["statistics"].shape[1] != LENGTH:
             raise InputError("statistics.npy holds other statistics than this network reads; run preprocess_maps again")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional import mean_absolute_error
 
 from lit_modules.base import Batch
 from lit_modules.map_reader import MapReader, pooled
@@ -70,6 +70,7 @@ class LitPidocMass(LitPidoc):
 
     Settings = MassSettings
     settings: MassSettings
+    maps = ("flux", "mass")
     net: EncoderDecoder | FoldedUNet
     field_range: Tensor
 
@@ -122,8 +123,8 @@ class LitPidocMass(LitPidoc):
         pixel_nll, field_nll = beta_nll(mass.pixels, batch["mass"], beta), beta_nll(mass.field, field, beta)
         return {
             "loss": pixel_nll + self.settings.field_weight * field_nll,
-            "pixel_mae_dex": mean_absolute_error(mass.pixels.mean, batch["mass"]),
-            "field_mae_dex": mean_absolute_error(mass.field.mean, field),
+            "pixel_mae_dex": F.l1_loss(mass.pixels.mean, batch["mass"]),
+            "field_mae_dex": F.l1_loss(mass.field.mean, field),
         }
 
     def z(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -155,6 +156,7 @@ class LitPidocAgeDistance(LitPidoc):
         if self.settings.network == "statistics":
             self.net = StatisticsReader(self.settings)
         else:
+            self.maps = ("flux",)
             self.net = AgeDistanceCNN(self.settings.width).to(memory_format=torch.channels_last)
 
     def forward(self, flux: Tensor) -> Gaussian:
@@ -190,8 +192,8 @@ class LitPidocAgeDistance(LitPidoc):
         distance, age = self.net.targets.unscale(predicted.mean)
         return {
             "loss": beta_nll(predicted, self.net.targets.scale(true_distance, true_age), beta),
-            "distance_mae_kpc": mean_absolute_error(distance, true_distance),
-            "age_mae_gyr": mean_absolute_error(age, true_age),
+            "distance_mae_kpc": F.l1_loss(distance, true_distance),
+            "age_mae_gyr": F.l1_loss(age, true_age),
         }
 
     def z(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -211,7 +213,7 @@ def load_published(path: Path) -> LitPidocMass | LitPidocAgeDistance:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {error}; give the authors' CED_200.h5 or CNN_100.h5") from error
     settings: dict[str, Any] = dict(
-        network="published", width=1.0, units=1, dropout=0.0, beta=0.0, lr=1e-3, weight_decay=0.0
+        network="published", width=1.0, units=1, features=1, dropout=0.0, beta=0.0, lr=1e-3, weight_decay=0.0
     )
     module: LitPidocMass | LitPidocAgeDistance
     if isinstance(network, EncoderDecoder):

@@ -16,7 +16,7 @@ from lit_modules.networks.symmetry import MIRRORS
 from lit_modules.pidoc import LitPidoc, LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import InputError
 
-COMMON = {"width": 0.1, "units": 16, "dropout": 0.1, "beta": 0.5, "lr": 1e-3, "weight_decay": 0.0}
+COMMON = {"width": 0.1, "units": 16, "features": 16, "dropout": 0.1, "beta": 0.5, "lr": 1e-3, "weight_decay": 0.0}
 Make = Callable[..., LitPidoc]
 
 

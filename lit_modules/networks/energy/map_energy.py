@@ -40,8 +40,8 @@ class MapEnergy(nn.Module):
     def __init__(self, settings: EBMSettings) -> None:
         super().__init__()
         hidden = settings.hidden
-        self.encoder = StatisticsEncoder(settings.units, settings.dropout)
-        self.embed_features = nn.Linear(settings.units, hidden)
+        self.encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
+        self.embed_features = nn.Linear(settings.features, hidden)
         self.embed_latent = nn.Linear(2, hidden, bias=False)
         self.meet = nn.Sequential(nn.SiLU(), nn.Linear(hidden, settings.embedding))
         self.embed_y = nn.Sequential(

@@ -25,9 +25,11 @@ class EBMSettings(ModelSettings):
     """The energy of (distance, age) given a map, and the chains of its training."""
 
     units: PositiveInt
-    """Width of both layers of the perceptron on the statistics of the map."""
+    """Width of the hidden layer of the perceptron on the statistics of the map."""
+    features: PositiveInt
+    """Length of what that perceptron hands on."""
     dropout: Fraction
-    """Of each layer of that perceptron."""
+    """Of its hidden layer."""
     hidden: PositiveInt
     """Width of the embeddings of map and (distance, age)."""
     embedding: PositiveInt

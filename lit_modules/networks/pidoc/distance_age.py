@@ -57,8 +57,8 @@ class StatisticsReader(nn.Module):
 
     def __init__(self, settings: AgeDistanceSettings) -> None:
         super().__init__()
-        self.encoder = StatisticsEncoder(settings.units, settings.dropout)
-        self.head = GaussianHead(settings.units, 2)
+        self.encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
+        self.head = GaussianHead(settings.features, 2)
         self.targets = Targets(log_distance=True)
 
     def forward(self, statistics: Tensor) -> Gaussian:

@@ -17,26 +17,26 @@ GROUPS = 8  # of channels that are normalised together
 
 
 class ModulatedBlock(nn.Module):
-    """ReLU((1 + γ(e)) N(w * x) + β(e)): a convolution w, group normalisation N, and the embedding e of the whole map.
+    """ReLU((1 + γ(e)) N(w * x) + β(e)): a convolution w, group normalisation N, and the features e of the whole map.
 
     γ and β are linear in e (FiLM, Perez et al. 2018, arXiv 1709.07871, eq. 2) and zero at first. Group normalisation
     (Wu & He 2018, arXiv 1803.08494) knows no batch, so that training and evaluation are the same function.
 
     Args:
         c_in, c_out: channels before and after; ``c_out`` a multiple of ``GROUPS``.
-        units: length of e.
+        features: length of e.
     """
 
-    def __init__(self, c_in: int, c_out: int, units: int) -> None:
+    def __init__(self, c_in: int, c_out: int, features: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
         self.norm = nn.GroupNorm(GROUPS, c_out, affine=False)
-        self.film = nn.Linear(units, 2 * c_out)
+        self.film = nn.Linear(features, 2 * c_out)
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        """(B, c_in, H, W) and (B, units) -> (B, c_out, H, W)."""
+        """(B, c_in, H, W) and (B, features) -> (B, c_out, H, W)."""
         gamma, beta = self.film(e)[:, :, None, None].chunk(2, 1)
         return F.relu((1 + gamma) * self.norm(self.conv(x)) + beta)
 
@@ -44,13 +44,13 @@ class ModulatedBlock(nn.Module):
 class Level(nn.Module):
     """Two modulated blocks, ``c_in`` channels to ``c_out``."""
 
-    def __init__(self, c_in: int, c_out: int, units: int) -> None:
+    def __init__(self, c_in: int, c_out: int, features: int) -> None:
         super().__init__()
-        self.first = ModulatedBlock(c_in, c_out, units)
-        self.second = ModulatedBlock(c_out, c_out, units)
+        self.first = ModulatedBlock(c_in, c_out, features)
+        self.second = ModulatedBlock(c_out, c_out, features)
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        """(B, c_in, H, W) and (B, units) -> (B, c_out, H, W)."""
+        """(B, c_in, H, W) and (B, features) -> (B, c_out, H, W)."""
         return self.second(self.first(x, e), e)
 
 
@@ -60,19 +60,19 @@ class UNet(nn.Module):
     Args:
         c_in, c_out: channels that enter and leave.
         channels: of the levels, from the finest.
-        units: length of the embedding that modulates the blocks.
+        features: number of those that modulate the blocks.
     """
 
-    def __init__(self, c_in: int, channels: list[int], c_out: int, units: int) -> None:
+    def __init__(self, c_in: int, channels: list[int], c_out: int, features: int) -> None:
         super().__init__()
         entering = [c_in, *channels[:-1]]
         joined = [c + below for c, below in pairwise(channels)]
-        self.down = nn.ModuleList(Level(*c, units) for c in zip(entering, channels, strict=True))
-        self.up = nn.ModuleList(Level(*c, units) for c in zip(joined[::-1], channels[-2::-1], strict=True))
+        self.down = nn.ModuleList(Level(*c, features) for c in zip(entering, channels, strict=True))
+        self.up = nn.ModuleList(Level(*c, features) for c in zip(joined[::-1], channels[-2::-1], strict=True))
         self.out = nn.Conv2d(channels[0], c_out, 1)
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        """(B, c_in, H, W) and (B, units) -> (B, c_out, H, W)."""
+        """(B, c_in, H, W) and (B, features) -> (B, c_out, H, W)."""
         skips = []
         for level in self.down[:-1]:
             x = level(x, e)
@@ -107,11 +107,11 @@ class FoldedUNet(nn.Module):
     def __init__(self, settings: MassSettings) -> None:
         super().__init__()
         channels = [GROUPS * max(1, round(settings.width * c / GROUPS)) for c in CHANNELS]
-        self.encoder = StatisticsEncoder(settings.units, settings.dropout)
-        self.field_head = GaussianHead(settings.units, 1)
-        self.unet = UNet(FOLD**2, channels, 2 * FOLD**2, settings.units)
+        self.encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
+        self.field_head = GaussianHead(settings.features, 1)
+        self.unet = UNet(FOLD**2, channels, 2 * FOLD**2, settings.features)
         nn.init.zeros_(self.unet.out.weight[FOLD**2 :])  # a fresh network states the spread of its targets
-        nn.init.zeros_(self.unet.out.bias)
+        nn.init.zeros_(self.unet.out.get_parameter("bias"))
         for name in ("flux", "mass", "field"):
             self.register_buffer(f"{name}_mean", torch.tensor(0.0))
             self.register_buffer(f"{name}_std", torch.tensor(1.0))
@@ -125,10 +125,10 @@ class FoldedUNet(nn.Module):
         """
         e = self.encoder(statistics)
         field = self.field_head(e)[:, 0].scaled(self.field_mean, self.field_std)
+        # e and M learn from fields alone: there are many more of them than of mass maps
+        e, log_field = e[: len(flux)].detach(), field.mean[: len(flux)].detach()
         x = F.pixel_unshuffle((flux - self.flux_mean) / self.flux_std, FOLD)
-        out = F.pixel_shuffle(self.unet(x, e[: len(flux)]), FOLD)
+        out = F.pixel_shuffle(self.unet(x, e), FOLD)
         a = Gaussian.of(out[:, :1], out[:, 1:]).scaled(self.mass_mean, self.mass_std)
-        # M learns from fields alone, of which there are many more than of mass maps
-        log_field = field.mean[: len(flux)].detach()
         log_mass = a.mean + (log_field - log_sum(a.mean))[:, None, None, None]
         return MassMap(Gaussian(log_mass, a.sigma), field)

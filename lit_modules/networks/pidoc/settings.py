@@ -11,9 +11,11 @@ class PidocSettings(ModelSettings):
     width: PositiveFloat
     """Multiplies the channels of every convolution; 1 in the published graph."""
     units: PositiveInt
-    """Width of both layers of the perceptron on the statistics of the map."""
+    """Width of the hidden layer of the perceptron on the statistics of the map."""
+    features: PositiveInt
+    """Length of what that perceptron hands on."""
     dropout: Fraction
-    """Of each layer of that perceptron."""
+    """Of its hidden layer."""
     beta: Share
     """Of the beta-NLL: 0 plain likelihood, 1 the squared error's gradients."""
 

@@ -11,29 +11,29 @@ BOUND = 5.0  # standard deviations beyond which a statistic is cut
 
 
 class StatisticsEncoder(nn.Sequential):
-    """Embedding of the ``map_statistics`` of maps, (B, ``LENGTH``) -> (B, units).
+    """Features of maps from their ``map_statistics``, (B, ``LENGTH``) -> (B, features).
 
     What a distant, an old or a massive cluster changes is the flux of its giants, their number and the fall of its
     light. Convolutions learn this slowly, as they see patches and not the whole.
 
     Args:
-        units: width of both layers.
-        dropout: after each layer.
+        units: width of the hidden layer.
+        features: length of the result.
+        dropout: of the hidden layer.
     """
 
-    def __init__(self, units: int, dropout: float) -> None:
+    def __init__(self, units: int, features: int, dropout: float) -> None:
         super().__init__(
             Standardise(LENGTH),
             nn.Linear(LENGTH, units),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Linear(units, units),
+            nn.Linear(units, features),
             nn.GELU(),
-            nn.Dropout(dropout),
         )
 
     def forward(self, statistics: Tensor) -> Tensor:  # type: ignore[override]
-        """The embedding, never in half precision."""
+        """The features, never in half precision."""
         with torch.autocast(statistics.device.type, enabled=False):
             return super().forward(statistics)
 

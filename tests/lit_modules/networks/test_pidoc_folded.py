@@ -14,7 +14,7 @@ from lit_modules.networks.pidoc.statistics_encoder import StatisticsEncoder
 
 def folded(**changes: object) -> FoldedUNet:
     torch.manual_seed(1)
-    values = {"width": 0.25, "units": 16, "dropout": 0.2}
+    values = {"width": 0.25, "units": 16, "features": 16, "dropout": 0.2}
     net = FoldedUNet(MassSettings.model_construct(**(values | changes)))
     net.mass_std.fill_(0.5)
     net.field_mean.fill_(3.5)
@@ -108,7 +108,7 @@ def test_no_map_depends_on_the_others_of_its_batch() -> None:
 
 
 def test_weights_at_width_one() -> None:
-    net = folded(width=1.0, units=256)
+    net = folded(width=1.0, features=256)
     convolutions = 9 * (16 * 32 + 32 * 32 + 32 * 64 + 64 * 64 + 64 * 128 + 128 * 128)
     convolutions += 9 * (192 * 64 + 64 * 64 + 96 * 32 + 32 * 32) + 32 * 32 + 32
     film = 257 * 2 * (4 * 32 + 4 * 64 + 2 * 128)
@@ -117,14 +117,14 @@ def test_weights_at_width_one() -> None:
 
 def test_double_precision_is_kept_by_the_statistics() -> None:
     torch.manual_seed(1)
-    encoder = StatisticsEncoder(8, 0.0).double().eval()
+    encoder = StatisticsEncoder(8, 8, 0.0).double().eval()
     assert encoder(torch.randn(3, LENGTH)).dtype == torch.float64
 
 
 def test_encoder_sees_statistics_in_their_own_spread() -> None:
     """Units change nothing, and one that never varied in training cannot drown the others, however it does later."""
     torch.manual_seed(1)
-    encoder = StatisticsEncoder(16, 0.1).eval()
+    encoder = StatisticsEncoder(16, 16, 0.1).eval()
     seen = torch.randn(50, LENGTH)
     seen[:, 3] = 7.0
     encoder.fit(seen)
@@ -139,7 +139,7 @@ def test_encoder_sees_statistics_in_their_own_spread() -> None:
 
 def test_encoder_keeps_single_precision() -> None:
     torch.manual_seed(1)
-    encoder, statistics = StatisticsEncoder(16, 0.1).eval(), torch.randn(4, LENGTH)
+    encoder, statistics = StatisticsEncoder(16, 16, 0.1).eval(), torch.randn(4, LENGTH)
     with torch.autocast("cpu", torch.bfloat16):
         found = encoder(statistics)
     assert found.dtype == torch.float32
@@ -169,7 +169,7 @@ def test_no_answer_overflows() -> None:
 
 def test_distance_and_age_of_statistics() -> None:
     torch.manual_seed(1)
-    net = StatisticsReader(AgeDistanceSettings.model_construct(units=16, dropout=0.0))
+    net = StatisticsReader(AgeDistanceSettings.model_construct(units=16, features=16, dropout=0.0))
     disturb(net)
     predicted = net(torch.randn(5, LENGTH))
     assert predicted.mean.shape == predicted.sigma.shape == (5, 2)
