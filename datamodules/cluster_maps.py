@@ -15,6 +15,7 @@ from datamodules.telescope import Telescope
 from pipeline.errors import InputError
 
 SPLITS = ("train", "val", "test")
+MAPS = ("flux", "mass")
 LABELS = {"age": "age_gyr", "distance": "distance_kpc", "field": "field_log_mass"}  # columns of the catalogue
 MOMENTS = ("flux_mean", "flux_std", "mass_mean", "mass_std")  # further columns
 COLUMNS = ("map", "split", *LABELS.values(), *MOMENTS)
@@ -31,6 +32,7 @@ class MapLoader(TensorLoader):
         telescope: makes flux of light.
         passes: batches whose labels come at once.
         device: where flux is made.
+        maps: which of flux and mass batches hold beside statistics and labels.
     """
 
     def __init__(
@@ -40,9 +42,10 @@ class MapLoader(TensorLoader):
         telescope: Telescope,
         passes: int = 1,
         device: torch.device | str = "cpu",
+        maps: tuple[str, ...] = MAPS,
     ) -> None:
         super().__init__(tensors, sampler)
-        self.telescope, self.passes, self.device = telescope, passes, device
+        self.telescope, self.passes, self.device, self.maps = telescope, passes, device, maps
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         batches = list(self.sampler)
@@ -51,7 +54,10 @@ class MapLoader(TensorLoader):
         for k, rows in enumerate(batches):
             known = torch.cat([rows, *(batches[other[k]] for other in others)])
             labels = {name: self._take(name, known).float() for name in ("statistics", *LABELS)}
-            yield {"flux": self._flux(rows), "mass": self._take("mass", rows).float(), **labels}
+            yield {**{name: self._map(name, rows) for name in self.maps}, **labels}
+
+    def _map(self, name: str, rows: Tensor) -> Tensor:
+        return self._flux(rows) if name == "flux" else self._take(name, rows).float()
 
     def _flux(self, rows: Tensor) -> Tensor:
         if "flux" in self.tensors:
@@ -77,12 +83,14 @@ class ClusterMapsDataModule(TensorDataModule):
     a whole where those of a split follow one another in the file; a split whose maps are scattered is copied.
 
     ``path`` is the folder data/clusters, with ``maps/`` of generate_clusters and ``seen/`` of preprocess_maps. All
-    maps of a cluster are in the same split.
+    maps of a cluster are in the same split. A model that reads but some of flux and mass in its training sets ``maps``
+    in its ``fit_statistics``, and the loaders draw no others.
     """
 
     Settings = MapData
     settings: MapData
     telescope: Telescope
+    maps: tuple[str, ...] = MAPS
     on_device = False
 
     def setup(self, stage: str | None = None) -> None:
@@ -150,7 +158,7 @@ class ClusterMapsDataModule(TensorDataModule):
         loader = super()._loader(split, shuffle=shuffle)
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
         passes = self.settings.statistics_passes if shuffle else 1
-        return MapLoader(loader.tensors, loader.sampler, self.telescope, passes, device)
+        return MapLoader(loader.tensors, loader.sampler, self.telescope, passes, device, self.maps)
 
 
 def _rows(maps: Tensor, rows: NDArray[np.int64]) -> Tensor:

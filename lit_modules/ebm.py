@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_modules.base import Batch, LitBase, random_symmetry
+from lit_modules.base import Batch
+from lit_modules.map_reader import MapReader
 from lit_modules.networks.energy.box import cell_volume, inside, unit_grid
 from lit_modules.networks.energy.free_energy import contrastive_loss, log_gibbs, nll
 from lit_modules.networks.energy.map_energy import MapEnergy
@@ -21,7 +22,7 @@ from lit_modules.networks.energy.settings import EBMSettings
 from pipeline.errors import InputError
 
 
-class LitEBM(LitBase):
+class LitEBM(MapReader):
     """P(y|x) ∝ exp(-beta F_beta(x, y)), y = (log10 distance, age) scaled so that their box is [-1, 1]².
 
     Training descends the course's eq. 12 with samples from Metropolis-Hastings chains that start
@@ -30,16 +31,12 @@ class LitEBM(LitBase):
     resumed training is exact. Validation and test losses are the exact NLL of y in the unit box,
     in nats, by a sum over a grid: ln 4 is what ignorance scores. So is the training loss's value,
     to make the curves comparable; its gradient is that of the chains.
-
-    The buffer ``flux_range`` holds the lowest and highest mean (first row) and standard deviation
-    (second row) over the pixels of a training map's log10 flux.
     """
 
     Settings = EBMSettings
     settings: EBMSettings
     low: Tensor
     high: Tensor
-    flux_range: Tensor
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
@@ -48,12 +45,18 @@ class LitEBM(LitBase):
         box[0] = box[0].log10()
         self.register_buffer("low", box[:, 0], persistent=False)
         self.register_buffer("high", box[:, 1], persistent=False)
-        self.register_buffer("flux_range", torch.zeros(2, 2))
         self.propose = either(uniform_in_box, scale_mixture_walk(0.02, 0.5), self.settings.jumps)
 
     def forward(self, flux: Tensor) -> Tensor:
         """Log density of (distance, age) in the unit box, (B, nodes, nodes), of flux maps (B, 1, size, size)."""
-        return self.log_posterior(self.net.context(flux), self.settings.nodes)
+        return self.log_posterior(self.context(flux), self.settings.nodes)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self.log_posterior(self.net.context(batch["statistics"]), self.settings.nodes)
+
+    def context(self, flux: Tensor) -> Tensor:
+        """All of flux maps (B, 1, size, size) that their energies need, see ``MapEnergy.context``."""
+        return self.net.context(self.statistics(flux))
 
     def to_box(self, distance: Tensor, age: Tensor) -> Tensor:
         """Distance in kpc and age in Gyr, (...) each -> y in [-1, 1]², (..., 2)."""
@@ -65,28 +68,19 @@ class LitEBM(LitBase):
         return 10**log_distance, age
 
     def fit_statistics(self, data: Any) -> None:
-        """Mean and standard deviation of the training maps' log flux, and the range of those of single maps.
+        """Take the telescope, the range and the statistics of the training maps.
 
         Raises:
-            InputError: a training cluster lies outside the prior's box, or a map has a pixel that is not finite.
+            InputError: a training cluster lies outside the prior's box.
         """
-        tensors = data.splits["train"]
-        if not inside(self.to_box(tensors["distance"], tensors["age"])).all():
+        super().fit_statistics(data)
+        train = data.splits["train"]
+        if not inside(self.to_box(train["distance"], train["age"])).all():
             raise InputError("ebm.model: distance_kpc and age_gyr do not contain every training cluster; widen them")
-        parts = [torch.std_mean(x.flatten(1).double(), 1, correction=0) for x in tensors["flux"].split(256)]
-        std, mean = (torch.cat(column) for column in zip(*parts, strict=True))
-        if not (std.isfinite() & mean.isfinite()).all():
-            raise InputError("the training maps hold NaN or infinite pixels; run preprocess_maps again")
-        self.net.mean.copy_(mean.mean())
-        self.net.std.copy_(((std**2 + mean**2).mean() - mean.mean() ** 2).sqrt())
-        self.flux_range.copy_(torch.stack([torch.stack(x.aminmax()) for x in (mean, std)]))
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        (flux,) = random_symmetry(batch["flux"])
-        return super().training_step({**batch, "flux": flux}, batch_idx)
+        self.net.encoder.fit(train["statistics"])
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        y, context = self.to_box(batch["distance"], batch["age"]), self.net.context(batch["flux"])
+        y, context = self.to_box(batch["distance"], batch["age"]), self.net.context(batch["statistics"])
         with torch.no_grad():
             exact = self.nll(context, y).mean()
         if not self.training:

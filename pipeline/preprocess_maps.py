@@ -121,7 +121,7 @@ def look(
     field = torch.pow(10.0, mass).sum((1, 2)).log10()
     flux_std, flux_mean = torch.std_mean(log_flux, (1, 2), correction=0)
     mass_std, mass_mean = torch.std_mean(mass, (1, 2), correction=0)
-    statistics = map_statistics(log_flux).numpy().round(DECIMALS).astype(np.float32)
+    statistics = map_statistics(log_flux, maps.psf_sigma).numpy().round(DECIMALS).astype(np.float32)
     return statistics, torch.stack([field, flux_mean, flux_std, mass_mean, mass_std], 1).numpy()
 
 

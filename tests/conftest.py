@@ -44,6 +44,20 @@ def training_split(tensors: dict[str, Any]) -> Any:
     return SimpleNamespace(splits={"train": tensors})
 
 
+def maps_data(batch: dict[str, Any], psf_sigma: float = 4.0) -> Any:
+    """The same of maps of clusters (n, 1, H, W), and the telescope behind them."""
+    import torch
+
+    train = dict(batch)
+    for name in ("flux", "mass"):
+        if name in batch:
+            pixels = batch[name].flatten(1).double()
+            std, mean = torch.std_mean(pixels, 1, correction=0)
+            train |= {f"{name}_mean": mean, f"{name}_std": std}
+    telescope = SimpleNamespace(psf_sigma=psf_sigma, pixel_arcsec=0.25, log_flux_floor=-8.0)
+    return SimpleNamespace(splits={"train": train}, telescope=telescope)
+
+
 @contextmanager
 def working_in(folder: Path) -> Iterator[None]:
     before = Path.cwd()

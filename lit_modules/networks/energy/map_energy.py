@@ -1,4 +1,4 @@
-"""E(x, y, z) of a flux map x, a point y of a box, and an angle z."""
+"""E(x, y, z) of the statistics x of a flux map, a point y of a box, and an angle z."""
 
 import math
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lit_modules.networks.energy.free_energy import free_energy
 from lit_modules.networks.energy.settings import EBMSettings
+from lit_modules.networks.pidoc.statistics_encoder import StatisticsEncoder
 
 
 class Waves(nn.Module):
@@ -26,32 +27,21 @@ class Waves(nn.Module):
 class MapEnergy(nn.Module):
     """Energy of a joint embedding, E(x, y, z) = |s(x, z) - g(y)|² / 2 (LeCun 2022, sec. 4.4).
 
-    A convolutional encoder turns the map into features, once; s(x, z) embeds them together with
+    A perceptron turns the statistics of the map into features, once; s(x, z) embeds them together with
     the latent angle z, and g(y) embeds the unknowns, together with their first sines and cosines,
     without which a smooth network is slow to learn narrow structure (Tancik et al. 2020).
     Compatible means near, and no energy is below zero, so that training cannot run away to minus
     infinity. All activations are smooth: E is differentiable in y and z, and a sum over equally
     weighted nodes of z converges faster than any power of their number.
-
-    ``mean`` and ``std``, buffers, are those of the log flux of the training maps.
     """
 
-    mean: Tensor
-    std: Tensor
     latent: Tensor
 
     def __init__(self, settings: EBMSettings) -> None:
         super().__init__()
-        channels, features, hidden = settings.channels, settings.features, settings.hidden
-        side = settings.size // settings.pooling
-        stages: list[nn.Module] = [nn.AvgPool2d(settings.pooling)]
-        for c_in, c_out in zip([1, *channels[:-1]], channels, strict=True):
-            stages += [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1), nn.BatchNorm2d(c_out), nn.SiLU()]
-            side = (side + 1) // 2
-        self.encoder = nn.Sequential(
-            *stages, nn.Flatten(), nn.Dropout(settings.dropout), nn.Linear(channels[-1] * side**2, features), nn.SiLU()
-        )
-        self.embed_features = nn.Linear(features, hidden)
+        hidden = settings.hidden
+        self.encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
+        self.embed_features = nn.Linear(settings.features, hidden)
         self.embed_latent = nn.Linear(2, hidden, bias=False)
         self.meet = nn.Sequential(nn.SiLU(), nn.Linear(hidden, settings.embedding))
         self.embed_y = nn.Sequential(
@@ -62,15 +52,9 @@ class MapEnergy(nn.Module):
             nn.SiLU(),
             nn.Linear(hidden, settings.embedding),
         )
-        self.register_buffer("mean", torch.zeros(()))
-        self.register_buffer("std", torch.ones(()))
         self.register_buffer(
             "latent", torch.arange(settings.latent_nodes) * (2 * math.pi / settings.latent_nodes), persistent=False
         )
-
-    def encode(self, flux: Tensor) -> Tensor:
-        """Features of log flux maps, (B, 1, size, size) -> (B, features)."""
-        return self.encoder((flux - self.mean) / self.std)
 
     def embed(self, features: Tensor, z: Tensor) -> Tensor:
         """s(x, z) at angles (nodes,) or (B, nodes) -> (B, nodes, embedding)."""
@@ -81,9 +65,9 @@ class MapEnergy(nn.Module):
         """E(x, y, z), with one z for each y: (B, features), (B, n, 2), (B, n) -> (B, n)."""
         return (self.embed(features, z) - self.embed_y(y)).square().sum(-1) / 2
 
-    def context(self, flux: Tensor) -> Tensor:
+    def context(self, statistics: Tensor) -> Tensor:
         """s(x, z) at the nodes of z: all of the map that its energies need, (B, latent_nodes, embedding)."""
-        return self.embed(self.encode(flux), self.latent)
+        return self.embed(self.encoder(statistics), self.latent)
 
     def free_energy(self, context: Tensor, y: Tensor, beta: float) -> Tensor:
         """F_beta(x, y) of n points for each map, (B, n, 2), or of the same for all, (n, 2) -> (B, n)."""

@@ -24,14 +24,12 @@ def _rising(pair: list[float]) -> list[float]:
 class EBMSettings(ModelSettings):
     """The energy of (distance, age) given a map, and the chains of its training."""
 
-    size: PositiveInt
-    """Pixels of a side of the flux map."""
-    pooling: PositiveInt
-    """The map is averaged by this factor first."""
-    channels: Annotated[list[PositiveInt], Field(min_length=1)]
-    """Of the encoder's stages, each of which halves the map."""
+    units: PositiveInt
+    """Width of the hidden layer of the perceptron on the statistics of the map."""
     features: PositiveInt
-    """Length of the encoder's output."""
+    """Length of what that perceptron hands on."""
+    dropout: Fraction
+    """Of its hidden layer."""
     hidden: PositiveInt
     """Width of the embeddings of map and (distance, age)."""
     embedding: PositiveInt
@@ -40,8 +38,6 @@ class EBMSettings(ModelSettings):
     """Sines and cosines of distance and age."""
     latent_nodes: PositiveInt
     """Nodes of the latent angle on its circle."""
-    dropout: Fraction
-    """Of the encoder's last maps."""
     beta: PositiveFloat
     """Inverse temperature."""
     distance_kpc: Annotated[list[PositiveFloat], AfterValidator(_rising)]

@@ -33,22 +33,28 @@ def published_network(path: str | Path) -> EncoderDecoder | AgeDistanceCNN:
     layers = read_layers(path)
     network: EncoderDecoder | AgeDistanceCNN
     if layers[0][0].shape[:2] == (3, 3):
-        network = EncoderDecoder(1.0, False, statistics=False)
+        network = EncoderDecoder(1.0)
     else:
-        network = AgeDistanceCNN(1.0, False, log_distance=False, statistics=False, dropout=0.1)
+        network = AgeDistanceCNN(1.0)
     copy_layers(network, layers)
     network.flux_mean.fill_(LOG_FLUX[0])
     network.flux_std.fill_(LOG_FLUX[1])
     if isinstance(network, EncoderDecoder):
         network.mass_mean.fill_(LOG_MASS[0])
         network.mass_std.fill_(LOG_MASS[1])
-        errors = torch.log10(torch.tensor([1.27, 1.12])) / LOG_MASS[1]
     else:
-        network.target_mean.fill_(DISTANCE_AND_AGE[0])
-        network.target_std.fill_(DISTANCE_AND_AGE[1])
-        errors = torch.tensor([6.0, 1.5]) / DISTANCE_AND_AGE[1]
-    network.log_variance.copy_(2 * torch.log(errors * SIGMA_PER_MEAN_ERROR))
+        network.targets.mean.fill_(DISTANCE_AND_AGE[0])
+        network.targets.std.fill_(DISTANCE_AND_AGE[1])
     return network.eval()
+
+
+def published_sigma(network: EncoderDecoder | AgeDistanceCNN) -> Tensor:
+    """What the σ of both quantities of the authors' network must be multiplied by to match their mean errors, (2,)."""
+    if isinstance(network, EncoderDecoder):
+        errors = torch.log10(torch.tensor([1.27, 1.12])) / torch.stack([network.mass_std, network.field_std])
+    else:
+        errors = torch.tensor([6.0, 1.5]) / network.targets.std
+    return SIGMA_PER_MEAN_ERROR * errors
 
 
 def read_layers(path: str | Path) -> list[list[NDArray[np.float32]]]:

@@ -2,35 +2,37 @@
 
 from typing import Literal
 
-from pipeline.settings.base import Fraction, ModelSettings, NonNegativeFloat, PositiveFloat, Share
+from pipeline.settings.base import Fraction, ModelSettings, NonNegativeFloat, PositiveFloat, PositiveInt, Share
 
 
 class PidocSettings(ModelSettings):
     """What both networks have."""
 
     width: PositiveFloat
-    """Multiplies the published channels; 1 is the published graph."""
-    uncertainty: bool
-    """Outputs for the variances; false is the published graph."""
-    statistics: bool
-    """Statistics of the whole map give a second estimate; false is the published graph."""
+    """Multiplies the channels of every convolution; 1 in the published graph."""
+    units: PositiveInt
+    """Width of the hidden layer of the perceptron on the statistics of the map."""
+    features: PositiveInt
+    """Length of what that perceptron hands on."""
+    dropout: Fraction
+    """Of its hidden layer."""
     beta: Share
     """Of the beta-NLL: 0 plain likelihood, 1 the squared error's gradients."""
+
+
+class MassSettings(PidocSettings):
+    """From flux map to mass map."""
+
+    network: Literal["folded", "published"]
+    """folded: U-Net on folded maps, modulated by statistics; published: the authors' graph, squared error."""
+    field_weight: NonNegativeFloat
+    """Of the mass in the field in the loss, beside 1 for the pixels."""
     statistics_lr: PositiveFloat
     """Peak of the learning rate of the perceptron on the statistics."""
 
 
-class MassSettings(PidocSettings):
-    """The encoder-decoder from flux map to mass map."""
-
-    field_weight: NonNegativeFloat
-    """Of the summed mass in the loss, beside 1 for the pixels."""
-
-
 class AgeDistanceSettings(PidocSettings):
-    """The network from flux map to distance and age."""
+    """From flux map to distance and age."""
 
-    dropout: Fraction
-    """Before the dense layers; published: 0.1."""
-    target_scaling: Literal["separate", "joint"]
-    """separate: log10 distance and age, each by its own mean and deviation; joint: both by one, as published."""
+    network: Literal["statistics", "published"]
+    """statistics: a perceptron on the statistics of the map; published: the authors' graph, squared error."""

@@ -136,7 +136,7 @@ def chain_panels(model: LitEBM, test: Maps, chosen: Tensor, found: Posteriors, s
 def energy_panels(model: LitEBM, test: Maps, row: int) -> Picture:
     """The energy landscape of a map, and a cut through its minimum: energies of each latent, F_inf and F_beta."""
     nodes, beta, flux = 160, model.settings.beta, test["flux"][row : row + 1]
-    features, context = model.net.encode(flux), model.net.context(flux)
+    features, context = model.net.encoder(model.statistics(flux)), model.context(flux)
     best = minimiser(model, context, beta)
     distance, age = grid_axes(model, nodes)
     landscape = free_energies(model, context, unit_grid(nodes), beta).reshape(nodes, nodes)

@@ -61,7 +61,7 @@ class Sample(NamedTuple):
 
 def contexts(model: LitEBM, flux: Tensor) -> Tensor:
     """What the energies need of each map, (maps, latent nodes, embedding)."""
-    return torch.cat([model.net.context(part) for part in flux.split(64)])
+    return torch.cat([model.context(part) for part in flux.split(64)])
 
 
 def truth(model: LitEBM, data: ClusterMapsDataModule, split: str) -> Tensor:

@@ -25,13 +25,37 @@ def binned_error(true: Array, predicted: Array, edges: Array, error: Callable[[A
 
     Predictions outside the bins are left out; NaN where all are.
     """
-    centres = 0.5 * (edges[1:] + edges[:-1])
-    bins = np.digitize(predicted, edges) - 1
+    return mean_over_bins(by_bin(true.ravel()[None], predicted.ravel()[None], edges, error))
+
+
+def by_bin(true: Array, predicted: Array, edges: Array, error: Callable[[Array, Array], Array]) -> Array:
+    """What :func:`binned_error` averages, of each map: number and summed error of the predictions in each bin.
+
+    Args:
+        true: of each map, (n, ...).
+        predicted: likewise.
+        edges: of the bins, (bins + 1,).
+        error: of true values and the centres of the bins that the predictions fall into.
+
+    Returns:
+        (n, bins, 2).
+    """
+    n, centres = len(true), 0.5 * (edges[1:] + edges[:-1])
+    bins = np.digitize(predicted.reshape(n, -1), edges) - 1
     inside = (bins >= 0) & (bins < len(centres))
+    row = np.broadcast_to(np.arange(n)[:, None], bins.shape)[inside]
     bins = bins[inside]
-    counts = np.bincount(bins, minlength=len(centres))
-    sums = np.bincount(bins, error(true[inside], centres[bins]), len(centres))
-    return float((sums[counts > 0] / counts[counts > 0]).mean()) if len(bins) else np.nan
+    key, size = row * len(centres) + bins, n * len(centres)
+    counts = np.bincount(key, minlength=size)
+    sums = np.bincount(key, error(true.reshape(n, -1)[inside], centres[bins]), size)
+    return np.stack([counts, sums], 1).reshape(n, len(centres), 2)
+
+
+def mean_over_bins(binned: Array) -> float:
+    """The authors' error from :func:`by_bin` of some maps; NaN where no prediction fell into a bin."""
+    counts, sums = binned.sum(0).T
+    filled = counts > 0
+    return float((sums[filled] / counts[filled]).mean()) if filled.any() else np.nan
 
 
 def bias_curve(values: Array, by: Array, edges: Array) -> tuple[Array, Array]:

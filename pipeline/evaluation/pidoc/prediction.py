@@ -46,7 +46,7 @@ def predict(
             found |= answer
             if isinstance(model, LitPidocMass):
                 remarks += field_outside_training(model, float(log_sum(answer["log_mass"])))
-            if not model.settings.uncertainty:
+            if model.settings.network == "published":
                 remarks.append(
                     "the network states no uncertainty of its own; its intervals are equally wide for all maps"
                 )

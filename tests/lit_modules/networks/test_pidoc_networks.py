@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
-from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder, log_sum
+from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder
 from lit_modules.networks.pidoc.keras_weights import LOG_FLUX, LOG_MASS, published_network
+from lit_modules.networks.pidoc.mass_map import log_sum
 
 Layer = tuple[str, str, dict, list[str]]  # name, kind, settings, names of the inputs
 
@@ -115,9 +116,9 @@ def test_published_sizes() -> None:
     def weights(net: torch.nn.Module) -> int:
         return sum(parameter.numel() for parameter in net.parameters())
 
-    assert weights(EncoderDecoder(1.0, uncertainty=False, statistics=False)) == 2_179_681
-    assert weights(EncoderDecoder(0.25, uncertainty=False, statistics=False)) == 137_113
-    cnn = AgeDistanceCNN(1.0, uncertainty=False, log_distance=False, statistics=False, dropout=0.1)
+    assert weights(EncoderDecoder(1.0)) == 2_179_681
+    assert weights(EncoderDecoder(0.25)) == 137_113
+    cnn = AgeDistanceCNN(1.0)
     statistics = sum(b.numel() for name, b in cnn.named_buffers() if "running" in name)
     assert weights(cnn) + statistics == 517_954
 
@@ -127,7 +128,7 @@ def check_mass_network(path: Path, layers: list[Layer], weights: dict[str, list[
     flux = torch.randn(2, 1, 32, 48) - 5
     with torch.no_grad():
         expected = LOG_MASS[0] + LOG_MASS[1] * interpret(layers, weights, (flux - LOG_FLUX[0]) / LOG_FLUX[1])
-        torch.testing.assert_close(net(flux).log_mass, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(net(flux).pixels.mean, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_mass_network_equals_an_interpreter_of_the_graph(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_published_cnn_reproduces_its_own_answers(real_data: Path) -> None:
     assert isinstance(net, AgeDistanceCNN)
     reference = np.load(real_data / "pidoc_published/cnn_reference.npz")
     with torch.no_grad():
-        distance, age = net.unscale(net(torch.from_numpy(reference["log_flux"])[:, None]).mean)
+        distance, age = net.targets.unscale(net(torch.from_numpy(reference["log_flux"])[:, None]).mean)
     np.testing.assert_allclose(distance, reference["published_cnn_distance_kpc"], rtol=0, atol=1e-3)
     np.testing.assert_allclose(age, reference["published_cnn_age_gyr"], rtol=0, atol=1e-3)
 
@@ -157,7 +158,7 @@ def test_published_cnn_reproduces_its_own_answers(real_data: Path) -> None:
 def test_pooling_before_dropout_is_the_published_graph() -> None:
     """Values and gradients of a training step are those of the published order of layers."""
     torch.manual_seed(1)
-    ours = AgeDistanceCNN(0.5, True, True, statistics=False, dropout=0.1)
+    ours = AgeDistanceCNN(0.5)
     published = copy.deepcopy(ours)
     layers = list(published.features)
     blocks = (layers[i : i + 6] for i in range(0, len(layers), 6))
@@ -169,9 +170,9 @@ def test_pooling_before_dropout_is_the_published_graph() -> None:
             if isinstance(layer, nn.Dropout2d):
                 layer.p = 0.5
         torch.manual_seed(2)
-        mean, sigma = net(flux)
-        (mean.square() + sigma).sum().backward()
-        answers.append([mean, sigma, *(weight.grad for weight in net.parameters())])
+        mean = net(flux).mean
+        mean.square().sum().backward()
+        answers.append([mean, *(weight.grad for weight in net.parameters())])
     torch.testing.assert_close(*answers, rtol=1e-4, atol=1e-5)
 
 
@@ -191,42 +192,11 @@ def test_files_of_other_networks_are_refused(tmp_path: Path) -> None:
         published_network(tmp_path / "data.h5")
 
 
-@pytest.mark.parametrize("log_distance", [True, False])
-def test_targets_scale_and_return(log_distance: bool) -> None:
-    net = AgeDistanceCNN(0.25, uncertainty=True, log_distance=log_distance, statistics=True, dropout=0.0)
-    net.target_mean, net.target_std = torch.tensor([1.5, 7.0]), torch.tensor([0.4, 4.0])
-    distance, age = torch.tensor([5.0, 110.0]), torch.tensor([0.1, 14.0])
-    back = net.unscale(net.scale(distance, age))
-    torch.testing.assert_close(back[0], distance)
-    torch.testing.assert_close(back[1], age)
-
-
 def test_sum_of_the_map() -> None:
     log_mass = torch.randn(3, 1, 16, 16)
     torch.testing.assert_close(log_sum(log_mass), torch.log10((10**log_mass).sum((1, 2, 3))))
 
 
-def test_the_whole_picture_shifts_all_masses_alike() -> None:
-    net = EncoderDecoder(0.1, uncertainty=True, statistics=False).eval()
-    net.mass_std.fill_(0.5)
-    before, far = torch.zeros(1, 1, 480, 480), torch.zeros(1, 1, 480, 480)
-    far[..., 400:, 400:] = 2.0  # beyond what the pixels of the first corner see
-    corner = (..., slice(0, 32), slice(0, 32))
-    torch.testing.assert_close(net(far).log_mass[corner], net(before).log_mass[corner])
-    assert net.field_head is not None
-    torch.nn.init.normal_(net.field_head.weight)
-    moved = net(far).log_mass[corner] - net(before).log_mass[corner]
-    assert moved.abs().min() > 1e-3
-    torch.testing.assert_close(moved, moved.mean().expand_as(moved), atol=1e-5, rtol=0)
-
-
-def test_fresh_network_states_the_spread_of_its_targets() -> None:
-    net = EncoderDecoder(0.1, uncertainty=True, statistics=True).eval()
-    net.mass_std.fill_(0.5)
-    net.field_std.fill_(0.5)
-    answer = net(torch.randn(2, 1, 32, 32))
-    torch.testing.assert_close(answer.sigma, torch.full((2, 1, 32, 32), 0.5))
-    torch.testing.assert_close(answer.field_sigma, torch.full((2,), 0.5))
-    assert answer.log_mass.std() > 0
-    cnn = AgeDistanceCNN(0.25, uncertainty=True, log_distance=True, statistics=True, dropout=0.0).eval()
-    torch.testing.assert_close(cnn(torch.randn(2, 1, 160, 160)).sigma, torch.ones(2, 2))
+def test_the_field_is_the_sum_of_the_map() -> None:
+    mass = EncoderDecoder(0.1).eval()(torch.randn(2, 1, 32, 32))
+    torch.testing.assert_close(mass.field.mean, log_sum(mass.pixels.mean))

@@ -5,18 +5,16 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from lit_modules.base import MIRRORS
 from lit_modules.networks.pidoc.statistics import (
-    FREQUENCIES,
-    FREQUENCY,
+    BAND,
+    BANDS,
     LENGTH,
-    LIGHT_RADII,
-    PSF_SIGMA,
+    RADII,
     RANKS,
     RINGS,
     SHARPER,
     ZONES,
-    StatisticsPerceptron,
+    Thresholds,
     curvature,
     frequencies,
     light_moments,
@@ -28,8 +26,10 @@ from lit_modules.networks.pidoc.statistics import (
     shares_above,
     sharpening,
 )
+from lit_modules.networks.symmetry import MIRRORS
 
 SIDE = 160
+PSF_SIGMA = 4.0  # pixels
 y, x = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2
 
 
@@ -47,17 +47,17 @@ def star_field(n: int, seed: int = 1) -> torch.Tensor:
 
 def test_no_symmetry_changes_them() -> None:
     field = star_field(60)
-    expected = map_statistics(field)
+    expected = map_statistics(field, PSF_SIGMA)
     assert expected.shape == (1, LENGTH)
     for mirror in MIRRORS:
-        torch.testing.assert_close(map_statistics(mirror(field)), expected, rtol=1e-3, atol=2e-3)
+        torch.testing.assert_close(map_statistics(mirror(field), PSF_SIGMA), expected, rtol=1e-3, atol=2e-3)
 
 
 def test_profile_of_a_gaussian() -> None:
     """The root of exp(-r²/2s²) is a Gaussian of width s √2 = 16, of which 1 - exp(-r²/2 16²) lies within r."""
     flux = gaussian(16 / np.sqrt(2), shift=(5.0, -3.0))
     answer = profile(flux.clamp_min(1e-9).log10()[None], flux[None], *radii(flux[None]))[0]
-    expected = 16 * np.sqrt(-2 * np.log(1 - np.array(LIGHT_RADII)))
+    expected = 16 * np.sqrt(-2 * np.log(1 - np.array(RADII)))
     np.testing.assert_allclose(10 ** answer[3 * RINGS :].numpy() - 1, expected, atol=0.5)
     mean_flux = 10 ** answer[2 * RINGS : 2 * RINGS + 8].numpy()
     edges = 4.0 * np.arange(9)
@@ -67,21 +67,21 @@ def test_profile_of_a_gaussian() -> None:
 
 def test_power_of_a_wave_is_in_its_band() -> None:
     cycles = 12  # of the side: 0.075 per pixel
-    band = int(cycles / SIDE / FREQUENCY)
+    band = int(cycles / SIDE / BAND)
     plane = np.hypot(*np.meshgrid(np.fft.fftfreq(SIDE), np.fft.fftfreq(SIDE)))
-    modes = ((plane / FREQUENCY).astype(int) == band).sum()
+    modes = ((plane / BAND).astype(int) == band).sum()
     for along in (x, y):
         wave = torch.tensor(1 + 0.5 * np.cos(2 * np.pi * cycles * (along / SIDE)), dtype=torch.float32)[None]
         power = power_spectrum(torch.fft.rfft2(wave), frequencies(wave))[0]
         assert power.argmax() == band
         assert 10 ** power[band].item() == pytest.approx(2 * 0.25**2 / modes, rel=1e-3)
-        assert power[torch.arange(FREQUENCIES) != band].max() < -10
+        assert power[torch.arange(BANDS) != band].max() < -10
 
 
 def test_sharpening_makes_a_star_narrower_and_keeps_its_light() -> None:
     """Up to where ε counts, the star's transform is that of a Gaussian of half the width."""
     star = gaussian(PSF_SIGMA)
-    sharp = torch.fft.rfft2(star) * sharpening(frequencies(star))
+    sharp = torch.fft.rfft2(star) * sharpening(frequencies(star), PSF_SIGMA)
     narrow = torch.fft.rfft2(gaussian(SHARPER * PSF_SIGMA) / SHARPER**2)  # of the same light
     seen = frequencies(star) < 0.06
     torch.testing.assert_close(sharp[seen], narrow[seen], rtol=1e-2, atol=1e-2)
@@ -107,7 +107,7 @@ def test_shares_above_are_counted_in_each_zone() -> None:
     values = torch.rand(2, SIDE, SIDE, generator=generator)
     radius = torch.tensor(np.hypot(x, y), dtype=torch.float32).repeat(2, 1, 1)
     zone = torch.bucketize(radius, torch.tensor(ZONES))
-    answer = shares_above(values, zone, (0.1, 0.9, 5)).unflatten(1, (len(ZONES), 5)).numpy()
+    answer = shares_above(values, zone, Thresholds(0.1, 0.9, 5)).unflatten(1, (len(ZONES), 5)).numpy()
     edges = (0.0, *ZONES)
     for k in range(len(ZONES)):
         inside = values[0][(radius[0] > edges[k]) & (radius[0] <= edges[k + 1])].numpy()
@@ -136,32 +136,18 @@ def test_peaks_are_ranked_and_counted() -> None:
     )
 
 
+def test_double_precision_differs_by_rounding_alone() -> None:
+    field = star_field(60)
+    double = map_statistics(field.double(), PSF_SIGMA)
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(map_statistics(field, PSF_SIGMA).double(), double, rtol=1e-3, atol=1e-3)
+
+
+def test_the_psf_of_the_maps_matters() -> None:
+    field = star_field(60)
+    assert not torch.allclose(map_statistics(field, PSF_SIGMA), map_statistics(field, 3.0), atol=0.1)
+
+
 @pytest.mark.parametrize("level", [-8.0, 0.0])
 def test_a_flat_map_has_finite_statistics(level: float) -> None:
-    assert map_statistics(torch.full((2, SIDE, SIDE), level)).isfinite().all()
-
-
-def test_reader_sees_statistics_in_their_own_spread() -> None:
-    """Units change nothing, and one that never varied in training cannot drown the others, however it does later."""
-    torch.manual_seed(1)
-    reader = StatisticsPerceptron(2).eval()
-    seen = torch.randn(50, LENGTH)
-    seen[:, 3] = 7.0
-    reader.fit(seen)
-    first = reader(seen)
-    scaled = 5.0 * seen + 1.0
-    reader.fit(scaled)
-    torch.testing.assert_close(reader(scaled), first, rtol=1e-3, atol=1e-4)
-    strange = scaled.clone()
-    strange[:, 3] += 1e6
-    assert (reader(strange) - first).abs().max() < 1.0
-
-
-def test_reader_keeps_single_precision() -> None:
-    torch.manual_seed(1)
-    reader, field = StatisticsPerceptron(8).eval(), map_statistics(star_field(60))
-    with torch.autocast("cpu", torch.bfloat16):
-        answer = reader(field)
-    assert answer.dtype == torch.float32
-    torch.testing.assert_close(answer, reader(field))
-    assert not torch.allclose(answer, reader(map_statistics(star_field(30, seed=2))))
+    assert map_statistics(torch.full((2, SIDE, SIDE), level), PSF_SIGMA).isfinite().all()

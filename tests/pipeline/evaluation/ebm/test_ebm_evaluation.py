@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[4]
 def model() -> LitEBM:
     torch.manual_seed(0)
     hparams = load_params(ROOT / "params.yaml").ebm.model.model_dump()
-    model = LitEBM(**{**hparams, "channels": [4, 4], "pooling": 4}).eval()
+    model = LitEBM(**hparams).eval()
     telescope = {"psf_sigma": 4.0, "pixel_arcsec": 0.25, "log_flux_floor": -8.0, "flux_range": [[0.0, 0.0], [0.0, 0.0]]}
     for name, value in telescope.items():
         setattr(model, name, torch.tensor(value))
@@ -63,7 +63,7 @@ def test_diagnostics_tell_mixed_chains_from_stuck_ones() -> None:
 @torch.no_grad()
 def test_kl_is_small_for_exact_draws_and_large_for_others(model: LitEBM) -> None:
     torch.manual_seed(0)
-    context = model.net.context(torch.randn(2, 1, 160, 160))
+    context = model.context(torch.randn(2, 1, 160, 160))
     nodes = 128
     cells = model.log_posterior(context, nodes).exp().flatten(1)
     index = torch.multinomial(cells, 50_000, replacement=True)
@@ -78,7 +78,7 @@ def test_kl_is_small_for_exact_draws_and_large_for_others(model: LitEBM) -> None
 
 @torch.no_grad()
 def test_minimiser_is_below_every_node_of_a_fine_grid(model: LitEBM) -> None:
-    context = model.net.context(torch.randn(3, 1, 160, 160))
+    context = model.context(torch.randn(3, 1, 160, 160))
     best = minimiser(model, context, 1.0)
     lowest = model.log_posterior(context, 200).flatten(1).amax(1)
     at_best = -model.net.free_energy(context, best[:, None], 1.0)[:, 0]
