@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_modules.base import Batch
-from lit_modules.map_reader import MapReader
+from lit_modules.base import Batch, MapReader
 from lit_modules.networks.energy.box import cell_volume, inside, unit_grid
 from lit_modules.networks.energy.free_energy import contrastive_loss, log_gibbs, nll
 from lit_modules.networks.energy.map_energy import MapEnergy
@@ -19,6 +18,7 @@ from lit_modules.networks.energy.metropolis import (
     uniform_in_box,
 )
 from lit_modules.networks.energy.settings import EBMSettings
+from lit_modules.networks.pidoc.statistics import LENGTH, map_statistics
 from pipeline.errors import InputError
 
 
@@ -35,6 +35,7 @@ class LitEBM(MapReader):
 
     Settings = EBMSettings
     settings: EBMSettings
+    statistics_length = LENGTH
     low: Tensor
     high: Tensor
 
@@ -53,6 +54,10 @@ class LitEBM(MapReader):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         return self.log_posterior(self.net.context(batch["statistics"]), self.settings.nodes)
+
+    def statistics(self, flux: Tensor) -> Tensor:
+        """``map_statistics`` of flux maps (B, 1, size, size)."""
+        return map_statistics(flux[:, 0], float(self.psf_sigma))
 
     def context(self, flux: Tensor) -> Tensor:
         """All of flux maps (B, 1, size, size) that their energies need, see ``MapEnergy.context``."""

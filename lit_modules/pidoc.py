@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_modules.base import Batch
-from lit_modules.map_reader import MapReader, pooled
+from lit_modules.base import Batch, MapReader
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
 from lit_modules.networks.pidoc.distance_age import StatisticsReader
 from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder
@@ -20,6 +19,7 @@ from lit_modules.networks.pidoc.keras_weights import published_network, publishe
 from lit_modules.networks.pidoc.losses import beta_nll
 from lit_modules.networks.pidoc.mass_map import MassMap
 from lit_modules.networks.pidoc.settings import AgeDistanceSettings, MassSettings
+from lit_modules.networks.pidoc.statistics import LENGTH, map_statistics
 from lit_modules.networks.symmetry import random_symmetry
 from pipeline.errors import InputError
 
@@ -30,12 +30,17 @@ class LitPidoc(MapReader):
     The buffer ``sigma_scale`` holds the factors of the σ of both quantities; training ignores it.
     """
 
+    statistics_length = LENGTH
     net: EncoderDecoder | FoldedUNet | AgeDistanceCNN | StatisticsReader
     sigma_scale: Tensor
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.register_buffer("sigma_scale", torch.ones(2))
+
+    def statistics(self, flux: Tensor) -> Tensor:
+        """``map_statistics`` of flux maps (B, 1, H, W)."""
+        return map_statistics(flux[:, 0], float(self.psf_sigma))
 
     def network_inputs(self, batch: Batch) -> list[Tensor]:
         """What the network reads of a batch; statistics that a batch lacks are taken of its flux."""
@@ -200,6 +205,13 @@ class LitPidocAgeDistance(LitPidoc):
         predicted = self.net(*self.network_inputs(batch))
         distance, age = predicted.z(self.net.targets.scale(batch["distance"], batch["age"])).unbind(1)
         return distance, age
+
+
+def pooled(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over all pixels of all maps, float32, from those of each map (n,)."""
+    mean, std = mean.double(), std.double()
+    whole = mean.mean()
+    return whole.float(), ((mean**2 + std**2).mean() - whole**2).sqrt().float()
 
 
 def load_published(path: Path) -> LitPidocMass | LitPidocAgeDistance:

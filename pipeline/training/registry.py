@@ -22,6 +22,7 @@ class Model:
     section: str
     module: dict[str, str]
     network: str
+    shared: str
     datamodule: dict[str, str]
     data: str
     simulation: str
