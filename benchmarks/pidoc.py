@@ -25,9 +25,8 @@ from benchmarks.pidoc_limits import (
     label_errors,
     star_list_reader,
 )
-from benchmarks.pidoc_runs import AGE, MASS, MEASURES, Trained, maps_of, test_maps, trained
+from benchmarks.pidoc_runs import AGE, MASS, MEASURES, PERCEPTRON_EPOCHS, Trained, maps_of, test_maps, trained
 from benchmarks.results import Row, write_results
-from lit_modules.networks.pidoc.statistics import map_statistics
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import run
 from pipeline.evaluation.pidoc.evaluation import collected
@@ -37,7 +36,7 @@ from pipeline.training.registry import MODELS
 PARTS = (MASS, AGE, "training clusters", "speed")
 PUBLISHED = {MASS: (27.0, 12.0), AGE: (6.0, 1.5)}  # of the measures of each model
 GOALS = {MASS: (13.5, 6.0), AGE: (3.0, 0.75)}  # on the authors' priors
-INSIDE = {MASS: ("pixels inside their", "fields inside their"), AGE: ("distance inside its", "age inside its")}
+INSIDE = {MASS: ("pixel", "field"), AGE: ("distance", "age")}
 
 
 def main() -> None:
@@ -112,7 +111,8 @@ def default_chain() -> list[Row]:
 def conditions(model: str, networks: Trained) -> str:
     """Of a training, in a few words."""
     size = networks.size
-    return f"{size.clusters} training clusters, one seed, width {size.width[model]}, {size.epochs[model]} epochs"
+    effort = f"width {size.width}, {size.epochs} epochs" if model == MASS else f"{PERCEPTRON_EPOCHS} epochs"
+    return f"{size.clusters} training clusters, one seed, {effort}"
 
 
 def errors(
@@ -121,13 +121,20 @@ def errors(
     """Both errors of a model beside those of a simple rival, and how true its intervals are."""
     rows = []
     for (name, key, unit), published, goal in zip(MEASURES[model], PUBLISHED[model], goals, strict=True):
-        score = metrics[key]
+        rival = metrics[f"baseline/radial_ridge/{key}"]
         rows += [
-            Row(f"{priors}: {name}", score["model"], unit, published, goal, "lower", note),
-            Row(f"{priors}: {name}, radial ridge", score["radial ridge"], unit, None, None, "lower"),
+            Row(f"{priors}: {name}", metrics[f"test/{key}"], unit, published, goal, "lower", note),
+            Row(f"{priors}: {name}, radial ridge", rival, unit, None, None, "lower"),
         ]
     rows += [
-        Row(f"{priors}: {what} 68 % interval", metrics[f"{what} 68 % interval (%)"], "%", 68.3, None, "higher")
+        Row(
+            f"{priors}: {what} inside its 68 % interval",
+            metrics[f"test/{what}_in_68_percent"],
+            "%",
+            68.3,
+            None,
+            "higher",
+        )
         for what in INSIDE[model]
     ]
     return rows
@@ -138,7 +145,7 @@ def against_published(authors: Trained, published: Path) -> list[Row]:
     rows = []
     theirs = errors_on(authors.folder, load_published(published))
     for (name, key, unit), other in zip(MEASURES[AGE], theirs, strict=True):
-        rows.append(over_published(f"authors' priors: {name}", authors.metrics[key]["model"], other, unit))
+        rows.append(over_published(f"authors' priors: {name}", authors.metrics[f"test/{key}"], other, unit))
     return rows
 
 
@@ -191,9 +198,9 @@ def maps_drawn(quick: bool) -> Row:
 
 
 def published_width(model: str) -> Any:
-    """The module of params.yaml with as many channels as published."""
+    """The module of the published graph."""
     section = load_params(str(ROOT / "params.yaml")).model_section(model)
-    wide = section.model.model_copy(update={"width": 1.0})
+    wide = section.model.model_copy(update={"network": "published", "width": 1.0})
     return MODELS[model].make_module(section.model_copy(update={"model": wide}))
 
 
@@ -201,7 +208,7 @@ def training_speed(name: str, module: LitPidocMass | LitPidocAgeDistance, size: 
     """Steps of the pipeline (bf16, channels last) and of the graph as published in float32 NCHW, in turn, medians."""
     torch.manual_seed(1)
     flux = -5.4 + 0.9 * torch.randn(size, 1, 160, 160)
-    batch = {"flux": flux, "mass": flux + 4.5, "statistics": map_statistics(flux[:, 0])}
+    batch = {"flux": flux, "mass": flux + 4.5}
     labels = {"distance": 30.0, "age": 9.0, "field": 3.5}
     batch |= {name: torch.full((size,), value) for name, value in labels.items()}
     modules = {"ours": module, "plain": plainly(module)}
@@ -253,7 +260,7 @@ def convolutions(module: LitPidocMass | LitPidocAgeDistance, flux: torch.Tensor)
     layers = [layer for layer in module.net.modules() if isinstance(layer, torch.nn.Conv2d)]
     hooks = [layer.register_forward_hook(lambda layer, seen, _: met.append((layer, seen[0]))) for layer in layers]
     with torch.no_grad():
-        module.net.convolved(flux)
+        module.net(flux)
     for hook in hooks:
         hook.remove()
     return met

@@ -10,6 +10,7 @@ from joblib import Parallel, delayed
 from sklearn.ensemble import HistGradientBoostingRegressor
 from torch import Tensor
 
+from benchmarks.chain import ROOT
 from benchmarks.pidoc_runs import (
     AGE,
     MASS,
@@ -25,9 +26,8 @@ from benchmarks.pidoc_runs import (
     training_maps,
 )
 from benchmarks.results import Row
-from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
-from lit_modules.networks.pidoc.estimate import gaussians
-from lit_modules.pidoc import beta_nll
+from lit_modules.networks.pidoc.distance_age import StatisticsReader
+from lit_modules.networks.pidoc.losses import beta_nll
 from pipeline.evaluation.common.maps import log_sum
 from pipeline.evaluation.pidoc.evaluation import collected
 from pipeline.evaluation.pidoc.measures import (
@@ -107,9 +107,8 @@ def blurred(image: Array, kernel: Array) -> Array:
 # --- the number of clusters and of stars -------------------------------------------------------------------------
 
 
-SMALL = {MASS: 0.25, AGE: 0.5}  # widths
-FEWER = [  # clusters: smaller networks, trained for as many steps on each number
-    Size(clusters, {MASS: epochs, AGE: epochs}, SMALL) for clusters, epochs in ((1000, 24), (6000, 4), (24000, 1))
+FEWER = [  # clusters: the network of masses is trained for as many steps on each number
+    Size(clusters, epochs, 1.0) for clusters, epochs in ((1000, 24), (6000, 4), (24000, 1))
 ]
 
 
@@ -119,10 +118,10 @@ def by_training_clusters(quick: bool) -> list[Row]:
     for model in (MASS, AGE):
         for size in [QUICK] if quick else FEWER:
             metrics = trained_on(f"fewer-{size.clusters}", size, "authors", model).metrics
-            note = f"width {size.width[model]}, {size.epochs[model]} epochs: as many steps for each"
+            note = f"{size.epochs} epochs: as many steps for each" if model == MASS else f"{PERCEPTRON_EPOCHS} epochs"
             for name, key, unit in MEASURES[model]:
                 title = f"{size.clusters} training clusters: {name}"
-                rows.append(Row(title, metrics[key]["model"], unit, None, None, "lower", note))
+                rows.append(Row(title, metrics[f"test/{key}"], unit, None, None, "lower", note))
     return rows
 
 
@@ -158,21 +157,18 @@ def perceptron_on(train: dict[str, Tensor]) -> Callable[[Tensor], tuple[Array, A
     """A reader of distance (kpc) and age (Gyr) off statistics of maps, as LitPidocAgeDistance trains its own."""
     batch, rate = 256, 2e-3
     torch.manual_seed(1)
-    net = AgeDistanceCNN(0.1, uncertainty=True, log_distance=True, statistics=True, dropout=0.0)
-    targets = net.scale(train["distance"], train["age"])
-    net.target_std, net.target_mean = torch.std_mean(targets, 0, correction=0)
-    targets = net.scale(train["distance"], train["age"])
-    reader = net.perceptron
-    assert reader is not None
-    reader.fit(train["statistics"])
+    reader = StatisticsReader(load_params(str(ROOT / "params.yaml")).model_section(AGE).model)
+    reader.targets.fit(train["distance"], train["age"])
+    reader.encoder.fit(train["statistics"])
+    targets = reader.targets.scale(train["distance"], train["age"])
     steps = -(-len(targets) // batch)
     optimizer = torch.optim.AdamW(reader.parameters(), weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=PERCEPTRON_EPOCHS * steps)
     for _ in range(PERCEPTRON_EPOCHS):
         for rows in torch.randperm(len(targets)).split(batch):
-            mean, sigma = gaussians(reader(train["statistics"][rows]), 2)
+            predicted = reader(train["statistics"][rows])
             optimizer.zero_grad()
-            beta_nll(targets[rows] - mean, sigma, 0.5).backward()
+            beta_nll(predicted, targets[rows], 0.5).backward()
             torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -180,7 +176,7 @@ def perceptron_on(train: dict[str, Tensor]) -> Callable[[Tensor], tuple[Array, A
 
     @torch.no_grad()
     def read(statistics: Tensor) -> tuple[Array, Array]:
-        distance, age = net.unscale(gaussians(reader(statistics), 2).mean)
+        distance, age = reader.targets.unscale(reader(statistics).mean)
         return distance.double().numpy(), age.double().numpy()
 
     return read

@@ -13,34 +13,34 @@ from datamodules.cluster_maps import ClusterMapsDataModule
 from pipeline.evaluation.pidoc.measures import Array
 
 MASS, AGE = "pidoc-mass", "pidoc-age-distance"
-MEASURES = {  # of each model: name, key of reports/evaluate/<model>.json, unit
+MEASURES = {  # of each model: name, measure of reports/evaluate/<model>.json, unit
     MASS: (
-        ("mass per pixel", "pixel mass, authors' bins (%)", "%"),
-        ("M/L of the field", "M/L of the field, mean error (%)", "%"),
+        ("mass per pixel", "pixel_error_binned_percent", "%"),
+        ("M/L of the field", "field_error_percent", "%"),
     ),
     AGE: (
-        ("distance", "distance, authors' mean over distances (kpc)", "kpc"),
-        ("age", "age, authors' bins (Gyr)", "Gyr"),
+        ("distance", "distance_error_kpc", "kpc"),
+        ("age", "age_error_binned_gyr", "Gyr"),
     ),
 }
 RAW, SEEN = Path("data/clusters/maps"), Path("data/clusters/seen")
-PERCEPTRON_EPOCHS = 32
+PERCEPTRON_EPOCHS = 60  # of what reads statistics
 
 
 @dataclass(frozen=True)
 class Size:
-    """Training clusters, one map of each, and epochs and width of each network."""
+    """Training clusters, one map of each, and epochs and width of the network of masses."""
 
     clusters: int
-    epochs: dict[str, int]
-    width: dict[str, float]
+    epochs: int
+    width: float
 
 
 SIZES = {
-    "authors": Size(80000, {MASS: 2, AGE: 4}, {MASS: 0.5, AGE: 0.5}),
-    "broad": Size(36000, {MASS: 1, AGE: 4}, {MASS: 0.25, AGE: 0.5}),
+    "authors": Size(80000, 1, 2.0),
+    "broad": Size(36000, 1, 1.0),
 }
-QUICK = Size(64, {MASS: 1, AGE: 1}, {MASS: 0.25, AGE: 0.25})
+QUICK = Size(64, 1, 0.25)
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ def training_maps(name: str, size: Size, priors: str) -> Path:
         "n_test": min(100, size.clusters),
     }
     networks = {
-        one: {
-            "model.width": size.width[one],
-            "data.statistics_passes": PERCEPTRON_EPOCHS // size.epochs[one],
-            "trainer.max_epochs": size.epochs[one],
+        MASS: {
+            "model.width": size.width,
+            "data.statistics_passes": -(-PERCEPTRON_EPOCHS // size.epochs),
+            "trainer.max_epochs": size.epochs,
             "trainer.threads": 1,
-        }
-        for one in (MASS, AGE)
+        },
+        AGE: {"trainer.max_epochs": PERCEPTRON_EPOCHS, "trainer.threads": 1},
     }
     return with_maps(name, {"clusters": clusters, **networks})
 
