@@ -74,14 +74,14 @@ def training_maps(name: str, size: Size, priors: str) -> Path:
 
     A tenth of the number of training clusters, at most 600, validate, and at most 100 are for the test.
     """
-    clusters = {
+    clusters: dict[str, Any] = {
         "priors": priors,
         "projections": 1,
         "n_train": size.clusters,
         "n_val": min(600, max(4, size.clusters // 10)),
         "n_test": min(100, size.clusters),
     }
-    networks = {
+    networks: Settings = {
         MASS: {
             "model.width": size.width,
             "data.statistics_passes": -(-PERCEPTRON_EPOCHS // size.epochs),
