@@ -29,7 +29,7 @@ side-by-side: setup
 	python -m pipeline.scale $(SCALE)
 	@mkdir -p runs && rm -f runs/failed
 	@dvc dag --dot | sed -nE 's/^"(.*)" -> "(.*)";/\2: \1/p; s/^"(.*)";/STAGES += \1/p' > runs/stages.mk
-	@dvc status -q || { set -m; $(RUN_STAGES) & group=$$(jobs -p); set +m; trap 'kill -INT -$$group' INT TERM HUP; \
+	@dvc status -q || { set -m; $(RUN_STAGES) & group=$$(jobs -p); set +m; trap 'kill -INT -$$group' INT; trap 'kill -TERM -$$group' TERM HUP; \
 	  wait %1 || { for i in {1..100}; do kill -0 -$$group || break; sleep 0.2; done 2>/dev/null; [ -e runs/failed ]; }; }
 
 RUN_STAGES = MAKEFLAGS= $(MAKE) --no-print-directory -j$(JOBS) stages $(if $(filter 1,$(JOBS)),,$(AS_LINES))
