@@ -12,6 +12,7 @@ from pipeline.simulation.clusters.telescope import PIXEL
 
 Array = NDArray[Any]
 
+TRAINING_MAPS = 3000  # at most, evenly chosen, to which a rule is fitted: it has few numbers
 RINGS = np.array([0.0, 2, 4, 6, 8, 10, 12, 14, 17, 20])  # arcsec, around the centre of light or mass
 RING_MIDDLES = 0.5 * (RINGS[1:] + RINGS[:-1])
 

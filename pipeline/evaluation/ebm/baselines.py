@@ -9,11 +9,10 @@ from torch import Tensor
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.ebm import LitEBM
-from pipeline.evaluation.common.radial import radial_features
+from pipeline.evaluation.common.radial import TRAINING_MAPS, radial_features
 from pipeline.evaluation.ebm.measures import Array, Posteriors, posteriors_of, truth
 
 PENALTIES = (1e1, 1e2, 1e3, 1e4)  # of the ridge, chosen by leaving training maps out
-TRAINING_MAPS = 3000  # at most, evenly chosen, to which the ridge is fitted
 QUANTILES = np.linspace(0.05, 0.95, 10)  # of a map's log flux
 
 

@@ -8,10 +8,18 @@ import torch
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
-from pipeline.evaluation.common.bootstrap import with_interval
+from pipeline.evaluation.common.bootstrap import scored
 from pipeline.evaluation.common.maps import log_luminosity, log_sum
-from pipeline.evaluation.common.radial import RING_MIDDLES, RINGS, radial_features, ridge, ring_means, ring_numbers
-from pipeline.evaluation.common.result import Result, compared, style
+from pipeline.evaluation.common.radial import (
+    RING_MIDDLES,
+    RINGS,
+    TRAINING_MAPS,
+    radial_features,
+    ridge,
+    ring_means,
+    ring_numbers,
+)
+from pipeline.evaluation.common.result import Result, style
 from pipeline.evaluation.pidoc.figures import (
     calibration,
     distributions,
@@ -56,7 +64,6 @@ LABELS = {
     "distance_in_68_percent": "distances inside their 68 % interval (%)",
     "age_in_68_percent": "ages inside their 68 % interval (%)",
 }
-TRAINING_MAPS = 3000  # at most, to which the rules are fitted: they have few numbers
 
 
 def evaluate(
@@ -95,9 +102,9 @@ def evaluate_mass(model: LitPidocMass, data: ClusterMapsDataModule, distances: A
         "test/field_in_68_percent": 100 * (np.abs(z_field) < 1).mean(),
     }
     for what, measure in measures.items():
-        metrics |= scored(what, {who: measure(p) for who, p in predictions.items()}, np.mean, cluster)
+        metrics |= over_clusters(what, {who: measure(p) for who, p in predictions.items()}, np.mean, cluster)
     for what, measure in binned.items():
-        metrics |= scored(what, {who: measure(p) for who, p in predictions.items()}, mean_over_bins, cluster)
+        metrics |= over_clusters(what, {who: measure(p) for who, p in predictions.items()}, mean_over_bins, cluster)
     with style():
         pictures = [
             four_maps(test, distances),
@@ -145,10 +152,12 @@ def evaluate_age_distance(model: LitPidocAgeDistance, data: ClusterMapsDataModul
         return by_distance(pairs[:, 0], pairs[:, 1], distances)
 
     metrics: dict[str, Any] = {
-        **scored("distance_error_kpc", {w: np.stack([x, distance], 1) for w, x in kpc.items()}, over_distances, age),
-        **scored("distance_error_percent", percents, np.mean, age),
-        **scored("age_error_gyr", gyr, np.mean, age),
-        **scored("age_error_binned_gyr", binned, mean_over_bins, age),
+        **over_clusters(
+            "distance_error_kpc", {w: np.stack([x, distance], 1) for w, x in kpc.items()}, over_distances, age
+        ),
+        **over_clusters("distance_error_percent", percents, np.mean, age),
+        **over_clusters("age_error_gyr", gyr, np.mean, age),
+        **over_clusters("age_error_binned_gyr", binned, mean_over_bins, age),
         **{f"test/{name}_in_68_percent": 100 * (np.abs(x) < 1).mean() for name, x in z.items()},
     }
     with style():
@@ -176,13 +185,14 @@ def label_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict
     }
 
 
-def scored(what: str, values: dict[str, Array], statistic: Callable[..., Any], cluster: Array) -> dict[str, float]:
+def over_clusters(
+    what: str, values: dict[str, Array], statistic: Callable[..., Any], cluster: Array
+) -> dict[str, float]:
     """A measure of model and rivals from what each map adds to it, with the model's interval over clusters.
 
     Nothing where the measure is not defined, because no prediction falls into the authors' bins.
     """
-    found = compared(what, {who: float(statistic(x)) for who, x in values.items()})
-    found |= with_interval(f"test/{what}", values["model"], statistic, cluster)
+    found = scored(what, values, statistic, cluster)
     return {key: value for key, value in found.items() if np.isfinite(value)}
 
 
