@@ -58,9 +58,10 @@ class StatisticsReader(nn.Module):
     def __init__(self, settings: AgeDistanceSettings) -> None:
         super().__init__()
         self.encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
+        self.dropout = nn.Dropout(settings.dropout)
         self.head = GaussianHead(settings.features, 2)
         self.targets = Targets(log_distance=True)
 
     def forward(self, statistics: Tensor) -> Gaussian:
         """(B, N) -> Gaussians (B, 2) of the scaled ``Targets``."""
-        return self.head(self.encoder(statistics))
+        return self.head(self.dropout(self.encoder(statistics)))
