@@ -54,10 +54,14 @@ class LitPidoc(MapReader):
 
     def on_validation_start(self) -> None:
         if self.trainer.state.fn == "fit":  # a trained network is left as it is
-            data = self.trainer.datamodule  # type: ignore[attr-defined]
-            maps = data.observed("val") if "flux" in self.net.inputs else [data.splits["val"]]
             with self.trainer.precision_plugin.forward_context():
-                self.calibrate(maps)
+                self.calibrate(self.validation_maps(self.trainer.datamodule))  # type: ignore[attr-defined]
+
+    def validation_maps(self, data: Any) -> Iterable[Batch]:
+        """All of them, on every process; without the maps themselves where the network reads statistics alone."""
+        if "flux" in self.net.inputs:
+            return data.observed("val")
+        return [{name: data.splits["val"][name] for name in ("statistics", "distance", "age")}]
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Batch]) -> None:

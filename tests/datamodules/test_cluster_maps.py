@@ -52,6 +52,16 @@ def test_maps_travel_with_their_labels(tmp_path: Path, splits: list[str]) -> Non
     assert sorted(seen) == list(range(6))
 
 
+def test_no_map_is_drawn_that_training_does_not_read(tmp_path: Path) -> None:
+    write_maps(tmp_path, SORTED)
+    data = ClusterMapsDataModule(tmp_path, batch_size=2, seed=1, statistics_passes=1)
+    data.setup()
+    data.maps = ("mass",)
+    names = {"mass", "statistics", "age", "distance", "field"}
+    assert all(set(batch) == names for batch in data.train_dataloader())
+    assert set(next(iter(data.observed("val")))) == {"flux", *names}
+
+
 def test_consecutive_maps_stay_on_disk(tmp_path: Path) -> None:
     write_maps(tmp_path, SORTED)
     data = ClusterMapsDataModule(tmp_path, batch_size=2, seed=1, statistics_passes=1)

@@ -95,7 +95,14 @@ def mass_to_light_profiles(test: dict[str, Array], predictions: dict[str, Array]
     left.set(xlabel="radius (arcsec)", ylabel="M/L (M☉/L☉)", title="true (solid), predicted (dashed)")
     left.legend(fontsize=8)
     for (who, profile), colour in zip(profiles.items(), (BLUE, ORANGE, GREEN, GREY), strict=True):
-        right.plot(RING_MIDDLES, 100 * np.abs(profile / true - 1).mean(0), color=colour, label=who, marker="o", ms=3)
+        right.plot(
+            RING_MIDDLES,
+            100 * np.abs(profile / true - 1).mean(0),
+            color=colour,
+            label=who.replace("_", " "),
+            marker="o",
+            ms=3,
+        )
     plain_log(right, "y", [5, 10, 20, 50, 100, 200, 500])
     right.set(xlabel="radius (arcsec)", ylabel="mean error of M/L (%)", title="all test clusters")
     right.legend(fontsize=8)
