@@ -106,17 +106,16 @@ class LitPidocMass(LitPidoc):
         self.net.field_std, self.net.field_mean = torch.std_mean(train["field"], correction=0)
         self.field_range = torch.stack(train["field"].aminmax())
         if isinstance(self.net, FoldedUNet):
-            self.net.encoder.fit(train["statistics"])
+            self.net.field_encoder.fit(train["statistics"])
+            self.net.map_encoder.fit(train["statistics"])
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The perceptron on the statistics learns at a rate of its own."""
+        """What reads the mass in the field learns at a rate of its own."""
         if not isinstance(self.net, FoldedUNet):
             return super().parameter_groups()
-        perceptron = [*self.net.encoder.parameters(), *self.net.field_head.parameters()]
-        return [
-            {"params": list(self.net.unet.parameters())},
-            {"params": perceptron, "lr": self.settings.statistics_lr},
-        ]
+        field = [*self.net.field_encoder.parameters(), *self.net.field_head.parameters()]
+        rest = [*self.net.map_encoder.parameters(), *self.net.unet.parameters()]
+        return [{"params": rest}, {"params": field, "lr": self.settings.statistics_lr}]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         flux, mass = random_symmetry(batch["flux"], batch["mass"])

@@ -107,8 +107,9 @@ class FoldedUNet(nn.Module):
     def __init__(self, settings: MassSettings) -> None:
         super().__init__()
         channels = [GROUPS * max(1, round(settings.width * c / GROUPS)) for c in CHANNELS]
-        self.encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
+        self.field_encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
         self.field_head = GaussianHead(settings.features, 1)
+        self.map_encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
         self.unet = UNet(FOLD**2, channels, 2 * FOLD**2, settings.features)
         nn.init.zeros_(self.unet.out.weight[FOLD**2 :])  # a fresh network states the spread of its targets
         nn.init.zeros_(self.unet.out.get_parameter("bias"))
@@ -123,12 +124,11 @@ class FoldedUNet(nn.Module):
             flux: log10 F/(Lsun kpc⁻²), (B, 1, H, W), sides multiples of 16.
             statistics: of these maps, and of further ones whose fields alone are asked for, (P, N), P ≥ B.
         """
-        e = self.encoder(statistics)
-        field = self.field_head(e)[:, 0].scaled(self.field_mean, self.field_std)
-        # e and M learn from fields alone: there are many more of them than of mass maps
-        e, log_field = e[: len(flux)].detach(), field.mean[: len(flux)].detach()
+        field = self.field_head(self.field_encoder(statistics))[:, 0].scaled(self.field_mean, self.field_std)
+        e = self.map_encoder(statistics[: len(flux)])
         x = F.pixel_unshuffle((flux - self.flux_mean) / self.flux_std, FOLD)
         out = F.pixel_shuffle(self.unet(x, e), FOLD)
         a = Gaussian.of(out[:, :1], out[:, 1:]).scaled(self.mass_mean, self.mass_std)
+        log_field = field.mean[: len(flux)].detach()  # it learns from fields: there are many more than mass maps
         log_mass = a.mean + (log_field - log_sum(a.mean))[:, None, None, None]
         return MassMap(Gaussian(log_mass, a.sigma), field)

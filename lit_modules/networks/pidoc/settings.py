@@ -28,7 +28,7 @@ class MassSettings(PidocSettings):
     field_weight: NonNegativeFloat
     """Of the mass in the field in the loss, beside 1 for the pixels."""
     statistics_lr: PositiveFloat
-    """Peak of the learning rate of the perceptron on the statistics."""
+    """Peak of the learning rate of what reads the mass in the field off the statistics."""
 
 
 class AgeDistanceSettings(PidocSettings):
