@@ -38,12 +38,8 @@ class Gaussian:
         return (value - self.mean) / self.sigma
 
     def __getitem__(self, index: object) -> "Gaussian":
+        """Those that an index picks."""
         return Gaussian(self.mean[index], self.sigma[index])  # type: ignore[index]
-
-
-def cat(parts: list[Gaussian]) -> Gaussian:
-    """One after the other along the first dimension."""
-    return Gaussian(torch.cat([part.mean for part in parts]), torch.cat([part.sigma for part in parts]))
 
 
 def calibration(z: Tensor, inside: float = 0.6827) -> Tensor:
