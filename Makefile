@@ -33,7 +33,7 @@ side-by-side: setup
 	  wait %1 || { for i in {1..100}; do kill -0 -$$group || break; sleep 0.2; done 2>/dev/null; [ -e runs/failed ]; }; }
 
 RUN_STAGES = MAKEFLAGS= $(MAKE) --no-print-directory -j$(JOBS) stages $(if $(filter 1,$(JOBS)),,$(AS_LINES))
-AS_LINES = 2>&1 | grep --line-buffered -vE $(HINTS)
+AS_LINES = 2>&1 | (trap '' INT; grep -a --line-buffered -vE $(HINTS))
 HINTS = '^(To track the changes|To enable auto staging|	git add|	dvc config core.autostage|Use .dvc push|$$)'
 # Started first, because they take longest; and the workers of a data stage, of which four begin side by side.
 LONGEST := evaluate@pidoc-mass evaluate@ebm evaluate@gnn evaluate@rbm
@@ -45,8 +45,8 @@ stages: $(filter $(STAGES),$(LONGEST)) $(STAGES)
 
 $(STAGES): export LOKY_MAX_CPU_COUNT = $(WORKERS)
 $(STAGES):
-	@dvc --wait-for-lock repro -s $@ || { [ ! -e runs/failed ] || exit 1; \
-	  echo "stage $@ failed: see above" > runs/failed; sleep 1; kill -INT 0; }
+	@dvc --wait-for-lock repro -s $@ || { status=$$?; [ ! -e runs/failed ] || exit 1; \
+	  echo "stage $@ failed with status $$status: see above" > runs/failed; sleep 1; kill -INT 0; }
 
 setup:
 	@cmp -s requirements.lock "$(VENV)/.installed" || { \

@@ -129,7 +129,7 @@ def test_a_stage_that_fails_ends_the_others_and_is_named_last(tmp_path: Path) ->
     output = running.communicate(timeout=120)[0]
     assert running.returncode == 2
     assert "reason" in output
-    assert output.splitlines()[-1].endswith("*** stage last failed: see above.  Stop.")
+    assert output.splitlines()[-1].endswith("*** stage last failed with status 255: see above.  Stop.")
     assert processes_in(folder) == []
     assert not (folder / "data/a").exists()
 
