@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lit_modules.base import Batch, LitBase
 from lit_modules.networks.autoencoder.autoencoder import Autoencoder
-from lit_modules.networks.autoencoder.deformation import Deformation, deform
+from lit_modules.networks.autoencoder.deformation import deform, draw_deformations
 from lit_modules.networks.autoencoder.settings import AutoencoderSettings
 from pipeline.errors import InputError
 
@@ -31,9 +31,6 @@ class LitAutoencoder(LitBase):
         super().__init__(**parameters)
         settings = self.settings
         self.net = Autoencoder(settings)
-        self.deformation = Deformation(
-            settings.rotation, settings.scale, settings.shift, settings.warp, settings.contrast
-        )
         side = settings.side
         self.register_buffer("snapshot", torch.zeros(2, N_EXAMPLES, 1, side, side))
 
@@ -51,7 +48,7 @@ class LitAutoencoder(LitBase):
         """One rank's pictures, deformed at random: drawn for the global batch, so that ranks change nothing."""
         generator = torch.Generator().manual_seed(self.settings.augment_seed * 1_000_003 + step)
         n = len(images)
-        drawn = self.deformation.draw(n * world_size, images.shape[-1], generator)
+        drawn = draw_deformations(self.settings, n * world_size, images.shape[-1], generator)
         grids, tones = (part[rank * n : (rank + 1) * n].to(images.device) for part in drawn)
         return deform(images, grids, tones)
 

@@ -1,7 +1,6 @@
 """What every LightningModule here shares: one step for three splits, one naming, one optimiser."""
 
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -12,21 +11,6 @@ from pipeline.errors import InputError
 from pipeline.settings.base import ModelSettings
 
 Batch = dict[str, Tensor]
-Mirror = Callable[[Tensor], Tensor]
-# Together they make the eight symmetries of the square; each undoes itself.
-MIRRORS: tuple[Mirror, ...] = (lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.mT)
-
-
-def random_symmetry(*images: Tensor) -> list[Tensor]:
-    """Turn and mirror each picture of a batch by one of the eight symmetries of the square: the sky knows no up.
-
-    Several tensors (B, C, size, size) move alike, picture by picture.
-    """
-    moved = list(images)
-    for mirror in MIRRORS:
-        chosen = torch.rand(len(moved[0]), 1, 1, 1, device=moved[0].device) < 0.5
-        moved = [torch.where(chosen, mirror(x), x) for x in moved]
-    return moved
 
 
 class LitBase(pl.LightningModule):

@@ -5,11 +5,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from lit_modules.base import Batch, LitBase, random_symmetry
+from lit_modules.base import Batch, LitBase
 from lit_modules.networks.boltzmann.general import BoltzmannMachine, cooling
-from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
+from lit_modules.networks.boltzmann.pixels import isophotes, stretch
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 from lit_modules.networks.boltzmann.settings import BoltzmannSettings, MachineSettings, RBMSettings
+from lit_modules.networks.symmetry import random_symmetry, symmetries
 from pipeline.errors import InputError
 
 PSEUDO_LIKELIHOOD_PIXELS = 512
@@ -25,7 +26,7 @@ class LitMachine(LitBase):
     monitor: ClassVar[str | None] = None  # a difference of energies tells nothing of the fit
     settings: MachineSettings
     net: Any
-    chains: Tensor | None = None
+    states: Tensor | None = None  # of the persistent chains
 
     def fit_statistics(self, data: Any) -> None:
         """Start as independent pixels with the training pictures' mean, made symmetric.
@@ -42,9 +43,9 @@ class LitMachine(LitBase):
 
     def start_of_chains(self, like: Tensor) -> Tensor:
         """Where the persistent chains stand; at first, independent pixels."""
-        if self.chains is None:
+        if self.states is None:
             return self.net.offset.expand(self.settings.chains, -1).bernoulli()
-        return self.chains.to(like)
+        return self.states.to(like)
 
     def grid(self, *rows: Tensor) -> Tensor:
         """Rows of pictures, (pictures, pixels) each, as one picture, (1, height, width)."""
@@ -52,14 +53,14 @@ class LitMachine(LitBase):
         return torch.cat([row.detach().view(-1, size, size).permute(1, 0, 2).flatten(1) for row in rows])[None]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self.chains is not None:
-            own = self.chains.to(torch.uint8)
+        if self.states is not None:
+            own = self.states.to(torch.uint8)
             every: Any = self.all_gather(own)
             checkpoint["chains"] = every.reshape(-1, *own.shape).cpu()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "chains" in checkpoint:
-            self.chains = checkpoint["chains"][self.global_rank % len(checkpoint["chains"])]
+            self.states = checkpoint["chains"][self.global_rank % len(checkpoint["chains"])]
 
 
 class LitBoltzmann(LitMachine):
@@ -87,7 +88,7 @@ class LitBoltzmann(LitMachine):
         negative = self.net.anneal(start, self.temperatures, range(start.shape[1]))
         losses = {"loss": self.net.energy(positive).mean() - self.net.energy(negative).mean()}
         if self.training:
-            self.chains = negative
+            self.states = negative
         else:
             unknown = ~self.left_half
             losses["recall_mse"] = (self.recall(grey, self.left_half) - grey)[:, unknown].square().mean()
@@ -147,7 +148,7 @@ class LitRBM(LitMachine):
             "reconstruction_mse": (self.reconstruct(grey) - grey).square().mean(),
         }
         if go_on:
-            self.chains = samples
+            self.states = samples
         if not self.training:
             pixels = torch.randperm(data.shape[1], device=data.device)[:PSEUDO_LIKELIHOOD_PIXELS]
             losses["log_pseudo_likelihood"] = self.net.log_pseudo_likelihood(data, pixels).mean()

@@ -86,7 +86,7 @@ class LitPidocMass(LitPidoc):
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         folded = self.settings.network == "folded"
-        net = FoldedUNet(self.settings) if folded else EncoderDecoder(self.settings.width)
+        net = FoldedUNet(self.settings) if folded else EncoderDecoder(self.settings)
         self.net = net.to(memory_format=torch.channels_last)
         self.register_buffer("field_range", torch.tensor([-math.inf, math.inf]))
 
@@ -165,7 +165,7 @@ class LitPidocAgeDistance(LitPidoc):
             self.net = StatisticsReader(self.settings)
         else:
             self.maps = ("flux",)
-            self.net = AgeDistanceCNN(self.settings.width).to(memory_format=torch.channels_last)
+            self.net = AgeDistanceCNN(self.settings).to(memory_format=torch.channels_last)
 
     def forward(self, flux: Tensor) -> Gaussian:
         """Scaled distance and age (B, 2) of log10 flux maps (B, 1, H, W), with calibrated σ."""

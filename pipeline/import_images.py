@@ -14,6 +14,7 @@ from pipeline.errors import InputError, run
 from pipeline.inputs.picture_sources import Entry, read_source
 from pipeline.inputs.pictures import SUFFIXES, read_picture
 from pipeline.outputs import atomic_folder
+from pipeline.progress import track
 from pipeline.settings.load import load_params
 
 SETS = ("lungs", "globular_clusters")
@@ -35,12 +36,9 @@ def import_set(name: str, source: Path, scratch: Path) -> None:
     Raises:
         InputError: the source or one of its pictures cannot be used.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     shutil.rmtree(scratch / "pictures", ignore_errors=True)
     entries = read_source(name, source, scratch / "downloads")
-    shown = track(entries, f"importing {name}", console=Console(stderr=True))
+    shown = track(entries, f"importing {name}", None)
     rows = [write_picture(entry, scratch / "pictures", same_patient=name == "lungs") for entry in shown]
     if not rows:
         raise InputError(

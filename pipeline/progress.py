@@ -16,8 +16,8 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # of a process, set
 Show = Callable[..., None]  # (done: int, note: str = "")
 
 
-def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
-    """Yield the items and show how many of ``total`` have been taken."""
+def track(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+    """Yield the items and show how many of ``total`` (None: who knows) have been taken."""
     with progress(description, total) as show:
         for done, item in enumerate(items, start=1):
             yield item
@@ -25,14 +25,14 @@ def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]
 
 
 @contextmanager
-def progress(description: str, total: int, done: int = 0) -> Iterator[Show]:
+def progress(description: str, total: int | None, done: int = 0) -> Iterator[Show]:
     """Show how much of ``total`` is done; the block calls the yielded function with that number.
 
     Of the processes of a distributed training only the first shows anything.
 
     Args:
         description: of the work.
-        total: number of its steps.
+        total: number of its steps; None where it is not known.
         done: steps that an earlier run has done: they say nothing of the time left.
     """
     if any(os.environ.get(rank, "0") != "0" for rank in RANKS):
@@ -43,7 +43,7 @@ def progress(description: str, total: int, done: int = 0) -> Iterator[Show]:
 
 
 @contextmanager
-def _bar(description: str, total: int, done: int) -> Iterator[Show]:
+def _bar(description: str, total: int | None, done: int) -> Iterator[Show]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -54,7 +54,7 @@ def _bar(description: str, total: int, done: int) -> Iterator[Show]:
 
 
 @contextmanager
-def _lines(description: str, total: int, done: int) -> Iterator[Show]:
+def _lines(description: str, total: int | None, done: int) -> Iterator[Show]:
     first, latest = done, (done, "")
     start, stop = time.monotonic(), threading.Event()
 
@@ -63,8 +63,9 @@ def _lines(description: str, total: int, done: int) -> Iterator[Show]:
         while not stop.wait(pause):
             done, note = latest
             passed = time.monotonic() - start
-            left = passed / max(done - first, 1) * (total - done)
-            words = [f"{done} of {total} after {passed:.0f} s", note, f"{left:.0f} s left" if done > first else ""]
+            words = [f"{done}{f' of {total}' if total else ''} after {passed:.0f} s", note]
+            if total and done > first:
+                words.append(f"{passed / (done - first) * (total - done):.0f} s left")
             print(f"{description}: {', '.join(filter(None, words))}", file=sys.stderr, flush=True)
             pause = EVERY
 

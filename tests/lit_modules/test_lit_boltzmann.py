@@ -91,7 +91,7 @@ def test_an_interrupted_training_goes_on_exactly(name: str, tmp_path: Path) -> N
     assert interrupted.current_epoch == 2
     resumed = make(name)
     fit(resumed, 4, tmp_path / "last.ckpt")
-    assert whole.chains is not None and torch.equal(whole.chains, resumed.chains)
+    assert whole.states is not None and torch.equal(whole.states, resumed.states)
     for key, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[key]), key
     assert not any("chains" in key for key in whole.state_dict())
@@ -147,7 +147,7 @@ def test_rbm_improves_on_independent_pixels() -> None:
 def test_persistent_or_from_the_data(persistent: bool) -> None:
     module = make("rbm", persistent=persistent)
     fit(module, 1)
-    assert (module.chains is not None) == persistent
+    assert (module.states is not None) == persistent
 
 
 @pytest.mark.parametrize("name", ["rbm", "boltzmann"])

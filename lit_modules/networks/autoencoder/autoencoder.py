@@ -23,7 +23,7 @@ class Autoencoder(nn.Module):
     """
 
     mean: Tensor
-    scale: Tensor
+    std: Tensor
 
     def __init__(self, settings: AutoencoderSettings) -> None:
         super().__init__()
@@ -36,14 +36,14 @@ class Autoencoder(nn.Module):
         nn.init.orthogonal_(self.linear_encoder.weight)
         self._tie()
         self.register_buffer("mean", torch.zeros(1, side, side))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("std", torch.ones(()))
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Take mean and scale from the training pictures (n, 1, side, side), and their principal axes."""
+        """Take mean and standard deviation from the training pictures (n, 1, side, side), and their principal axes."""
         self.mean.copy_(images.mean(dim=0))
         centred = (images - self.mean).flatten(1)
-        self.scale.copy_(centred.std().clamp(min=1e-6))  # equal pictures have no scale
+        self.std.copy_(centred.std().clamp(min=1e-6))  # equal pictures have none
         axes = torch.linalg.svd(centred, full_matrices=False).Vh[: len(images) - 1]
         axes = axes[: self.linear_encoder.out_features]
         self.linear_encoder.weight[: len(axes)] = axes
@@ -55,7 +55,7 @@ class Autoencoder(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (n, 1, side, side) in [0, 1] to sparse codes (n, widths[-1])."""
-        x = ((images - self.mean) / self.scale).flatten(1)
+        x = ((images - self.mean) / self.std).flatten(1)
         code = self.linear_encoder(x) + self.encoder(x)
         if self.active_units is None:
             return code
@@ -65,7 +65,7 @@ class Autoencoder(nn.Module):
     def decode(self, code: Tensor) -> Tensor:
         """Codes (n, widths[-1]) to pictures (n, 1, side, side)."""
         x = self.linear_decoder(code) + self.decoder(code)
-        return x.unflatten(1, self.mean.shape) * self.scale + self.mean
+        return x.unflatten(1, self.mean.shape) * self.std + self.mean
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstructions of pictures (n, 1, side, side)."""

@@ -1,45 +1,35 @@
 """Random deformations of pictures: what makes a few dozen of them enough to learn from."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lit_modules.networks.autoencoder.settings import AutoencoderSettings
+
 NODES = 5  # a side, of the grid that bends a picture
 
 
-@dataclass(frozen=True)
-class Deformation:
-    """Strengths of rotation, stretch, shift, smooth warp (Simard et al. 2003) and contrast, each ± uniform.
+def draw_deformations(
+    strengths: AutoencoderSettings, n: int, side: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw rotation, stretch, shift, smooth warp (Simard et al. 2003) and contrast, each ± uniform of its strength.
 
-    Args:
-        rotation: radians.
-        scale: of each axis, relative.
-        shift: of each axis, in half-pictures.
-        warp: of the nodes of a coarse grid, in half-pictures, interpolated bicubically.
-        contrast: logarithm of a power of the grey levels; half of it, of a factor.
+    The warp is that of the nodes of a coarse grid, interpolated bicubically.
+
+    Returns:
+        Where n pictures are sampled, (n, side, side, 2), and their power and factor, (n, 2).
     """
 
-    rotation: float
-    scale: float
-    shift: float
-    warp: float
-    contrast: float
+    def uniform(*shape: int) -> Tensor:
+        return 2 * torch.rand(*shape, generator=generator) - 1
 
-    def draw(self, n: int, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Where n pictures are sampled, (n, side, side, 2), and their power and factor, (n, 2)."""
-
-        def uniform(*shape: int) -> Tensor:
-            return 2 * torch.rand(*shape, generator=generator) - 1
-
-        angle = self.rotation * uniform(n)
-        stretch = 1 + self.scale * uniform(n, 2)
-        turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).view(n, 2, 2)
-        affine = torch.cat([stretch[:, :, None] * turn, self.shift * uniform(n, 2, 1)], dim=-1)
-        warp = F.interpolate(self.warp * uniform(n, 2, NODES, NODES), (side, side), mode="bicubic", align_corners=True)
-        grids = F.affine_grid(affine, [n, 1, side, side], align_corners=False) + warp.permute(0, 2, 3, 1)
-        return grids, torch.exp(self.contrast * uniform(n, 2) * torch.tensor([1.0, 0.5]))
+    angle = strengths.rotation * uniform(n)
+    stretch = 1 + strengths.scale * uniform(n, 2)
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).view(n, 2, 2)
+    affine = torch.cat([stretch[:, :, None] * turn, strengths.shift * uniform(n, 2, 1)], dim=-1)
+    warp = F.interpolate(strengths.warp * uniform(n, 2, NODES, NODES), (side, side), mode="bicubic", align_corners=True)
+    grids = F.affine_grid(affine, [n, 1, side, side], align_corners=False) + warp.permute(0, 2, 3, 1)
+    return grids, torch.exp(strengths.contrast * uniform(n, 2) * torch.tensor([1.0, 0.5]))
 
 
 def deform(images: Tensor, grids: Tensor, tones: Tensor) -> Tensor:

@@ -32,9 +32,3 @@ def isophotes(probabilities: Tensor, levels: Tensor) -> Tensor:
         (..., pixels), levels (..., 1) -> (..., pixels).
     """
     return (probabilities > levels).to(probabilities.dtype)
-
-
-def symmetries(images: Tensor) -> Tensor:
-    """The eight turns and mirrors of a picture; (..., size, size) -> (8, ..., size, size)."""
-    turns = [torch.rot90(image, k, (-2, -1)) for image in (images, images.flip(-1)) for k in range(4)]
-    return torch.stack(turns)

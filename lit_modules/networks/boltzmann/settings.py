@@ -12,6 +12,8 @@ class MachineSettings(ModelSettings):
 
     size: Annotated[int, Field(ge=2)]
     """Pixels of a side: that of the data."""
+    hidden: PositiveInt
+    """Hidden units."""
     chains: PositiveInt
     """Persistent chains of the negative phase, in each process."""
     sweeps: PositiveInt
@@ -21,8 +23,6 @@ class MachineSettings(ModelSettings):
 class BoltzmannSettings(MachineSettings):
     """The general machine, in which all units are coupled to all."""
 
-    hidden: PositiveInt
-    """Hidden units beside the pixels."""
     hot: Annotated[float, Field(ge=1)]
     """Temperature from which each phase cools to 1."""
     levels: PositiveInt
@@ -34,7 +34,5 @@ class BoltzmannSettings(MachineSettings):
 class RBMSettings(MachineSettings):
     """The restricted machine."""
 
-    hidden: PositiveInt
-    """Hidden units."""
     persistent: bool
     """Chains go on from step to step (PCD, Tieleman 2008); false: they start at the data (CD-k)."""

@@ -11,13 +11,13 @@ from lit_modules.networks.pidoc.statistics_encoder import StatisticsEncoder
 
 
 class Waves(nn.Module):
-    """y -> y, sin(k π y / 2), cos(k π y / 2), k = 1..waves; (..., 2) -> (..., 2 + 4 waves)."""
+    """y -> y, sin(k π y / 2), cos(k π y / 2), k = 1..n; (..., 2) -> (..., 2 + 4 n)."""
 
     frequencies: Tensor
 
-    def __init__(self, waves: int) -> None:
+    def __init__(self, number: int) -> None:
         super().__init__()
-        self.register_buffer("frequencies", torch.arange(1, waves + 1) * (math.pi / 2), persistent=False)
+        self.register_buffer("frequencies", torch.arange(1, number + 1) * (math.pi / 2), persistent=False)
 
     def forward(self, y: Tensor) -> Tensor:
         phase = (y[..., None] * self.frequencies).flatten(-2)
@@ -40,7 +40,7 @@ class MapEnergy(nn.Module):
     def __init__(self, settings: EBMSettings) -> None:
         super().__init__()
         hidden = settings.hidden
-        self.encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
+        self.encoder = StatisticsEncoder(settings)
         self.embed_features = nn.Linear(settings.features, hidden)
         self.embed_latent = nn.Linear(2, hidden, bias=False)
         self.meet = nn.Sequential(nn.SiLU(), nn.Linear(hidden, settings.embedding))

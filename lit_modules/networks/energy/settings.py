@@ -4,9 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from lit_modules.networks.pidoc.settings import StatisticsSettings
 from pipeline.settings.base import (
-    Fraction,
-    ModelSettings,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -21,15 +20,9 @@ def _rising(pair: list[float]) -> list[float]:
     return pair
 
 
-class EBMSettings(ModelSettings):
-    """The energy of (distance, age) given a map, and the chains of its training."""
+class EBMSettings(StatisticsSettings):
+    """The energy of (distance, age) given the statistics of a map, and the chains of its training."""
 
-    units: PositiveInt
-    """Width of the hidden layer of the perceptron on the statistics of the map."""
-    features: PositiveInt
-    """Length of what that perceptron hands on."""
-    dropout: Fraction
-    """Of its hidden layer."""
     hidden: PositiveInt
     """Width of the embeddings of map and (distance, age)."""
     embedding: PositiveInt

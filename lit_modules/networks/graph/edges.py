@@ -14,18 +14,18 @@ class Edges:
 
     Args:
         n: number of stars.
-        symmetric: whether a_ij = a_ji.
+        undirected: whether a_ij = a_ji.
         like: a tensor of the dtype and device to use.
         mass: shape (n, batch): weights are forces, which masses divide; None: weights as they are.
     """
 
-    def __init__(self, n: int, symmetric: bool, like: Tensor, mass: Tensor | None = None) -> None:
-        self.symmetric = symmetric
+    def __init__(self, n: int, undirected: bool, like: Tensor, mass: Tensor | None = None) -> None:
+        self.undirected = undirected
         pairs = torch.ones(n, n, device=like.device)
-        self.receiver, self.sender = (pairs.triu(1) if symmetric else pairs.fill_diagonal_(0)).nonzero(as_tuple=True)
+        self.receiver, self.sender = (pairs.triu(1) if undirected else pairs.fill_diagonal_(0)).nonzero(as_tuple=True)
         identity = torch.eye(n, dtype=like.dtype, device=like.device)
         self.gradient = identity[self.receiver] - identity[self.sender]
-        self.scatter = (self.gradient if symmetric else identity[self.receiver]).T
+        self.scatter = (self.gradient if undirected else identity[self.receiver]).T
         self.root_mass = None if mass is None else mass.sqrt()
 
     def differences(self, signal: Tensor) -> Tensor:
@@ -54,6 +54,6 @@ class Edges:
         Symmetric charges have the product alone: the motion is the same with all signs turned.
         """
         ours, theirs = attribute[self.receiver], attribute[self.sender]
-        if not self.symmetric:
+        if not self.undirected:
             return [ours, theirs]
         return [ours * theirs] if charge else [ours * theirs, ours + theirs]

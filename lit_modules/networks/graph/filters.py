@@ -3,13 +3,12 @@
 So g(0) = 0 whatever is learned, and every filter begins as the linear one, q = 1.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from lit_modules.networks.graph.bspline import bspline_basis, clamped_knots
 from lit_modules.networks.graph.edges import Edges
+from lit_modules.networks.graph.settings import NBodySettings
 from lit_modules.networks.graph.spectral import matrix_function
 
 
@@ -25,14 +24,14 @@ class PolynomialFilter(nn.Module):
     """q(λ) = Σ_k c_k (λ / stiff)^k: a layer reaches k hops.
 
     Args:
-        coefficients: number of c_k.
+        number: of the c_k.
         stiff: unit of the eigenvalues.
     """
 
-    def __init__(self, coefficients: int, stiff: float) -> None:
+    def __init__(self, number: int, stiff: float) -> None:
         super().__init__()
         self.stiff = stiff
-        self.coefficients = nn.Parameter(torch.eye(coefficients)[0])
+        self.coefficients = nn.Parameter(torch.eye(number)[0])
 
     def forward(self, signal: Tensor, weights: Tensor, edges: Edges) -> Tensor:
         """q(L) of a signal (n, channels, batch), with weights (pairs, batch)."""
@@ -50,17 +49,17 @@ class SplineFilter(nn.Module):
     and repel.
 
     Args:
-        coefficients: number of splines.
+        number: of splines.
         stiff: eigenvalue at s = 1/2.
     """
 
     knots: Tensor
 
-    def __init__(self, coefficients: int, stiff: float) -> None:
+    def __init__(self, number: int, stiff: float) -> None:
         super().__init__()
         self.stiff = stiff
-        self.register_buffer("knots", clamped_knots(coefficients, 3, -1.0, 1.0))
-        self.coefficients = nn.Parameter(torch.ones(coefficients))
+        self.register_buffer("knots", clamped_knots(number, 3, -1.0, 1.0))
+        self.coefficients = nn.Parameter(torch.ones(number))
 
     def response(self, eigenvalues: Tensor) -> Tensor:
         """q(λ), with a last dimension of 1."""
@@ -76,16 +75,16 @@ class SplineFilter(nn.Module):
         return result if edges.root_mass is None else result / edges.root_mass.unsqueeze(1)
 
 
-def make_filter(name: Literal["linear", "polynomial", "spline"], coefficients: int, layers: int) -> nn.Module:
-    """The filter of that name for one of so many layers, each of which advances time by 1 / layers.
+def make_filter(settings: NBodySettings) -> nn.Module:
+    """The filter of one of the layers, each of which advances time by 1 / layers.
 
     A polynomial counts λ in units of the squared frequency that such a step just resolves; a spline is
     finest where a kick just matters.
     """
-    match name:
+    match settings.filter:
         case "linear":
             return LinearFilter()
         case "polynomial":
-            return PolynomialFilter(coefficients, stiff=layers**2)
+            return PolynomialFilter(settings.coefficients, stiff=settings.layers**2)
         case "spline":
-            return SplineFilter(coefficients, stiff=layers)
+            return SplineFilter(settings.coefficients, stiff=settings.layers)

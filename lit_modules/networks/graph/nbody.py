@@ -34,13 +34,8 @@ class NBodyNetwork(nn.Module):
         self.kinds = 1 + settings.velocities
         features = self._attribute_features(settings)
         networks = 1 if settings.shared else settings.layers
-        self.weights = nn.ModuleList(
-            PairWeights(settings.hidden, settings.velocities, features, self.kinds) for _ in range(networks)
-        )
-        self.filters = nn.ModuleList(
-            make_filter(settings.filter, settings.coefficients, settings.layers)
-            for _ in range(settings.layers * self.kinds)
-        )
+        self.weights = nn.ModuleList(PairWeights(settings, features, self.kinds) for _ in range(networks))
+        self.filters = nn.ModuleList(make_filter(settings) for _ in range(settings.layers * self.kinds))
         layers = settings.layers
         self.kicks = nn.Parameter(torch.full((layers, self.kinds), 1 / layers))
         self.drifts = nn.Parameter(torch.tensor([0.5, *[1.0] * (layers - 1), 0.5]) / layers)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from lit_modules.networks.graph.settings import NBodySettings
+
 SCALES = (1e-4, 1e-3, 1e-2, 1e-1)  # squared, in units of the system's size: where a weight may level off
 STEEPEST = (8.0, 5.0)  # weights of positions stay below e^8, of velocities below e^5: no guess throws the stars out
 
@@ -14,16 +16,15 @@ class PairWeights(nn.Module):
     distance, with ``velocities`` the radial velocity and the relative speed, and the pair's attributes.
 
     Args:
-        width: of its two layers.
-        velocities: whether a weight may depend on velocities.
+        settings: width of its two layers, and whether a weight may depend on velocities.
         attributes: number of attribute features of a pair.
         kinds: weights of a pair: for positions, and for velocities if those are filtered too.
     """
 
-    def __init__(self, width: int, velocities: bool, attributes: int, kinds: int) -> None:
+    def __init__(self, settings: NBodySettings, attributes: int, kinds: int) -> None:
         super().__init__()
-        self.velocities = velocities
-        inputs = len(SCALES) + 3 * velocities + attributes
+        self.velocities, width = settings.velocities, settings.hidden
+        inputs = len(SCALES) + 3 * settings.velocities + attributes
         last = nn.Linear(width, 2 * kinds)
         self.mlp = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
         with torch.no_grad():  # all pairs alike and weak at first

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from lit_modules.networks.pidoc.distance_age import Targets
 from lit_modules.networks.pidoc.encoder_decoder import glorot
 from lit_modules.networks.pidoc.gaussian import Gaussian
+from lit_modules.networks.pidoc.settings import AgeDistanceSettings
 
 FILTERS = ((16, 10), (32, 10), (64, 5), (128, 5))  # filters and kernel side of the convolutions, at width 1
 UNITS = (64, 32, 16)
@@ -21,21 +22,18 @@ class AgeDistanceCNN(nn.Module):
     and two linear outputs. Pooling comes first of the last three here, for a quarter of the work:
     the largest of four stays the largest when all are rectified or scaled alike. It states no uncertainty: σ is that
     of all training maps.
-
-    Args:
-        width: multiplies the filters of every convolution.
     """
 
     inputs = ("flux",)
     flux_mean: Tensor
     flux_std: Tensor
 
-    def __init__(self, width: float) -> None:
+    def __init__(self, settings: AgeDistanceSettings) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels, side = 1, 160
         for filters, kernel in FILTERS:
-            c = max(1, round(width * filters))
+            c = max(1, round(settings.width * filters))
             layers += [nn.Conv2d(channels, c, kernel), nn.ReLU(), nn.BatchNorm2d(c, eps=1e-3)]
             layers += [nn.MaxPool2d(2), nn.ReLU(), nn.Dropout2d(SPATIAL_DROPOUT)]
             channels, side = c, (side - kernel + 1) // 2

@@ -57,7 +57,7 @@ class StatisticsReader(nn.Module):
 
     def __init__(self, settings: AgeDistanceSettings) -> None:
         super().__init__()
-        self.encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
+        self.encoder = StatisticsEncoder(settings)
         self.dropout = nn.Dropout(settings.dropout)
         self.head = GaussianHead(settings.features, 2)
         self.targets = Targets(log_distance=True)

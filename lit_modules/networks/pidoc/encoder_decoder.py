@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from lit_modules.networks.pidoc.gaussian import Gaussian
 from lit_modules.networks.pidoc.mass_map import MassMap, log_sum
+from lit_modules.networks.pidoc.settings import MassSettings
 
 CHANNELS = (32, 64, 128, 128)  # of the four levels, at width 1
 DROPOUT = 10**-2.5
@@ -34,9 +35,6 @@ class EncoderDecoder(nn.Module):
 
     The buffers are mean and standard deviation of log10 flux and log10 mass of all training pixels and of the log10
     of the mass in the field.
-
-    Args:
-        width: multiplies the channels of every layer.
     """
 
     inputs = ("flux",)
@@ -47,9 +45,9 @@ class EncoderDecoder(nn.Module):
     field_mean: Tensor
     field_std: Tensor
 
-    def __init__(self, width: float) -> None:
+    def __init__(self, settings: MassSettings) -> None:
         super().__init__()
-        channels = [max(1, round(width * c)) for c in CHANNELS]
+        channels = [max(1, round(settings.width * c)) for c in CHANNELS]
         pooled = [1, *(2 * c for c in channels)]  # channels that enter each level and the bottleneck
         self.down = nn.ModuleList()  # first and second unit of each level, in turn
         for c_in, c in zip(pooled[:-1], channels, strict=True):

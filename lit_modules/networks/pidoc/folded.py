@@ -24,19 +24,19 @@ class ModulatedBlock(nn.Module):
 
     Args:
         c_in, c_out: channels before and after; ``c_out`` a multiple of ``GROUPS``.
-        features: length of e.
+        c_e: length of e.
     """
 
-    def __init__(self, c_in: int, c_out: int, features: int) -> None:
+    def __init__(self, c_in: int, c_out: int, c_e: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
         self.norm = nn.GroupNorm(GROUPS, c_out, affine=False)
-        self.film = nn.Linear(features, 2 * c_out)
+        self.film = nn.Linear(c_e, 2 * c_out)
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        """(B, c_in, H, W) and (B, features) -> (B, c_out, H, W)."""
+        """(B, c_in, H, W) and (B, c_e) -> (B, c_out, H, W)."""
         gamma, beta = self.film(e)[:, :, None, None].chunk(2, 1)
         return F.relu((1 + gamma) * self.norm(self.conv(x)) + beta)
 
@@ -44,13 +44,13 @@ class ModulatedBlock(nn.Module):
 class Level(nn.Module):
     """Two modulated blocks, ``c_in`` channels to ``c_out``."""
 
-    def __init__(self, c_in: int, c_out: int, features: int) -> None:
+    def __init__(self, c_in: int, c_out: int, c_e: int) -> None:
         super().__init__()
-        self.first = ModulatedBlock(c_in, c_out, features)
-        self.second = ModulatedBlock(c_out, c_out, features)
+        self.first = ModulatedBlock(c_in, c_out, c_e)
+        self.second = ModulatedBlock(c_out, c_out, c_e)
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        """(B, c_in, H, W) and (B, features) -> (B, c_out, H, W)."""
+        """(B, c_in, H, W) and (B, c_e) -> (B, c_out, H, W)."""
         return self.second(self.first(x, e), e)
 
 
@@ -60,19 +60,19 @@ class UNet(nn.Module):
     Args:
         c_in, c_out: channels that enter and leave.
         channels: of the levels, from the finest.
-        features: number of those that modulate the blocks.
+        c_e: number of features that modulate the blocks.
     """
 
-    def __init__(self, c_in: int, channels: list[int], c_out: int, features: int) -> None:
+    def __init__(self, c_in: int, channels: list[int], c_out: int, c_e: int) -> None:
         super().__init__()
         entering = [c_in, *channels[:-1]]
         joined = [c + below for c, below in pairwise(channels)]
-        self.down = nn.ModuleList(Level(*c, features) for c in zip(entering, channels, strict=True))
-        self.up = nn.ModuleList(Level(*c, features) for c in zip(joined[::-1], channels[-2::-1], strict=True))
+        self.down = nn.ModuleList(Level(*c, c_e) for c in zip(entering, channels, strict=True))
+        self.up = nn.ModuleList(Level(*c, c_e) for c in zip(joined[::-1], channels[-2::-1], strict=True))
         self.out = nn.Conv2d(channels[0], c_out, 1)
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:
-        """(B, c_in, H, W) and (B, features) -> (B, c_out, H, W)."""
+        """(B, c_in, H, W) and (B, c_e) -> (B, c_out, H, W)."""
         skips = []
         for level in self.down[:-1]:
             x = level(x, e)
@@ -107,9 +107,9 @@ class FoldedUNet(nn.Module):
     def __init__(self, settings: MassSettings) -> None:
         super().__init__()
         channels = [GROUPS * max(1, round(settings.width * c / GROUPS)) for c in CHANNELS]
-        self.field_encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
+        self.field_encoder = StatisticsEncoder(settings)
         self.field_head = GaussianHead(settings.features, 1)
-        self.map_encoder = StatisticsEncoder(settings.units, settings.features, settings.dropout)
+        self.map_encoder = StatisticsEncoder(settings)
         self.unet = UNet(FOLD**2, channels, 2 * FOLD**2, settings.features)
         nn.init.zeros_(self.unet.out.weight[FOLD**2 :])  # a fresh network states the spread of its targets
         nn.init.zeros_(self.unet.out.get_parameter("bias"))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
 from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder
+from lit_modules.networks.pidoc.settings import AgeDistanceSettings, MassSettings
 
 LOG_FLUX = (-5.3818855, 0.97016734)  # mean and standard deviation of the training maps, log10 Lsun kpc⁻²
 LOG_MASS = (-0.8509903, 0.44931927)  # log10 Msun per pixel
@@ -33,9 +34,9 @@ def published_network(path: str | Path) -> EncoderDecoder | AgeDistanceCNN:
     layers = read_layers(path)
     network: EncoderDecoder | AgeDistanceCNN
     if layers[0][0].shape[:2] == (3, 3):
-        network = EncoderDecoder(1.0)
+        network = EncoderDecoder(MassSettings.model_construct(width=1.0))
     else:
-        network = AgeDistanceCNN(1.0)
+        network = AgeDistanceCNN(AgeDistanceSettings.model_construct(width=1.0))
     copy_layers(network, layers)
     network.flux_mean.fill_(LOG_FLUX[0])
     network.flux_std.fill_(LOG_FLUX[1])

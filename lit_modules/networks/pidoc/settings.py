@@ -5,17 +5,22 @@ from typing import Literal
 from pipeline.settings.base import Fraction, ModelSettings, NonNegativeFloat, PositiveFloat, PositiveInt, Share
 
 
-class PidocSettings(ModelSettings):
+class StatisticsSettings(ModelSettings):
+    """A perceptron on the statistics of the map."""
+
+    units: PositiveInt
+    """Width of its hidden layer."""
+    features: PositiveInt
+    """Length of what it hands on."""
+    dropout: Fraction
+    """Of its layers."""
+
+
+class PidocSettings(StatisticsSettings):
     """What both networks have."""
 
     width: PositiveFloat
     """Multiplies the channels of every convolution; 1 in the published graph."""
-    units: PositiveInt
-    """Width of the hidden layer of the perceptron on the statistics of the map."""
-    features: PositiveInt
-    """Length of what that perceptron hands on."""
-    dropout: Fraction
-    """Of its hidden layer."""
     beta: Share
     """Of the beta-NLL: 0 plain likelihood, 1 the squared error's gradients."""
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_modules.networks.pidoc.gaussian import Gaussian
+from lit_modules.networks.pidoc.settings import StatisticsSettings
 from lit_modules.networks.pidoc.statistics import LENGTH
 
 LEAST_STD = 1e-4  # of a statistic: one that never varied in training is not blown up
@@ -11,24 +12,19 @@ BOUND = 5.0  # standard deviations beyond which a statistic is cut
 
 
 class StatisticsEncoder(nn.Sequential):
-    """Features of maps from their ``map_statistics``, (B, ``LENGTH``) -> (B, features).
+    """Features of maps from their ``map_statistics``, (B, ``LENGTH``) -> (B, settings.features).
 
     What a distant, an old or a massive cluster changes is the flux of its giants, their number and the fall of its
     light. Convolutions learn this slowly, as they see patches and not the whole.
-
-    Args:
-        units: width of the hidden layer.
-        features: length of the result.
-        dropout: of the hidden layer.
     """
 
-    def __init__(self, units: int, features: int, dropout: float) -> None:
+    def __init__(self, settings: StatisticsSettings) -> None:
         super().__init__(
             Standardise(LENGTH),
-            nn.Linear(LENGTH, units),
+            nn.Linear(LENGTH, settings.units),
             nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(units, features),
+            nn.Dropout(settings.dropout),
+            nn.Linear(settings.units, settings.features),
             nn.GELU(),
         )
 
@@ -43,36 +39,36 @@ class StatisticsEncoder(nn.Sequential):
 
 
 class Standardise(nn.Module):
-    """(x - mean) / std, cut at ±``BOUND``, by the buffers ``mean`` and ``std`` of length ``features``."""
+    """(x - mean) / std, cut at ±``BOUND``, by the buffers ``mean`` and ``std``."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, length: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("std", torch.ones(features))
+        self.register_buffer("mean", torch.zeros(length))
+        self.register_buffer("std", torch.ones(length))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Standardised rows (B, features)."""
+        """Standardised rows (B, length)."""
         return ((x.to(self.mean.dtype) - self.mean) / self.std).clamp(-BOUND, BOUND)
 
     def fit(self, x: Tensor) -> None:
-        """Take mean and standard deviation of rows (n, features)."""
+        """Take mean and standard deviation of rows (n, length)."""
         std, mean = torch.std_mean(x.double(), 0, correction=0)
         self.mean, self.std = mean.to(self.mean), std.clamp_min(LEAST_STD).to(self.std)
 
 
 class GaussianHead(nn.Module):
-    """Linear map of features (B, features) to Gaussians of standardised targets (B, targets).
+    """Linear map of features (B, n_in) to Gaussians of standardised targets (B, n_out).
 
     A fresh head states the spread of its targets: σ = 1.
     """
 
-    def __init__(self, features: int, targets: int) -> None:
+    def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
-        self.mean = nn.Linear(features, targets)
-        self.log_variance = nn.Linear(features, targets)
+        self.mean = nn.Linear(n_in, n_out)
+        self.log_variance = nn.Linear(n_in, n_out)
         nn.init.zeros_(self.log_variance.weight)
         nn.init.zeros_(self.log_variance.bias)
 

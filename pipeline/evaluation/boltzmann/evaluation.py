@@ -11,7 +11,8 @@ from torch import Tensor
 from datamodules.images import ImagesDataModule
 from lit_modules.boltzmann import LitBoltzmann
 from lit_modules.networks.boltzmann.general import cooling
-from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
+from lit_modules.networks.boltzmann.pixels import isophotes, stretch
+from lit_modules.networks.symmetry import symmetries
 from pipeline.evaluation.boltzmann.settings import Boltzmann
 from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows

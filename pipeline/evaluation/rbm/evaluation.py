@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from datamodules.images import ImagesDataModule
 from lit_modules.boltzmann import LitRBM
 from lit_modules.networks.boltzmann.annealed_importance import annealed_log_partition
-from lit_modules.networks.boltzmann.pixels import stretch, symmetries
+from lit_modules.networks.boltzmann.pixels import stretch
 from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, RestrictedBoltzmannMachine
+from lit_modules.networks.symmetry import symmetries
 from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
 from pipeline.evaluation.common.pictures import tiles

@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from lit_modules.networks.autoencoder.autoencoder import Autoencoder
-from lit_modules.networks.autoencoder.deformation import Deformation, deform
+from lit_modules.networks.autoencoder.deformation import deform, draw_deformations
 from lit_modules.networks.autoencoder.settings import AutoencoderSettings
 
 
@@ -96,12 +96,18 @@ def test_blank_pictures_do_no_harm() -> None:
     assert torch.isfinite(net(pictures())).all()
 
 
-NONE = Deformation(0.0, 0.0, 0.0, 0.0, 0.0)
+def strengths(rotation: float, scale: float, shift: float, warp: float, contrast: float) -> AutoencoderSettings:
+    return AutoencoderSettings.model_construct(
+        rotation=rotation, scale=scale, shift=shift, warp=warp, contrast=contrast
+    )
 
 
-def deformed(deformation: Deformation, images: Tensor, seed: int = 0) -> Tensor:
+NONE = strengths(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def deformed(settings: AutoencoderSettings, images: Tensor, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return deform(images, *deformation.draw(len(images), images.shape[-1], generator))
+    return deform(images, *draw_deformations(settings, len(images), images.shape[-1], generator))
 
 
 def blob(row: float, column: float, side: int = 41) -> Tensor:
@@ -123,12 +129,12 @@ def test_no_strength_no_change() -> None:
 
 def test_shift_and_rotation_move_a_spot_as_far_as_they_say() -> None:
     spots = blob(20, 20).expand(200, -1, -1, -1)
-    moved = centre(deformed(Deformation(0.0, 0.0, 0.2, 0.0, 0.0), spots))
+    moved = centre(deformed(strengths(0.0, 0.0, 0.2, 0.0, 0.0), spots))
     assert float(moved.abs().max()) == pytest.approx(0.2, abs=0.01)
     assert float(moved.std(dim=0).mean()) == pytest.approx(0.2 / 3**0.5, rel=0.15), "uniform"
     aside = blob(20, 32).expand(200, -1, -1, -1)
     radius = float(centre(aside)[0].norm())
-    turned = centre(deformed(Deformation(0.3, 0.0, 0.0, 0.0, 0.0), aside))
+    turned = centre(deformed(strengths(0.3, 0.0, 0.0, 0.0, 0.0), aside))
     torch.testing.assert_close(turned.norm(dim=1), torch.full((200,), radius), atol=0.01, rtol=0)
     angle = torch.atan2(turned[:, 0], turned[:, 1])
     assert float(angle.abs().max()) == pytest.approx(0.3, abs=0.02)
@@ -136,16 +142,16 @@ def test_shift_and_rotation_move_a_spot_as_far_as_they_say() -> None:
 
 def test_contrast_is_a_power_and_a_factor() -> None:
     flat = torch.full((500, 1, 8, 8), 0.5)
-    grey = deformed(Deformation(0.0, 0.0, 0.0, 0.0, 0.2), flat)[:, 0, 4, 4]
+    grey = deformed(strengths(0.0, 0.0, 0.0, 0.0, 0.2), flat)[:, 0, 4, 4]
     assert float(grey.min()) > 0.5 ** np.exp(0.2) * np.exp(-0.1) - 1e-6
     assert float(grey.max()) < 0.5 ** np.exp(-0.2) * np.exp(0.1) + 1e-6
-    black = deformed(Deformation(0.1, 0.1, 0.1, 0.1, 0.2), torch.zeros(5, 1, 8, 8))
+    black = deformed(strengths(0.1, 0.1, 0.1, 0.1, 0.2), torch.zeros(5, 1, 8, 8))
     assert float(black.abs().max()) == 0
 
 
 def test_warp_bends() -> None:
     line = torch.zeros(1, 1, 41, 41)
     line[..., 20, :] = 1
-    bent = deformed(Deformation(0.0, 0.0, 0.0, 0.15, 0.0), line)
+    bent = deformed(strengths(0.0, 0.0, 0.0, 0.15, 0.0), line)
     rows = bent[0, 0].argmax(dim=0)
     assert len(set(rows.tolist())) > 2 and int((rows[1:] - rows[:-1]).abs().max()) <= 3, "smoothly"

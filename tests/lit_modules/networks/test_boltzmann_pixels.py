@@ -2,8 +2,8 @@
 
 import torch
 
-from lit_modules.base import random_symmetry
-from lit_modules.networks.boltzmann.pixels import isophotes, stretch, symmetries
+from lit_modules.networks.boltzmann.pixels import isophotes, stretch
+from lit_modules.networks.symmetry import random_symmetry, symmetries
 
 
 def test_stretch_goes_from_sky_to_peak_and_ignores_exposure() -> None:

@@ -7,9 +7,13 @@ from torch import Tensor
 from lit_modules.networks.pidoc.distance_age import StatisticsReader, Targets
 from lit_modules.networks.pidoc.folded import FoldedUNet
 from lit_modules.networks.pidoc.mass_map import log_sum
-from lit_modules.networks.pidoc.settings import AgeDistanceSettings, MassSettings
+from lit_modules.networks.pidoc.settings import AgeDistanceSettings, MassSettings, StatisticsSettings
 from lit_modules.networks.pidoc.statistics import LENGTH
 from lit_modules.networks.pidoc.statistics_encoder import StatisticsEncoder
+
+
+def small_encoder(units: int, dropout: float) -> StatisticsEncoder:
+    return StatisticsEncoder(StatisticsSettings.model_construct(units=units, features=units, dropout=dropout))
 
 
 def folded(**changes: object) -> FoldedUNet:
@@ -117,14 +121,14 @@ def test_weights_at_width_one() -> None:
 
 def test_double_precision_is_kept_by_the_statistics() -> None:
     torch.manual_seed(1)
-    encoder = StatisticsEncoder(8, 8, 0.0).double().eval()
+    encoder = small_encoder(8, 0.0).double().eval()
     assert encoder(torch.randn(3, LENGTH)).dtype == torch.float64
 
 
 def test_encoder_sees_statistics_in_their_own_spread() -> None:
     """Units change nothing, and one that never varied in training cannot drown the others, however it does later."""
     torch.manual_seed(1)
-    encoder = StatisticsEncoder(16, 16, 0.1).eval()
+    encoder = small_encoder(16, 0.1).eval()
     seen = torch.randn(50, LENGTH)
     seen[:, 3] = 7.0
     encoder.fit(seen)
@@ -139,7 +143,10 @@ def test_encoder_sees_statistics_in_their_own_spread() -> None:
 
 def test_encoder_keeps_single_precision() -> None:
     torch.manual_seed(1)
-    encoder, statistics = StatisticsEncoder(16, 16, 0.1).eval(), torch.randn(4, LENGTH)
+    encoder, statistics = (
+        small_encoder(16, 0.1).eval(),
+        torch.randn(4, LENGTH),
+    )
     with torch.autocast("cpu", torch.bfloat16):
         found = encoder(statistics)
     assert found.dtype == torch.float32

@@ -16,6 +16,7 @@ from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
 from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder
 from lit_modules.networks.pidoc.keras_weights import LOG_FLUX, LOG_MASS, published_network
 from lit_modules.networks.pidoc.mass_map import log_sum
+from lit_modules.networks.pidoc.settings import AgeDistanceSettings, MassSettings
 
 Layer = tuple[str, str, dict, list[str]]  # name, kind, settings, names of the inputs
 
@@ -116,9 +117,9 @@ def test_published_sizes() -> None:
     def weights(net: torch.nn.Module) -> int:
         return sum(parameter.numel() for parameter in net.parameters())
 
-    assert weights(EncoderDecoder(1.0)) == 2_179_681
-    assert weights(EncoderDecoder(0.25)) == 137_113
-    cnn = AgeDistanceCNN(1.0)
+    assert weights(EncoderDecoder(MassSettings.model_construct(width=1.0))) == 2_179_681
+    assert weights(EncoderDecoder(MassSettings.model_construct(width=0.25))) == 137_113
+    cnn = AgeDistanceCNN(AgeDistanceSettings.model_construct(width=1.0))
     statistics = sum(b.numel() for name, b in cnn.named_buffers() if "running" in name)
     assert weights(cnn) + statistics == 517_954
 
@@ -158,7 +159,7 @@ def test_published_cnn_reproduces_its_own_answers(real_data: Path) -> None:
 def test_pooling_before_dropout_is_the_published_graph() -> None:
     """Values and gradients of a training step are those of the published order of layers."""
     torch.manual_seed(1)
-    ours = AgeDistanceCNN(0.5)
+    ours = AgeDistanceCNN(AgeDistanceSettings.model_construct(width=0.5))
     published = copy.deepcopy(ours)
     layers = list(published.features)
     blocks = (layers[i : i + 6] for i in range(0, len(layers), 6))
@@ -198,5 +199,5 @@ def test_sum_of_the_map() -> None:
 
 
 def test_the_field_is_the_sum_of_the_map() -> None:
-    mass = EncoderDecoder(0.1).eval()(torch.randn(2, 1, 32, 32))
+    mass = EncoderDecoder(MassSettings.model_construct(width=0.1)).eval()(torch.randn(2, 1, 32, 32))
     torch.testing.assert_close(mass.field.mean, log_sum(mass.pixels.mean))
