@@ -87,8 +87,8 @@ def generate(nbody: NBody, runtime: Runtime) -> None:
     report = summary(nbody, parts)
     with atomic_file(SUMMARY) as temporary:
         temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    if report.get("tolerance missed"):
-        print(f"warning: {report['tolerance missed']} simulations miss nbody.tolerance; {SUMMARY}", file=sys.stderr)
+    if report.get("tolerance_missed"):
+        print(f"warning: {report['tolerance_missed']} simulations miss nbody.tolerance; {SUMMARY}", file=sys.stderr)
     shutil.rmtree(scratch)
 
 

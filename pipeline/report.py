@@ -102,8 +102,8 @@ def accuracy(metrics: dict[str, Any]) -> dict[str, Any]:
     """A table of the simulations' errors, a row for each dictionary, and what else is told of them."""
     rows = {name: row for name, row in metrics.items() if isinstance(row, dict)}
     columns = list(next(iter(rows.values())))
-    cells = [(name, [cell(value) for value in row.values()]) for name, row in rows.items()]
-    scalars = {name: cell(value) for name, value in metrics.items() if name not in rows}
+    cells = [(name.replace("_", " "), [cell(value) for value in row.values()]) for name, row in rows.items()]
+    scalars = {name.replace("_", " "): cell(value) for name, value in metrics.items() if name not in rows}
     return {"table": {"corner": "at the output times", "columns": columns, "rows": cells}, "scalars": scalars}
 
 

@@ -104,9 +104,9 @@ def summary(nbody: NBody, parts: list[Path]) -> dict[str, Any]:
 
     of = np.concatenate([np.load(part.with_suffix(".npy")) for part in parts])
     names = {
-        "energy": "relative energy error",
-        "momentum": "momentum error",
-        "angular_momentum": "angular momentum error",
+        "energy": "relative_energy_error",
+        "momentum": "momentum_error",
+        "angular_momentum": "angular_momentum_error",
     }
     quantiles = {"median": 0.5, "p99": 0.99, "max": 1.0}
     report: dict[str, Any] = {
@@ -114,12 +114,12 @@ def summary(nbody: NBody, parts: list[Path]) -> dict[str, Any]:
         for key, name in names.items()
     }
     report["simulations"] = len(of)
-    report["closest approach"] = float(f"{of['closest'].min():.6g}")
-    report["redone with finer steps"] = int((of["substeps"] > nbody.substeps).sum())
+    report["closest_approach"] = float(f"{of['closest'].min():.6g}")
+    report["redone_with_finer_steps"] = int((of["substeps"] > nbody.substeps).sum())
     if nbody.tolerance is not None:
         missed = np.flatnonzero(of["energy"] > nbody.tolerance).tolist()
-        report["tolerance missed"] = len(missed)
-        report["simulations that missed it"] = missed
+        report["tolerance_missed"] = len(missed)
+        report["simulations_that_missed_it"] = missed
     return report
 
 
