@@ -1,6 +1,6 @@
 # make             set up and run the whole pipeline, as many stages at once as there are cores (one where there is a GPU)
 # make JOBS=1      one stage at a time, with its bar in the terminal; side by side, stages write lines
-# make SCALE=full  put scales/full.yaml into params.yaml, then run
+# make SCALE=tiny  put scales/tiny.yaml into params.yaml, then run: minutes, and its numbers mean nothing
 # make setup       only make the environment in .venv
 # make test        set up and run the tests; make test-slow adds the long ones
 # make lint        ruff and mypy

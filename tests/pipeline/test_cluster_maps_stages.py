@@ -73,7 +73,7 @@ def test_contract_and_conservation() -> None:
     flux_map, statistics = split["flux"][:, 0], np.load(SEEN / "statistics.npy")
     assert statistics.dtype == np.float32 and len(statistics) == 47 and np.isfinite(statistics).all()
     assert flux_map.min() >= -8 and flux_map.shape == (33, 160, 160)
-    one = map_statistics(flux_map[30:31])[0]  # as of a map to predict
+    one = map_statistics(flux_map[30:31], 4.0)[0]  # as of a map to predict
     np.testing.assert_allclose(statistics[30], one, rtol=1e-3, atol=2e-3)
     for column, of in zip(moments, [f for maps in split.values() for f in (maps.mean, maps.std)], strict=True):
         np.testing.assert_allclose(catalogue[column][:33], of((1, 2, 3)), atol=1e-3)
@@ -93,7 +93,7 @@ def test_noise_is_drawn_once_for_each_map() -> None:
     data.setup()
     served = torch.cat([batch["flux"] for split in ("train", "val", "test") for batch in data.observed(split)])
     assert kept.dtype == np.float16 and (served[:, 0].numpy() == kept).all()
-    np.testing.assert_allclose(statistics[5], map_statistics(torch.from_numpy(kept[5:6]).double())[0], atol=1e-5)
+    np.testing.assert_allclose(statistics[5], map_statistics(torch.from_numpy(kept[5:6]).double(), 4.0)[0], atol=1e-5)
     light, distance = data.splits["train"]["light"][:1], data.splits["train"]["distance"][:1]
     clean = data.telescope.flux(light, distance.double())[0].numpy()
     unit, sky = flux_of_magnitude(29.3), flux_of_magnitude(21.9) * PIXEL**2

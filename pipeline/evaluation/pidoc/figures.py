@@ -140,7 +140,8 @@ def label_against_label(test: dict[str, Array]) -> Picture:
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 4.2))
     for axis, name, unit in zip(axes, ("distance", "age"), ("kpc", "Gyr"), strict=True):
         true, predicted = test[name], test[f"{name}_read"]
-        bars = np.abs(np.stack([test[f"{name}_low"], test[f"{name}_high"]]) - predicted)
+        low = np.maximum(test[f"{name}_low"], 0)  # no age is negative
+        bars = np.abs(np.stack([low, test[f"{name}_high"]]) - predicted)
         axis.errorbar(spread_out(true), predicted, bars, fmt="o", ms=3, lw=0.7, color=BLUE, alpha=0.4)
         ends = [true.min(), true.max()]
         axis.plot(ends, ends, color=GREY, lw=1, ls="--")
