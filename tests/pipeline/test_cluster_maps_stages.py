@@ -198,8 +198,8 @@ def test_published_network_reads_our_mocks_as_its_own(real_data: Path) -> None:
             targets.append((row["distance_kpc"], row["age_gyr"]))
     with torch.no_grad():
         batches = torch.from_numpy(np.array(maps, dtype=np.float32))[:, None].split(50)
-        found = torch.cat([network(batch)[0] for batch in batches]) * network.target_std + network.target_mean
-    distance, age = (found - torch.tensor(targets)).abs().mean(0).tolist()
+        read = network.targets.unscale(torch.cat([network(batch).mean for batch in batches]))
+    distance, age = (torch.stack(read, 1) - torch.tensor(targets)).abs().mean(0).tolist()
     assert len(maps) == 400 and distance <= 12 and age <= 2.0
 
 
