@@ -54,20 +54,21 @@ def gradients(rank: int, world_size: int, port: int, folder: str) -> None:
     """Save the mean gradient over the ranks of π-DOC's loss on each rank's part of eight maps."""
     from torch.nn.parallel import DistributedDataParallel
 
-    from lit_modules.networks.pidoc.encoder_decoder import log_sum
+    from lit_modules.networks.pidoc.mass_map import log_sum
     from lit_modules.networks.pidoc.statistics import map_statistics
     from lit_modules.pidoc import LitPidocMass
 
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.distributed.init_process_group("gloo", rank=rank, world_size=world_size)
     torch.manual_seed(0)
-    model = {"width": 0.125, "uncertainty": True, "statistics": True, "beta": 0.5, "field_weight": 0.1}
-    module = LitPidocMass(**model, lr=1e-3, statistics_lr=1e-3, weight_decay=0.0)
-    module.double().eval()  # BatchNorm by its running statistics, no dropout
+    model = {"network": "folded", "width": 0.25, "units": 8, "features": 8, "dropout": 0.0, "beta": 0.5}
+    module = LitPidocMass(**model, field_weight=0.1, lr=1e-3, statistics_lr=1e-3, weight_decay=0.0)
+    module.double().eval()
     maps = torch.randn(2, 8, 1, 32, 32, dtype=torch.float64)
     part = slice(rank * 8 // world_size, (rank + 1) * 8 // world_size)
     parallel = DistributedDataParallel(Losses(module))
-    batch = {"flux": maps[0], "mass": maps[1], "statistics": map_statistics(maps[0, :, 0]), "field": log_sum(maps[1])}
+    labels = {"statistics": map_statistics(maps[0, :, 0], 4.0), "field": log_sum(maps[1])}
+    batch = {"flux": maps[0], "mass": maps[1], **labels}
     parallel({name: tensor[part] for name, tensor in batch.items()}).backward()
     if rank == 0:
         torch.save([p.grad for p in module.parameters()], f"{folder}/{world_size}.pt")
