@@ -1,7 +1,9 @@
 """Posteriors of many maps on a grid, and how far to trust chains."""
 
+import os
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -115,6 +117,7 @@ def chain_diagnostics(states: Tensor) -> tuple[Array, Array]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # ArviZ tells of its next version at import
+        os.environ.setdefault("XDG_CACHE_HOME", str(Path("runs/cache").absolute()))  # ArviZ writes there when imported
         import arviz
     draws = {"y": states.permute(2, 0, 1, 3).numpy()}  # chains, steps, maps, 2
     return arviz.rhat(draws, method="rank")["y"].values, arviz.ess(draws, method="bulk")["y"].values
