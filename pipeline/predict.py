@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """A subcommand for each family of models.yaml, with what its ``arguments.py`` adds."""
+    """A subcommand for each family of models.yaml that has an ``arguments.py``, with what that adds."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     families = parser.add_subparsers(dest="family", required=True, metavar="FAMILY")
     for family in dict.fromkeys(model.family for model in MODELS.values()):
+        if find_spec(f"pipeline.evaluation.{family}.arguments") is None:
+            continue  # a family that answers no questions
         declared = import_module(f"pipeline.evaluation.{family}.arguments")
         command = families.add_parser(family, help=declared.HELP, description=f"{declared.HELP}.")
         declared.add_arguments(command)

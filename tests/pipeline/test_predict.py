@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,6 +35,12 @@ def test_each_family_has_a_help_that_answers_at_once(family: str) -> None:
 
 def names(*paths: str) -> list[str]:
     return list(predict.answer_names([Path(path) for path in paths]).values())
+
+
+def test_a_family_without_arguments_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(predict.MODELS, "mine", replace(MODELS["gnn"], name="mine", family="common"))
+    offered = predict.make_parser().format_help()
+    assert "common" not in offered and "gnn" in offered
 
 
 def test_names_of_answers_tell_the_inputs_apart() -> None:
