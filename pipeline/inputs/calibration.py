@@ -217,6 +217,8 @@ def assumptions(header: Any, unit: Unit, band: Filter, options: FitsOptions) -> 
     cards = [card for card in zero_points.CARDS if card in header]
     if cards and unit.kind == "flux" and options.zeropoint is None:
         remarks.append(f"card {cards[0]} was not used: the unit tells the zero point")
+    if options.zeropoint is not None and unit.kind in ("magnitude", "finished"):
+        remarks.append("--zeropoint was not used: the image does not count")
     if unit.kind == "counts" and band.band.startswith("F") and (cards or options.zeropoint is not None):
         remarks.append("the zero point was taken as one of Vega magnitudes")
     return remarks

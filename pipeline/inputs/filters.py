@@ -91,11 +91,11 @@ def named(name: str, system: str | None = None) -> Filter | None:
     if hubble := re.search(r"\bf(555|606)w\b", text, re.I):
         return known(hubble.group().upper(), whose) or known(hubble.group().upper(), "ACS")
     plain = re.sub(rf"\b{JOHNSON}(?=V?\b)", " ", text, flags=re.I)
-    if re.fullmatch(r"V(\s+(band|filter|[a-z]\d+))*", plain.strip()):
+    if re.fullmatch(r"V(\s+(band|filter|[a-z]?\d+))*", plain.strip()):
         return V
-    for word in SYSTEMS.get(whose or "", ()):
+    for word in (word for words in SYSTEMS.values() for word in words):
         text = re.sub(rf"(?<![a-z]){word.replace('-', ' ')}", " ", text, flags=re.I)
-    letter = re.match(r"([gr])( ?'|prime|p1|p|mag| band| filter)?(?= |$)", text.strip())
+    letter = re.fullmatch(r"([gr])( ?'|prime|p1|p|mag| band| filter)?(\s+[a-z]?\d+)*", text.strip())
     return known(letter.group(1), whose or "Pan-STARRS 1") if letter else None
 
 

@@ -65,29 +65,40 @@ class Plane:
         index: number of the extension.
         hdu: of astropy.
         role: a key of ``ROLES``; None where no name tells it.
+        layer: of a cube, whose layers are filters.
     """
 
     index: int
     hdu: Any
     role: str | None
+    layer: int | None = None
 
     @classmethod
-    def of(cls, index: int, hdu: Any) -> "Plane":
-        """By its names."""
+    def of(cls, index: int, hdu: Any) -> "list[Plane]":
+        """An image of an extension, or the layers of a cube of the Legacy Surveys (cards BAND0, BAND1 ...)."""
         names = (hdu.name, hdu.header.get("IMAGETYP", ""), hdu.header.get("HDUCLAS2", ""))
         words = [re.sub(r"[\s,_]*\d.*", "", str(name).strip().lower()) for name in names]
         first = [*words, words[0].split(" ")[0]]  # "FLAT V 5" is a flat
-        return cls(index, hdu, next((role for word in first for role, known in ROLES.items() if word in known), None))
+        role = next((role for word in first for role, known in ROLES.items() if word in known), None)
+        if len(hdu.shape) == 3 and f"BAND{hdu.shape[0] - 1}" in hdu.header:
+            return [cls(index, hdu, role, layer) for layer in range(hdu.shape[0])]
+        return [cls(index, hdu, role)]
+
+    @property
+    def full_shape(self) -> tuple[int, ...]:
+        """With axes of length 1."""
+        return tuple(self.hdu.shape) if self.layer is None else (1, *self.hdu.shape[1:])
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Without axes of length 1."""
-        return tuple(n for n in self.hdu.shape if n > 1)
+        return tuple(n for n in self.full_shape if n > 1)
 
     def __str__(self) -> str:
         """Number and name."""
         name = "" if self.hdu.name == "PRIMARY" else self.hdu.name
-        return f"{self.index} {name}".strip()
+        layer = "" if self.layer is None else f"layer {self.layer}"
+        return " ".join(f"{self.index} {name} {layer}".split())
 
     def described(self) -> str:
         """The same with what it is."""
@@ -95,7 +106,8 @@ class Plane:
 
     def pixels(self) -> Array:
         """Its values, (H, W)."""
-        return np.array(self.hdu.data, dtype=np.float64).reshape(self.shape)
+        data = self.hdu.data if self.layer is None else self.hdu.data[self.layer]
+        return np.array(data, dtype=np.float64).reshape(self.shape)
 
 
 def science_images(path: Path, ext: str | None = None) -> tuple[list[SkyImage], list[str]]:
@@ -117,7 +129,9 @@ def science_images(path: Path, ext: str | None = None) -> tuple[list[SkyImage], 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a cut file, which fails as its data are read
             with fits.open(path, memmap=False, uint=False) as hdus:  # unsigned whole numbers would lose BLANK
-                planes = [Plane.of(i, hdu) for i, hdu in enumerate(hdus) if hdu.is_image and hdu.shape]
+                planes = [
+                    plane for i, hdu in enumerate(hdus) if hdu.is_image and hdu.shape for plane in Plane.of(i, hdu)
+                ]
                 chosen = chosen_planes(planes, ext)
                 images = [sky_image(plane, planes, hdus) for plane in chosen]
     except InputError:
@@ -169,10 +183,12 @@ def sky_image(plane: Plane, planes: list[Plane], hdus: Any) -> SkyImage:
         InputError: a card cannot be read.
     """
     header = whole_header(plane.hdu.header, hdus[0].header)
+    if plane.layer is not None:
+        header["BAND"] = header[f"BAND{plane.layer}"]
     if "BLANK" in header and header["BITPIX"] > 0 and not isinstance(header["BLANK"], int):
         raise InputError(f"card BLANK is {header['BLANK']!r}; make it a whole number")
     image = SkyImage(str(plane), plane.pixels(), header, None)
-    image.wcs = celestial_wcs(header, plane.hdu.shape, hdus, image.warnings)
+    image.wcs = celestial_wcs(header, plane.full_shape, hdus, image.warnings)
     for other in (other for other in planes if belongs(other, plane)):
         values, own = other.pixels(), other.hdu.header
         if other.role == "mask":

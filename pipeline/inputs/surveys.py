@@ -8,7 +8,7 @@ from pipeline.inputs.filters import Filter, named, system_of
 from pipeline.inputs.fits_header import number
 from pipeline.inputs.units import Unit, unit_named
 
-FILTER_CARDS = ("FILTER", "BAND", "FPA.FILTERID", "FPA.FILTER", "FILTNAM1", "FILTER1", "FILTER2")
+FILTER_CARDS = ("FILTER", "BAND", "FPA.FILTERID", "FPA.FILTER", "FILTNAM1", "FILTER1", "FILTER2", "BANDS")
 SYSTEM_CARDS = ("SURVEY", "TELESCOP", "INSTRUME", "ORIGIN", "FPA.TELESCOPE", "FPA.INSTRUMENT", "PHOTSYS")
 SDSS_PIXEL = 0.396  # arcsec
 # Width of a star in g and r, arcsec: SDSS, Pan-STARRS 1 (Chambers et al. 2016), Legacy Surveys (Dey et al. 2019).
@@ -22,7 +22,7 @@ def refuse_plate(header: Any) -> None:
         InputError: it is one.
     """
     text = " ".join(str(header.get(card, "")) for card in ("SURVEY", "ORIGIN", "TELESCOP"))
-    words = re.search(r"\b(DSS ?\d?|POSS|CASB)\b|^digiti[sz]ed sky|schmidt", text, re.I)
+    words = re.search(r"\b(DSS ?\d?|POSS|CASB|UK Schmidt|Palomar 48-inch Schmidt)\b|^digiti[sz]ed sky", text, re.I)
     credit = re.match("digiti[sz]ed sky survey", str(header.get("CPYRIGHT", "")), re.I)
     mosaic = re.search(r"From HiPS \S*/DSS", " ".join(map(str, header.get("HISTORY", []))))
     if "PLATEID" in header or words or credit or mosaic:
@@ -37,11 +37,16 @@ def is_skyview(header: Any) -> bool:
     return "skyview" in " ".join(map(str, header.get("COMMENT", []))).lower()
 
 
+def is_legacy(header: Any) -> bool:
+    """Whether it is a cut-out or a brick of the Legacy Surveys."""
+    return "BRICK" in header or "BRICKNAM" in header or "legacysurvey" in str(header.get("SURVEY", "")).lower()
+
+
 def system_of_header(header: Any) -> str | None:
     """Whose filter an image was taken through; None where nothing tells it."""
     if "FPA.ZP" in header or "FPA.FILTERID" in header:
         return "Pan-STARRS 1"
-    if "BRICK" in header or "BRICKNAM" in header:
+    if is_legacy(header):
         return "DES"
     found = [system_of(str(header.get(card, ""))) for card in SYSTEM_CARDS]
     return next((system for system in found if system), None)
@@ -75,7 +80,7 @@ def unit_without_bunit(header: Any) -> Unit | None:
     if is_skyview(header) and system_of(str(header.get("SURVEY", ""))) == "SDSS":
         conserving = "ClipSampler" in " ".join(map(str, header.get("HISTORY", [])))
         return Unit("flux", u.nmgy, None if conserving else u.Unit(SDSS_PIXEL**2 * u.arcsec**2))
-    if "NMGY" in header or "BRICK" in header or "BRICKNAM" in header:
+    if "NMGY" in header or is_legacy(header):
         return unit_named("nanomaggy")
     return None
 

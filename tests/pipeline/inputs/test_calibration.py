@@ -28,7 +28,7 @@ def image(tmp_path: Path, value: float, options: FitsOptions = NOTHING, **cards:
 
 
 def magnitude(found: CalibratedImage) -> float:
-    """Of a pixel, on the scale of the filter: a star of magnitude m sends 10**(0.4 (4.81 + 10 - m)) / 4 pi Lsun/kpc2."""
+    """Of a pixel, on the scale of the filter: magnitude m is 10**(0.4 (4.81 + 10 - m)) / 4 pi Lsun/kpc2."""
     return SUN_V + 10 - 2.5 * float(np.log10(4 * np.pi * found.flux[3, 3]))
 
 
@@ -187,6 +187,7 @@ def test_pan_starrs_without_exposure_time_is_refused(tmp_path: Path) -> None:
     ("cards", "whose"),
     [
         ({"SURVEY": "DECaLS", "BRICK": "0591m305", "BAND": "g"}, "DES"),
+        ({"SURVEY": "LegacySurvey", "VERSION": "DR9", "BANDS": "g", "BAND0": "g"}, "DES"),
         ({"NMGY": 0.005, "ORIGIN": "SDSS", "FILTER": "g"}, "SDSS"),
     ],
 )
@@ -215,13 +216,17 @@ def test_skyview_samples_the_pixels_of_sdss(tmp_path: Path, sampler: str, area: 
         {"SURVEY": "Digitized Sky Survey"},
         {"ORIGIN": "CASB -- STScI"},
         {"PLATEID": "07HH"},
-        {"TELESCOP": "UK Schmidt"},
+        {"TELESCOP": "Palomar 48-inch Schmidt"},
         {"CPYRIGHT": "Digitized Sky Survey - STScI/NASA"},
         {"HISTORY": "From HiPS CDS/P/DSS2/NIR (DSS2 NIR (XI+IS))"},
     ],
 )
 def test_plates_are_refused_for_the_true_reason(tmp_path: Path, cards: dict[str, str]) -> None:
     assert "plate (DSS), which is not linear" in refusal(tmp_path, BUNIT="adu", FILTER="V", MAGZPT=25.0, **cards)
+
+
+def test_a_camera_on_a_schmidt_telescope_is_no_plate(tmp_path: Path) -> None:
+    assert image(tmp_path, 20.0, BUNIT="mag", FILTER="V", TELESCOP="Burrell Schmidt").filter.band == "V"
 
 
 def test_sloan_is_no_plate(tmp_path: Path) -> None:

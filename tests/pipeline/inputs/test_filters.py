@@ -8,7 +8,19 @@ from pipeline.inputs.filters import FILTERS, RELATIONS, V, named, system_of
 
 @pytest.mark.parametrize(
     "name",
-    ["V", "V ", "Johnson V", "V Johnson", "johnson_V", "Bessell V", "BesselV", "V_BESS", "V band", "V Harris c6004"],
+    [
+        "V",
+        "V ",
+        "Johnson V",
+        "V Johnson",
+        "johnson_V",
+        "Bessell V",
+        "BesselV",
+        "V_BESS",
+        "V band",
+        "V Harris c6004",
+        "V#641",
+    ],
 )
 def test_names_of_v(name: str) -> None:
     assert named(name) == V

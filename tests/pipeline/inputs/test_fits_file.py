@@ -103,6 +103,25 @@ def test_vectors_cubes_and_tables_are_stepped_over(tmp_path: Path) -> None:
     assert left_out == ["not taken as the picture: extension 1 (1-D), 2 PREVIEW (3-D)"]
 
 
+def test_layers_of_a_legacy_cube_are_its_filters(tmp_path: Path) -> None:
+    cards = {"BANDS": "grz", "BAND0": "g", "BAND1": "r", "BAND2": "z", "IMAGETYP": "image", "SURVEY": "LegacySurvey"}
+    cube = np.stack([light(1), light(2), light(3)])
+    images, left_out = science_images(written(tmp_path / "a.fits", fits.PrimaryHDU(cube, sky(**cards))))
+    assert [(image.name, image.header["BAND"]) for image in images] == [
+        ("0 layer 0", "g"),
+        ("0 layer 1", "r"),
+        ("0 layer 2", "z"),
+    ]
+    np.testing.assert_array_equal(images[1].data, light(2))
+    assert images[1].wcs.pixel_to_world(3, 9).separation(WCS(sky()).pixel_to_world(3, 9)).arcsec < 1e-6
+    assert left_out == []
+
+
+def test_a_name_that_says_picture_goes_before_others(tmp_path: Path) -> None:
+    (image,), left_out = science_images(written(tmp_path / "a.fits", extension("AREA"), extension("SCI")))
+    assert (image.name, left_out) == ("2 SCI", ["not taken as the picture: extension 1 AREA (image)"])
+
+
 def test_an_image_of_the_sky_goes_before_one_of_nowhere(tmp_path: Path) -> None:
     (image,), _ = science_images(written(tmp_path / "a.fits", fits.ImageHDU(np.ones((9, 9))), extension("B")))
     assert image.name == "2 B"
@@ -152,10 +171,13 @@ def test_compressed_files_are_read(tmp_path: Path, suffix: str) -> None:
 
 
 def test_cards_of_the_primary_header_are_inherited(tmp_path: Path) -> None:
-    primary = fits.PrimaryHDU(header=fits.Header({"FILTER": "V", "MAGZPT": 25.0, "EXPTIME": 9.0, "CRVAL1": 1.0}))
+    primary = fits.PrimaryHDU(
+        header=fits.Header({"FILTER": "V", "MAGZPT": 25.0, "EXPTIME": 9.0, "CRVAL1": 1.0, "CROTA2": 30.0})
+    )
     path = written(tmp_path / "a.fits", primary, extension("SCI", FILTER=" ", EXPTIME=3.0))
     header = only(path).header
     assert (header["FILTER"], header["MAGZPT"], header["EXPTIME"], header["CRVAL1"]) == ("V", 25.0, 3.0, 199.11)
+    assert "CROTA2" not in header
     path = written(tmp_path / "b.fits", primary, extension("SCI", INHERIT=False))
     assert "MAGZPT" not in only(path).header
 
