@@ -28,6 +28,7 @@ ROLES = {  # what an extension is by its EXTNAME, IMAGETYP or HDUCLAS2, in small
     "model": ("bkg", "background", "sky", "model", "residual", "chi2"),
     "calibration": ("flat", "bias", "dark", "zero", "flat field", "dark frame", "bias frame"),
 }
+MANY = 12
 COMPANIONS = ("mask", "error", "variance", "inverse variance", "weight")
 # Bits of DQ that leave no value, or mean saturation: ACS Data Handbook, table 3.2 of its DQ flags; JWST pipeline.
 NO_VALUE_BITS = {"HST": 1 | 2 | 4 | 8 | 16 | 128 | 512 | 4096, "JWST": 1}
@@ -165,7 +166,10 @@ def chosen_planes(planes: list[Plane], ext: str | None) -> list[Plane]:
     if not pictures:
         raise InputError(f"no extension is a picture by its name: {all_of_them}; choose one by --ext")
     named = [plane for plane in pictures if plane.role] or pictures
-    return [plane for plane in named if has_sky(plane.hdu.header)] or named
+    found = [plane for plane in named if has_sky(plane.hdu.header)] or named
+    if len(found) > MANY:  # chips of a mosaic, too many to read
+        raise InputError(f"{len(found)} extensions could be meant, {found[0]} to {found[-1]}; choose one by --ext")
+    return found
 
 
 def is_named(plane: Plane, ext: str) -> bool:

@@ -257,6 +257,9 @@ def test_what_holds_no_picture_is_refused(tmp_path: Path) -> None:
         "holds no image": written(tmp_path / "a.fits", fits.PrimaryHDU()),
         "3 axes": written(tmp_path / "b.fits", fits.PrimaryHDU(np.ones((3, 9, 9)))),
         "no extension is a picture by its name: 1 ERR": written(tmp_path / "c.fits", extension("ERR")),
+        "13 extensions could be meant, 1 CCD1 to 13 CCD13": written(
+            tmp_path / "e.fits", *(extension(f"CCD{i}", np.ones((9, 9))) for i in range(1, 14))
+        ),
         "tells no size of a pixel": written(tmp_path / "d.fits", fits.PrimaryHDU(light(), no_size)),
     }
     files["not a readable FITS"].write_text("no fits")
