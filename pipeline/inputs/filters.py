@@ -50,8 +50,8 @@ FILTERS = (
     Filter("r", "SDSS", 2.285, "AB", 0.0, 617.5),
     Filter("g", "DES", 3.237, "AB", 0.0, 481.0),
     Filter("r", "DES", 2.176, "AB", 0.0, 644.0),
-    Filter("F555W", "ACS", 2.792, "Vega", 0.0, 536.0),
-    Filter("F606W", "ACS", 2.471, "Vega", 0.09, 592.0),
+    Filter("F555W", "ACS", 2.792, "Vega", -0.006, 536.0),
+    Filter("F606W", "ACS", 2.471, "Vega", 0.088, 592.0),
     Filter("F555W", "WFC3", 2.855, "Vega", -0.02, 531.0),
     Filter("F606W", "WFC3", 2.488, "Vega", 0.09, 589.0),
     Filter("F555W", "WFPC2", 2.755, "Vega", 0.0, 544.0),
@@ -136,12 +136,12 @@ class Relation:
 
 # Of r: V = g - 0.5784 (g - r) - 0.0038 for SDSS; for DES this with g and r of SDSS from those of DES by
 # g = g_SDSS - 0.104 (g - r)_SDSS + 0.01935 and r = r_SDSS - 0.102 (g - r)_SDSS + 0.02133 (Drlica-Wagner et al. 2015).
-# Of Hubble: table 22 of Sirianni et al. (2005) for V - I > 0.4, less the Vega zero points of their table 11.
+# Of Hubble: table 22 of Sirianni et al. (2005) for V - I > 0.4, less their Vega zero points 25.724 and 26.398.
 RELATIONS = {
     "Pan-STARRS 1": Relation("g - r", (0.005, 0.462, 0.013), (-0.5, 2.0), 0.012, "Tonry et al. 2012"),
     "SDSS": Relation("g - r", (-0.0038, 0.4216), (-0.5, 1.5), 0.01, "Lupton 2005"),
     "DES": Relation("g - r", (-0.0241, 0.5246), (-0.5, 1.5), 0.02, "Lupton 2005, Drlica-Wagner et al. 2015"),
-    "F555W": Relation("V - I", (0.001, -0.088, 0.043), (0.4, 1.8), 0.03, "Sirianni et al. 2005"),
+    "F555W": Relation("V - I", (0.011, -0.106, 0.013), (0.4, 1.8), 0.03, "Sirianni et al. 2005"),
     "F606W": Relation("V - I", (-0.067, 0.340, -0.038), (0.4, 1.8), 0.05, "Sirianni et al. 2005"),
 }
 ASSUMED = {"g - r": (0.5, 0.1), "V - I": (0.95, 0.1)}  # of old clusters without dust, and their spread (Harris 1996)

@@ -118,14 +118,14 @@ HUBBLE = {"TELESCOP": "HST", "INSTRUME": "ACS", **CLEAR}
 
 
 @pytest.mark.parametrize(
-    ("band", "vega", "ab", "st"), [("F606W", 26.398, 26.486, 26.655), ("F555W", 25.718, 25.718, 25.672)]
+    ("band", "vega", "ab", "st"), [("F606W", 26.398, 26.486, 26.655), ("F555W", 25.724, 25.718, 25.672)]
 )
 def test_hubble_zero_points(tmp_path: Path, band: str, vega: float, ab: float, st: float) -> None:
     """Sirianni et al. (2005), table 10: magnitudes of one electron a second in ACS/WFC."""
     flam, plam = 10 ** (-0.4 * (st + 21.10)), 10 ** (0.2 * (18.692 - (ab - st)))
-    cards = {"FILTER1": band, "FILTER2": "CLEAR2L", "PHOTFLAM": flam, "PHOTPLAM": plam, **HUBBLE}
+    cards = {"FILTER1": "CLEAR1L", "FILTER2": band, "PHOTFLAM": flam, "PHOTPLAM": plam, **HUBBLE}
     found = image(tmp_path, 1.0, BUNIT="ELECTRONS/S", **cards)
-    assert magnitude(found) == pytest.approx(vega, abs=0.01)
+    assert magnitude(found) == pytest.approx(vega, abs=2e-3)
     assert (str(found.filter), found.psf_fwhm) == (f"{band} of ACS", 0.1)
     long = image(tmp_path, 100.0, BUNIT="ELECTRONS", EXPTIME=100.0, **cards)
     assert magnitude(long) == pytest.approx(magnitude(found))
@@ -140,7 +140,7 @@ def test_hubble_without_exposure_time_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("card", "value"), [("ABMAG", 26.486), ("STMAG", 26.655), ("FLUXMAG0", 10 ** (0.4 * 26.486))])
 def test_zero_points_on_scales_that_they_name(tmp_path: Path, card: str, value: float) -> None:
     found = image(tmp_path, 1.0, BUNIT="electron/s", FILTER="F606W", **HUBBLE, **{card: value})
-    assert magnitude(found) == pytest.approx(26.396, abs=5e-3)
+    assert magnitude(found) == pytest.approx(26.398, abs=5e-3)
 
 
 def test_zero_points_that_disagree(tmp_path: Path) -> None:
