@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = make_parser().parse_args(argv)
     models = load_models(args.family, args.checkpoint, args.device)
-    options = {name: value for name, value in vars(args).items() if name not in COMMON}
-    names = answer_names(args.input)
+    options = family_options(args)
+    names = answer_names(family_inputs(args))
     failed = [path for path, name in names.items() if not answered(args, models, options, path, name)]
     if failed:
         raise InputError(f"{len(failed)} of {len(names)} inputs had no answer; see above")
@@ -51,6 +51,22 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in place of the pipeline's own")
         command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
     return parser
+
+
+def family_inputs(args: argparse.Namespace) -> list[Path]:
+    """One path an answer: what the family's ``inputs`` makes of the arguments; all of ``input`` where it has none."""
+    declared = import_module(f"pipeline.evaluation.{args.family}.arguments")
+    inputs: list[Path] = declared.inputs(args) if hasattr(declared, "inputs") else args.input
+    return inputs
+
+
+def family_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Keywords of the family's ``predict``: what its ``options`` makes of the arguments; else each that is its own."""
+    declared = import_module(f"pipeline.evaluation.{args.family}.arguments")
+    if hasattr(declared, "options"):
+        options: dict[str, Any] = declared.options(args)
+        return options
+    return {name: value for name, value in vars(args).items() if name not in COMMON}
 
 
 def load_models(family: str, checkpoint: Path | None = None, device: str = "cpu") -> list[Any]:
