@@ -60,7 +60,8 @@ def sky(flux: Map, distance: Map, half: float) -> Sky:
         inner = flux[seen & (distance <= half)]
         return Sky(float(np.quantile(inner, 0.02)), 0.0, measured=False)
     (inner, _), (outer, error) = level(flux[near]), level(flux[far])
-    return Sky(outer, error, measured=abs(inner - outer) <= max(FALLING * abs(inner), SIGNIFICANT * error))
+    little = WORTH_TELLING / 3 * abs(flux[seen & (distance <= half)].mean())
+    return Sky(outer, error, abs(inner - outer) <= max(FALLING * abs(inner), SIGNIFICANT * error, little))
 
 
 def level(values: Map) -> tuple[float, float]:

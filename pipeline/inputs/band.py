@@ -122,8 +122,8 @@ def sharpness(image: "CalibratedImage", maps: "TrainingMaps", warnings: list[str
         return maps.psf_arcsec, 0.0
     if image.psf_fwhm is None:
         warnings.append(
-            f"nothing tells the width of a star: it was taken to be that of training, {maps.psf_fwhm:.2f} arcsec; wider "
-            "stars make the distance too large, narrower ones too small: give --fwhm"
+            f"nothing tells the width of a star, taken to be that of training, {maps.psf_fwhm:.2f} arcsec; wider ones "
+            "make distance and mass too large, narrower ones too small: give --fwhm"
         )
         return None, 0.0
     warnings += checks.wide_stars(image.psf_fwhm, maps.psf_fwhm)

@@ -44,8 +44,9 @@ def negative(flux: Map) -> list[str]:
     if share < NEGATIVE:
         return []
     return [
-        f"{100 * share:.1f} % of the field is negative, as noise around a subtracted sky is, and was set to the darkest "
-        "flux: the networks were trained without noise and take it for near stars: distance and mass come out too small"
+        f"{100 * share:.1f} % of the field is negative, as noise around a subtracted sky is, and was set to the "
+        "darkest flux: the networks, trained without noise, take it for near stars, so distance and mass come out too "
+        "small"
     ]
 
 
@@ -92,6 +93,6 @@ def beyond_field(flux: Map, pixel: float) -> list[str]:
         return []
     field = len(flux) * pixel
     return [
-        f"the light at the field's edge is {100 * ratio:.0f} % of that in its middle: if there is a cluster, it reaches "
-        f"beyond the field; mass and luminosity are those of the {field:g} x {field:g} arcsec alone"
+        f"the light at the field's edge is {100 * ratio:.0f} % of that in its middle: if there is a cluster, it "
+        f"reaches beyond the field; mass and luminosity are those of the {field:g} x {field:g} arcsec alone"
     ]

@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def sky_position(center: str) -> "SkyCoord":
     try:
         return SkyCoord(center, unit=(units.hourangle if hours else units.deg, units.deg))
     except ValueError as error:
-        raise InputError(f'--center "{center}": no position; give "RA DEC", such as "250.42 36.46"') from error
+        raise InputError(f'"{center}" is no position; give "RA DEC", such as "250.42 36.46"') from error
 
 
 def target_grid(
