@@ -162,13 +162,35 @@ def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observati
 
 
 def calibrated_images(path: Path, options: FitsOptions) -> list[tuple[Path, "CalibratedImage"]]:
-    """The images of a file, or of two files of a band each, with the file that each is from."""
+    """The images of a file, or of two files of a band each, with the file that each is from.
+
+    Raises:
+        InputError: a file holds no usable image, or none of its band.
+    """
     from pipeline.inputs.calibration import read_images
 
-    files = {"g": options.g, "r": options.r}
-    if None in files.values():
+    if options.g is None or options.r is None:
         return [(path, image) for image in read_images(path, options)]
-    return [(file, image) for b, file in files.items() for image in read_images(file, replace(options, band=b))]
+    return [(options.g, image_in("g", options.g, options)), (options.r, image_in("r", options.r, options))]
+
+
+def image_in(band: str, path: Path, options: FitsOptions) -> "CalibratedImage":
+    """The image of a file in g or r, by its header, or where that names no filter.
+
+    Raises:
+        InputError: the header names another filter.
+    """
+    from pipeline.inputs.calibration import read_images
+
+    try:
+        images = read_images(path, options)
+    except InputError:
+        images = read_images(path, replace(options, band=band))
+    found = [image for image in images if image.filter.band == band]
+    if not found:
+        names = " and ".join(image.filter.band for image in images)
+        raise InputError(f"{path}: a picture in {names}, given as --{band}; give that in {band}")
+    return found[0]
 
 
 def drawn(bands: "list[Band]", colour_mag: float, flux: Map) -> Map | None:
