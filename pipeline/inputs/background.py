@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +10,16 @@ from pipeline.errors import InputError
 
 Map = NDArray[np.float64]
 
-ROOM = 400  # pixels beyond the field that tell a sky
+ROOM = 400  # pixels that tell a sky
+AROUND = 2.0  # sides of the field that an image must have before its edge is taken for the sky
+MOST = 1_000_000  # pixels looked at
 SIGNIFICANT = 5.0  # standard errors
-WORTH_TELLING = 0.03  # of the light in the field
-FALLING = 0.5  # of the light between field and half way to the edge that is gone beyond: a cluster, no sky
+WORTH_TELLING = 0.05  # of the light in the field
+FALLING = 0.5  # of the light three quarters of the way to the edge that is gone at the edge: a cluster, no sky
 CLIP = 3.0  # sigma
-WHY = "for the image does not reach far enough beyond the field, or its light still falls off there"
+WHY = f"for the image is not {AROUND:g} times as wide as the field, or its light still falls off at its edge"
 LAPLACE = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6  # of unit noise: unit noise
+MEAN = np.full((5, 5), 1 / 25)
 
 
 @dataclass(frozen=True)
@@ -41,27 +43,28 @@ class Sky:
 
 
 def sky(flux: Map, distance: Map, half: float) -> Sky:
-    """The sky of an image, from what lies beyond the field.
+    """The sky of an image, from its outer part.
 
     A globular cluster fills much of a field, and its halo is no sky: where the light still falls off towards the edge
-    of the image, or where there is no room beyond the field, the faintest part is but the most that the sky can be.
+    of the image, or where that is near, the faintest part is but the most that the sky can be.
 
     Args:
         flux: of a pixel, (H, W); NaN: no value.
         distance: of a pixel from the field's middle, the larger of the two axes; (H, W), in any unit.
         half: side of the field over two, in that unit.
     """
+    step = int(np.ceil((flux.size / MOST) ** 0.5))
+    flux, distance = flux[::step, ::step], distance[::step, ::step]
     seen = np.isfinite(flux)
+    inside = flux[seen & (distance <= half)]
     edge = distance[seen].max(initial=half)
-    near, far = (
-        seen & (distance > a) & (distance <= b) for a, b in ((half, (half + edge) / 2), ((half + edge) / 2, edge))
-    )
-    if min(near.sum(), far.sum()) < ROOM:
-        inner = flux[seen & (distance <= half)]
-        return Sky(float(np.quantile(inner, 0.02)), 0.0, measured=False)
-    (inner, _), (outer, error) = level(flux[near]), level(flux[far])
-    little = WORTH_TELLING / 3 * abs(flux[seen & (distance <= half)].mean())
-    return Sky(outer, error, abs(inner - outer) <= max(FALLING * abs(inner), SIGNIFICANT * error, little))
+    outer = [seen & (distance > half + k / 4 * (edge - half)) for k in (2, 3)]
+    if edge < AROUND * half or outer[1].sum() < ROOM or len(inside) == 0:
+        return Sky(float(np.quantile(inside, 0.02)) if len(inside) else 0.0, 0.0, measured=False)
+    (before, _), (at_edge, error) = level(flux[outer[0] & ~outer[1]]), level(flux[outer[1]])
+    little = WORTH_TELLING / 2 * abs(float(inside.mean()))
+    fallen = abs(before - at_edge)
+    return Sky(at_edge, error, measured=fallen <= max(FALLING * abs(before), SIGNIFICANT * error, little))
 
 
 def level(values: Map) -> tuple[float, float]:
@@ -75,7 +78,7 @@ def level(values: Map) -> tuple[float, float]:
 
 
 def pixel_noise(flux: Map) -> float | None:
-    """Standard deviation of the noise of a pixel, from how it differs from its neighbours (Immerkær 1996).
+    """Standard deviation of the noise of a pixel, from how dark pixels differ from their neighbours (Immerkær 1996).
 
     Stars are wider than a pixel, so they add little; the median leaves out the rest. Noise that neighbours share, as
     in resampled images, is not seen.
@@ -89,10 +92,12 @@ def pixel_noise(flux: Map) -> float | None:
     from astropy.stats import mad_std
     from scipy.ndimage import convolve
 
-    rough: Any = convolve(flux, LAPLACE, mode="nearest")
-    rough = rough[np.isfinite(rough)]
-    found = float(mad_std(rough)) if len(rough) >= ROOM else 0.0
-    return found or None
+    rough, brightness = convolve(flux, LAPLACE, mode="nearest"), convolve(flux, MEAN, mode="nearest")
+    seen = np.isfinite(rough) & np.isfinite(brightness)
+    if seen.sum() < ROOM:
+        return None
+    dark = seen & (brightness <= np.median(brightness[seen]))
+    return float(mad_std(rough[dark])) or None
 
 
 def handled(path: Path, sky: Sky, field: Map, area: float, wish: str) -> tuple[float, list[str]]:

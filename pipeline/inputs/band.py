@@ -11,7 +11,7 @@ from pipeline.inputs import background, checks
 from pipeline.inputs.missing import zero_blocks
 from pipeline.inputs.options import FitsOptions
 from pipeline.inputs.photometry import smoothed
-from pipeline.inputs.sky_grid import Map, Place, checked_distortion, on_grid, pixel_side
+from pipeline.inputs.sky_grid import Map, Place, on_grid, pixel_side
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.inputs.observation import TrainingMaps
 
 MARGIN = 5.0  # arcsec around the field, for the smoothing
-REACH = 80.0  # arcsec around the field, in which a sky is looked for
+REACH = 300.0  # arcsec around the field, in which a sky is looked for
 DRAWS = 16  # of what noise and calibration leave open
 SEED = 1  # of the draws
 
@@ -94,14 +94,13 @@ def cut(path: Path, image: "CalibratedImage", target: "WCS", reach: float) -> "C
     Raises:
         InputError: the image does not cover the grid.
     """
-    wcs = checked_distortion(path, image.wcs, image.flux.shape)
-    part = Place.of(path, wcs, image.flux.shape, target).part(reach)
+    part = Place.of(path, image.wcs, image.flux.shape, target).part(reach)
     return replace(
         image,
         flux=image.flux[part].copy(),
         uncertainty=None if image.uncertainty is None else image.uncertainty[part],
         saturated=None if image.saturated is None else image.saturated[part],
-        wcs=wcs[part],
+        wcs=image.wcs[part],
     )
 
 

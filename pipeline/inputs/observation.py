@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.inputs.band import Band
     from pipeline.inputs.calibration import CalibratedImage
 
-CALIBRATION_SEED = 2  # of the draws of calibration and colours
+ZERO_POINT_SEED = 2  # of its draws
 
 
 @dataclass(frozen=True)
@@ -142,11 +142,14 @@ def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observati
     center = None if options.center is None else sky_position(options.center)
     target = target_grid(first, image.wcs, image.flux.shape, center, maps.pixels, maps.pixel_arcsec)
     bands = [brought(file, image, target, maps, options, k) for k, (file, image) in enumerate(images)]
-    flux, colour_mag, warnings = visual([band.image for band in bands])
+    try:
+        flux, zero_point_mag, warnings = visual([band.image for band in bands])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     missing = ~np.isfinite(flux)
     warnings = [text for band in bands for text in band.warnings] + warnings + checks.negative(flux)
     flux = filled(path, flux, missing, warnings)
-    draws = drawn(bands, colour_mag, flux)
+    draws = drawn(bands, zero_point_mag, flux)
     widths = [band.psf_arcsec for band in bands if band.psf_arcsec is not None]
     skies = [band.sky for band in bands if band.sky is not None]
     return Observation(
@@ -193,32 +196,26 @@ def image_in(band: str, path: Path, options: FitsOptions) -> "CalibratedImage":
     return found[0]
 
 
-def drawn(bands: "list[Band]", colour_mag: float, flux: Map) -> Map | None:
-    """Flux in V as noise, zero points and colours might have made it, (DRAWS, pixels, pixels); None: all are known.
+def drawn(bands: "list[Band]", zero_point_mag: float, flux: Map) -> Map | None:
+    """Flux in V as noise and zero point might have made it, (DRAWS, pixels, pixels); None: both are known.
 
     Args:
         bands: the images that V was made of.
-        colour_mag: uncertainty of the way from them to V, mag.
-        flux: in V, without pixels that have no value, (pixels, pixels).
+        zero_point_mag: uncertainty of the zero point of V, mag.
+        flux: in V, all pixels with a value, (pixels, pixels).
     """
     from pipeline.inputs.band import DRAWS
     from pipeline.inputs.photometry import visual
 
-    noises = [0.0 if band.noise is None else np.nan_to_num(band.noise) for band in bands]
-    errors = np.array([band.image.calibration_mag for band in bands])
-    if not any(np.any(noise) for noise in noises) and not errors.any() and not colour_mag:
+    noises = [np.zeros((DRAWS, 1, 1)) if band.noise is None else np.nan_to_num(band.noise) for band in bands]
+    if zero_point_mag == 0 and not any(noise.any() for noise in noises):
         return None
-    rng = np.random.default_rng(CALIBRATION_SEED)
-    factors = 10 ** (0.4 * errors * rng.standard_normal((DRAWS, len(bands))))
-    colours = 10 ** (0.4 * colour_mag * rng.standard_normal(DRAWS))
+    factors = 10 ** (0.4 * zero_point_mag * np.random.default_rng(ZERO_POINT_SEED).standard_normal(DRAWS))
     draws = []
-    for k in range(DRAWS):
-        images = [
-            replace(band.image, flux=(band.image.flux + np.broadcast_to(noise, (DRAWS, *flux.shape))[k]) * factor)
-            for band, noise, factor in zip(bands, noises, factors[k], strict=True)
-        ]
-        v = visual(images)[0] * colours[k]
-        draws.append(np.where(np.isfinite(v), v, flux * colours[k]))
+    for noise, factor in zip(zip(*noises, strict=True), factors, strict=True):
+        images = [replace(band.image, flux=band.image.flux + n) for band, n in zip(bands, noise, strict=True)]
+        v = visual(images)[0]
+        draws.append(factor * np.where(np.isfinite(v), v, flux))
     return np.stack(draws)
 
 

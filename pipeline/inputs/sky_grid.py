@@ -40,26 +40,6 @@ def pixel_matrix(path: Path, wcs: "WCS", x: float, y: float) -> Map:
     return matrix
 
 
-def checked_distortion(path: Path, wcs: "WCS", shape: tuple[int, ...]) -> "WCS":
-    """The coordinates by the letter of CTYPE: without distortion where SIP terms are left over beside a plain TAN.
-
-    Raises:
-        InputError: the terms would matter to the scale, so that it has to be said whether they hold.
-    """
-    if wcs.sip is None or all(ctype.endswith("-SIP") for ctype in wcs.wcs.ctype):
-        return wcs
-    plain = wcs.deepcopy()
-    plain.sip = None
-    x, y = (np.array(shape[::-1]) - 1) / 2
-    with_terms, without = pixel_matrix(path, wcs, x, y), pixel_matrix(path, plain, x, y)
-    if not np.allclose(with_terms, without, atol=0.01 * np.abs(without).max()):
-        raise InputError(
-            f"{path}: CTYPE is {wcs.wcs.ctype[0]} but SIP terms (A_2_0 ...) stand in the header and change the scale; "
-            "add -SIP to CTYPE1 and CTYPE2 where they hold, else delete the terms"
-        )
-    return plain
-
-
 def sky_position(center: str) -> "SkyCoord":
     """The position "RA DEC", in degrees or sexagesimal (hours and degrees).
 

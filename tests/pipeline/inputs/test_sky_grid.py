@@ -11,7 +11,6 @@ from astropy.wcs import WCS, Sip
 from pipeline.errors import InputError
 from pipeline.inputs.sky_grid import (
     Place,
-    checked_distortion,
     on_grid,
     pixel_matrix,
     pixel_of,
@@ -31,14 +30,14 @@ def coordinates(side: int, pixel: float, angle: float = 0.3, crval: tuple[float,
     return wcs
 
 
-def distorted(side: int, away: float, strength: float, suffix: str = "-SIP") -> WCS:
+def distorted(side: int, away: float, strength: float) -> WCS:
     """A corner of a camera: the reference pixel is ``away`` pixels to the right, the distortion grows with distance."""
     wcs = coordinates(side, 0.2, 0.0)
     wcs.wcs.crpix = [side / 2 + away, side / 2]
     a, b = np.zeros((3, 3)), np.zeros((3, 3))
     a[2, 0] = b[0, 2] = strength
     wcs.sip = Sip(a, b, None, None, wcs.wcs.crpix)
-    wcs.wcs.ctype = [f"RA---TAN{suffix}", f"DEC--TAN{suffix}"]
+    wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"]
     wcs.wcs.set()
     return wcs
 
@@ -115,15 +114,6 @@ def test_positions_as_people_write_them(text: str) -> None:
 def test_no_position_is_said_so(text: str) -> None:
     with pytest.raises(InputError, match="RA DEC"):
         sky_position(text)
-
-
-def test_left_over_distortion_is_ignored_where_it_matters_little_and_refused_where_not() -> None:
-    small, large = distorted(240, 10, 1e-7, suffix=""), distorted(240, 3000, 1e-5, suffix="")
-    assert checked_distortion(FILE, small, (240, 240)).sip is None
-    with pytest.raises(InputError, match="SIP"):
-        checked_distortion(FILE, large, (240, 240))
-    right = distorted(240, 3000, 1e-5)
-    assert checked_distortion(FILE, right, (240, 240)) is right
 
 
 def test_a_pixel_without_size_is_named() -> None:
