@@ -12,11 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.inputs import zero_points
 from pipeline.inputs.filters import TAKEN, Filter, V, named, system_of
-from pipeline.inputs.fits_file import SkyImage, number, science_images
+from pipeline.inputs.fits_file import SkyImage, science_images
+from pipeline.inputs.fits_header import number
 from pipeline.inputs.options import FitsOptions
-from pipeline.inputs.surveys import filter_name, filter_of, refuse_plate, system_of_header, unit_without_bunit
+from pipeline.inputs.surveys import (
+    filter_name,
+    filter_of,
+    refuse_plate,
+    star_width,
+    system_of_header,
+    unit_without_bunit,
+)
 from pipeline.inputs.units import Unit, unit_named
+from pipeline.inputs.zero_points import zero_point
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -33,10 +43,7 @@ What is read of the header of a FITS file; what it leaves open is an option, or 
 SDSS, SkyView's SDSS, Pan-STARRS 1 and the Legacy Surveys are known by cards of their own. Mask and uncertainty
 extensions (DQ, ERR, MASK, VARIANCE ...) are used; --ext names the picture where several could be meant.
 """
-ZERO_POINTS = ("MAGZPT", "MAGZERO", "PHOTZP", "MAGZP", "ZEROPT", "ZP")
-AB_ZERO_POINTS = ("ABMAG", "ABZPT")
-ZERO_POINT_SCATTER = 0.02  # mag: of surveys, and of AB and Vega against each other
-HUBBLE_FWHM = 0.1  # arcsec, in V
+UNITS = "adu, electron/s, nanomaggy, Jy, MJy/sr, mag, mag/arcsec2, Lsun/kpc2 or log10(Lsun/kpc2)"
 NO_VALUE = 50.0  # magnitudes, and powers of ten, beyond this are no light: 99, -99
 
 
@@ -98,12 +105,12 @@ def in_filters(images: list[SkyImage], options: FitsOptions, remarks: list[str])
     Raises:
         InputError: there is none, or there are several of a filter.
     """
-    pairs = [(image, filter_of(image.header)) for image in images]
+    pairs: list[tuple[SkyImage, Filter | None]] = [(image, filter_of(image.header)) for image in images]
     if options.band:
         wanted = named(options.band)
         if wanted is None:
             raise InputError(f"--band {options.band!r} is not taken; give {TAKEN}")
-        told = [(image, band) for image, band in pairs if band and band.band == wanted.band]
+        told = [pair for pair in pairs if pair[1] and pair[1].band == wanted.band]
         pairs = told or [(image, named(options.band, system_of_header(image.header))) for image in images]
     elif len(images) == 1 and pairs[0][1] is None and is_finished(images[0]):
         pairs = [(images[0], V)]
@@ -150,60 +157,74 @@ def calibrated(image: SkyImage, band: Filter, options: FitsOptions) -> Calibrate
     """
     from pipeline.simulation.clusters.stars import flux_of_magnitude
 
-    remarks = list(image.warnings)
-    if band.band in ("g", "r") and system_of_header(image.header) is None and not system_of(filter_name(image.header)):
-        remarks.append(f"{band.band} was taken as that of {band.system}: the header does not say whose it is")
-    unit = unit_of(image, options, remarks)
-    data, slope = linear(image, unit)
-    factor = (
-        1.0 if unit.kind == "finished" else float(flux_of_magnitude(zero_point(image, unit, band, options, remarks)))
-    )
-    if unit.area is not None:
-        factor *= pixel_area(image.wcs, unit.area)
-    factor *= 10 ** (0.4 * extinction(image.header, band, options, unit, remarks))
-    uncertainty = None if image.uncertainty is None else np.abs(slope * factor) * image.uncertainty
+    header, remarks = image.header, list(image.warnings)
+    unit = unit_of(header, options, remarks)
     finished = unit.kind == "finished"
+    if finished and band != V:
+        raise InputError(f"a map in Lsun/kpc2 is one in V, not in {band}; mend the card FILTER")
+    remarks += assumptions(header, unit, band, options)
+    data, slope = linear(image.data, header, unit)
+    factor = 1.0 if finished else float(flux_of_magnitude(zero_point(header, unit, band, options.zeropoint)))
+    factor *= 1.0 if unit.area is None else pixel_area(image.wcs, unit.area)
+    factor *= 10 ** (0.4 * extinction(header, band, options.ebv, finished, remarks))
+    if options.fwhm is not None or finished:
+        fwhm = options.fwhm or (number(header, "PSFFWHM") if "PSFFWHM" in header else None)
+    else:
+        fwhm = star_width(header, pixel_area(image.wcs, "arcsec2") ** 0.5, remarks)
     return CalibratedImage(
         flux=data * factor,
-        uncertainty=uncertainty,
+        uncertainty=None if image.uncertainty is None else np.abs(slope * factor) * image.uncertainty,
         saturated=image.saturated,
         wcs=image.wcs,
         filter=band,
-        psf_fwhm=star_width(image, options),
+        psf_fwhm=fwhm,
         finished=finished,
-        calibration_mag=0.0 if finished else ZERO_POINT_SCATTER,
+        calibration_mag=0.0 if finished else zero_points.UNCERTAINTY,
         warnings=remarks,
     )
 
 
-def unit_of(image: SkyImage, options: FitsOptions, remarks: list[str]) -> Unit:
+def unit_of(header: Any, options: FitsOptions, remarks: list[str]) -> Unit:
     """The unit of an image: of BUNIT, of what the survey writes without it, or counts where a zero point is told.
 
     Raises:
         InputError: no known unit.
     """
-    name = str(image.header.get("BUNIT", "")).strip()
-    unit = unit_without_bunit(image.header) if not name or "BSOFTEN" in image.header else unit_named(name)
+    from astropy import units as u
+
+    name = str(header.get("BUNIT", "")).strip()
+    unit = unit_named(name) if name and "BSOFTEN" not in header else unit_without_bunit(header)
     if unit is not None:
         return unit
     if name:
-        known = "adu, electron/s, nanomaggy, Jy, MJy/sr, mag, mag/arcsec2, Lsun/kpc2 or log10(Lsun/kpc2)"
-        raise InputError(f"BUNIT is {name!r}; set it to a unit such as {known}")
-    if options.zeropoint is None and not any(
-        card in image.header for card in (*ZERO_POINTS, *AB_ZERO_POINTS, "PHOTFLAM")
-    ):
-        raise InputError(
-            "no unit and no zero point; add the cards BUNIT and MAGZPT, or --zeropoint, the magnitude of one count"
-        )
+        raise InputError(f"BUNIT is {name!r}; set it to a unit such as {UNITS}")
+    told = (*zero_points.CARDS, *zero_points.SCALED, "PHOTFLAM", "FLUXMAG0")
+    if options.zeropoint is None and not any(card in header for card in told):
+        raise InputError("no unit (BUNIT) and no zero point (MAGZPT); add the cards, or --zeropoint of one count")
     remarks.append("taken as counts: the header has no BUNIT")
-    return unit_named("adu")
+    return Unit("counts", u.adu)
 
 
-def linear(image: SkyImage, unit: Unit) -> tuple[Array, Array | float]:
+def assumptions(header: Any, unit: Unit, band: Filter, options: FitsOptions) -> list[str]:
+    """What is told of filter and zero point that the header does not say, or says otherwise."""
+    remarks = []
+    name, whose = filter_name(header), system_of_header(header)
+    if options.band and name and named(name, whose) != band:
+        remarks.append(f"taken as {band}, as --band says; the header says {name}")
+    if band.band in ("g", "r") and not (whose or system_of(options.band or name)):
+        remarks.append(f"{band.band} was taken as that of {band.system}: the header does not say whose it is")
+    cards = [card for card in zero_points.CARDS if card in header]
+    if cards and unit.kind == "flux" and options.zeropoint is None:
+        remarks.append(f"card {cards[0]} was not used: the unit tells the zero point")
+    if unit.kind == "counts" and band.band.startswith("F") and (cards or options.zeropoint is not None):
+        remarks.append("the zero point was taken as one of Vega magnitudes")
+    return remarks
+
+
+def linear(data: Array, header: Any, unit: Unit) -> tuple[Array, Array | float]:
     """Numbers that are linear in light, and their slope against those of the file."""
-    data = image.data
-    if "BSOFTEN" in image.header:
-        offset, softening = (number(image.header, card) for card in ("BOFFSET", "BSOFTEN"))
+    if "BSOFTEN" in header:
+        offset, softening = (number(header, card) for card in ("BOFFSET", "BSOFTEN"))
         return linear_counts(data, offset, softening)
     if unit.kind == "magnitude" or unit.logarithm:
         data = np.where(np.abs(data) < NO_VALUE, data, np.where(np.isinf(data), data, np.nan))
@@ -230,122 +251,30 @@ def pixel_area(wcs: Any, area: Any) -> float:
     return float((proj_plane_pixel_area(wcs) * u.deg**2).to_value(area))
 
 
-def zero_point(image: SkyImage, unit: Unit, band: Filter, options: FitsOptions, remarks: list[str]) -> float:
-    """The magnitude of one unit, on the scale of the filter.
-
-    Raises:
-        InputError: nothing tells it.
-    """
-    from astropy import units as u
-
-    if options.zeropoint is not None and unit.kind != "magnitude":
-        return options.zeropoint
-    if unit.kind == "magnitude":
-        return -of_scale(unit.scale, band) if unit.scale else 0.0
-    if unit.kind == "flux":
-        maggies = [(u.mgy, u.AB, lambda x: x, lambda x: x)]
-        ab = -2.5 * np.log10((1 * unit.size).to_value(u.AB, u.spectral_density(band.pivot * u.nm) + maggies))
-        ignored = [card for card in ZERO_POINTS if card in image.header]
-        remarks += [f"card {card} was not used: BUNIT tells the zero point" for card in ignored]
-        return float(ab) - band.ab_offset
-    return zero_point_of_counts(image.header, unit, band)
-
-
-def of_scale(scale: str, band: Filter) -> float:
-    """Magnitude of a star on a scale (AB, ST or Vega) less that on the scale of the filter.
-
-    Raises:
-        InputError: Vega magnitudes of a filter whose magnitudes are AB.
-    """
-    if scale == band.scale:
-        return 0.0
-    if scale == "Vega":
-        raise InputError(f"magnitudes of Vega in {band}; give AB magnitudes")
-    ab_less_st = 18.692 - 5 * np.log10(10 * band.pivot)  # ACS Data Handbook; wavelength in Angstrom
-    return band.ab_offset - (ab_less_st if scale == "ST" else 0.0)
-
-
-def zero_point_of_counts(header: Any, unit: Unit, band: Filter) -> float:
-    """The magnitude of one count (of one a second where the unit is that), on the scale of the filter.
-
-    Raises:
-        InputError: no card tells it, or two that disagree, or it needs an exposure time that is not there.
-    """
-    told = {card: number(header, card) for card in ZERO_POINTS if card in header}
-    if told:
-        if max(told.values()) - min(told.values()) > ZERO_POINT_SCATTER:
-            cards = ", ".join(f"{card} {value:g}" for card, value in told.items())
-            raise InputError(
-                f"zero points that disagree ({cards}); say by --zeropoint which is the magnitude of one count"
-            )
-        return next(iter(told.values()))
-    if "FPA.ZP" in header:  # of Pan-STARRS 1: Waters et al. (2020), zero point of a second
-        return number(header, "FPA.ZP") + exposure(header)
-    seconds = 0.0 if unit.per_second else None
-    if "PHOTFLAM" in header and "PHOTPLAM" in header:  # of Hubble, of one count a second: ACS Data Handbook
-        st = -2.5 * np.log10(positive(header, "PHOTFLAM")) - 21.10
-        ab = st - 5 * np.log10(positive(header, "PHOTPLAM")) + 18.692
-        return float(ab) - band.ab_offset + (exposure(header) if seconds is None else seconds)
-    if "FLUXMAG0" in header:  # of LSST and HSC: counts of magnitude 0
-        return 2.5 * float(np.log10(positive(header, "FLUXMAG0"))) - band.ab_offset
-    raise InputError("counts without a zero point; add the card MAGZPT, or --zeropoint, the magnitude of one count")
-
-
-def exposure(header: Any) -> float:
-    """2.5 log10 of the exposure time in seconds.
-
-    Raises:
-        InputError: it is 0 or missing.
-    """
-    return 2.5 * float(np.log10(positive(header, "EXPTIME")))
-
-
-def positive(header: Any, card: str) -> float:
-    """The value of a card.
-
-    Raises:
-        InputError: it is missing, or not above 0.
-    """
-    value = number(header, card) if card in header else 0.0
-    if value <= 0:
-        told = f"is {value:g}" if card in header else "is missing"
-        raise InputError(f"card {card} {told}, and the zero point needs it; mend it, or give --zeropoint")
-    return value
-
-
-def extinction(header: Any, band: Filter, options: FitsOptions, unit: Unit, remarks: list[str]) -> float:
+def extinction(header: Any, band: Filter, ebv: float | None, finished: bool, remarks: list[str]) -> float:
     """Magnitudes by which dust dims an image, still to be corrected.
 
-    A reddening is taken on the scale of Schlegel et al. (1998), with the coefficients of Schlafly & Finkbeiner
-    (2011), which hold their recalibration of it by 0.86; an A_V is taken as it is.
+    A reddening is taken on the scale of Schlegel et al. (1998), with the coefficients of Schlafly & Finkbeiner (2011),
+    which hold their recalibration by 0.86; an A_V is taken as it is.
+
+    Args:
+        header: of the image.
+        band: its filter.
+        ebv: E(B-V), where the user says it.
+        finished: whether it is a map without dust where nothing else is said.
+        remarks: takes what was left out.
 
     Raises:
         InputError: a card is no number, or below 0.
     """
-    if options.ebv is not None:
-        return band.extinction * options.ebv
+    if ebv is not None:
+        return band.extinction * ebv
     for card, coefficient in (("A_V", band.extinction / V.extinction), ("EBV", band.extinction)):
         if card in header:
             value = number(header, card)
             if value < 0:
                 raise InputError(f"card {card} is {value:g}; make it 0 or more")
             return coefficient * value
-    if unit.kind != "finished":
-        remarks.append("no extinction was corrected: the header has neither A_V nor EBV, and there was no --ebv")
+    if not finished:
+        remarks.append("no extinction was corrected: the header has neither A_V nor EBV; --ebv gives it")
     return 0.0
-
-
-def star_width(image: SkyImage, options: FitsOptions) -> float | None:
-    """Full width at half maximum of a star in arcsec; None where nothing tells it."""
-    from astropy import units as u
-    from astropy.wcs.utils import proj_plane_pixel_scales
-
-    header = image.header
-    if options.fwhm is not None:
-        return options.fwhm
-    if "PSFFWHM" in header:
-        return number(header, "PSFFWHM")
-    if "CHIP.SEEING" in header:  # of Pan-STARRS 1, pixels
-        pixel = float(np.mean(proj_plane_pixel_scales(image.wcs))) * u.deg
-        return number(header, "CHIP.SEEING") * pixel.to_value(u.arcsec)
-    return HUBBLE_FWHM if str(header.get("TELESCOP", "")).strip() == "HST" else None

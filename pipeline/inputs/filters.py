@@ -41,7 +41,7 @@ class Filter:
         return f"{self.band} of {self.system}"
 
 
-# V_AB - V is between 0.02 (Blanton & Roweis 2007) and -0.044 (Frei & Gunn 1995); Hubble: AB less Vega magnitude of Vega.
+# V_AB - V: between 0.02 (Blanton & Roweis 2007) and -0.044 (Frei & Gunn 1995). Hubble: Vega's AB magnitude.
 FILTERS = (
     Filter("V", "Johnson", 2.742, "Vega", -0.02, 551.0),
     Filter("g", "Pan-STARRS 1", 3.172, "AB", 0.0, 481.0),

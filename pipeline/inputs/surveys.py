@@ -5,11 +5,14 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.inputs.filters import Filter, named, system_of
+from pipeline.inputs.fits_header import number
 from pipeline.inputs.units import Unit, unit_named
 
 FILTER_CARDS = ("FILTER", "BAND", "FPA.FILTERID", "FPA.FILTER", "FILTNAM1", "FILTER1", "FILTER2")
 SYSTEM_CARDS = ("SURVEY", "TELESCOP", "INSTRUME", "ORIGIN", "FPA.TELESCOPE", "FPA.INSTRUMENT", "PHOTSYS")
 SDSS_PIXEL = 0.396  # arcsec
+# Width of a star in g and r, arcsec: SDSS, Pan-STARRS 1 (Chambers et al. 2016), Legacy Surveys (Dey et al. 2019).
+SEEING = {"SDSS": 1.3, "Pan-STARRS 1": 1.25, "DES": 1.25, "HST": 0.1}
 
 
 def refuse_plate(header: Any) -> None:
@@ -75,3 +78,25 @@ def unit_without_bunit(header: Any) -> Unit | None:
     if "NMGY" in header or "BRICK" in header or "BRICKNAM" in header:
         return unit_named("nanomaggy")
     return None
+
+
+def star_width(header: Any, pixel: float, remarks: list[str]) -> float | None:
+    """Full width at half maximum of a star in arcsec; None where nothing tells it.
+
+    Args:
+        header: of the image.
+        pixel: its side, arcsec.
+        remarks: takes what was assumed.
+    """
+    if "PSFFWHM" in header:
+        return number(header, "PSFFWHM")
+    if "CHIP.SEEING" in header:  # of Pan-STARRS 1, pixels
+        return number(header, "CHIP.SEEING") * pixel
+    if str(header.get("TELESCOP", "")).strip() == "HST":
+        return SEEING["HST"]
+    width = SEEING.get(system_of_header(header) or "")
+    if width is not None:
+        remarks.append(
+            f"the stars were taken to be {width:g} arcsec wide, as is usual there: the header has no PSFFWHM"
+        )
+    return width
