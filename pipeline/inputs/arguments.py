@@ -12,27 +12,39 @@ from pipeline.inputs.filters import TAKEN
 from pipeline.inputs.options import FitsOptions
 from pipeline.inputs.pictures import SUFFIXES
 
+MAPS = (".fits", ".fit", ".fts", ".fz", ".fits.gz", ".fits.bz2", ".npy")  # files taken from a folder
+TABLES = (".csv",)
+
 
 def add_pictures(parser: argparse.ArgumentParser) -> None:
     """One or more pictures."""
+    parser.set_defaults(suffixes=SUFFIXES)
     parser.add_argument(
-        "input", nargs="+", type=Path, help=f"picture ({', '.join(SUFFIXES)}), colour or grey, any size"
+        "input",
+        nargs="+",
+        type=Path,
+        help=f"picture or folder of them ({', '.join(SUFFIXES)}), colour or grey, any size",
     )
 
 
 def add_tables(parser: argparse.ArgumentParser) -> None:
     """One or more tables of star systems."""
+    parser.set_defaults(suffixes=TABLES)
     columns = "N_sim,N_star,time_step,x,y,z,vx,vy,vz and mass or charge where stars differ"
-    parser.add_argument("input", nargs="+", type=Path, help=f".csv with the columns {columns}; one output is enough")
+    parser.add_argument(
+        "input", nargs="+", type=Path, help=f".csv with the columns {columns}, or folder of them; one output is enough"
+    )
 
 
 def add_maps(parser: argparse.ArgumentParser) -> None:
     """Maps of clusters, and what the header of a FITS file leaves open."""
+    parser.set_defaults(suffixes=MAPS)
     parser.add_argument(
         "input",
         nargs="*",
         type=Path,
-        help=".fits (also .fits.gz, .fz), or .npy of log10 F/(Lsun kpc-2) in the pixels of the training maps; "
+        help=".fits (also .gz, .fz), or .npy of log10 F/(Lsun kpc-2) in the pixels of the training maps, or folder of "
+        "them; "
         "the cluster in the middle",
     )
     fits = parser.add_argument_group("of FITS pictures", "each stands above what the header says")
