@@ -43,9 +43,8 @@ def add_maps(parser: argparse.ArgumentParser) -> None:
         "input",
         nargs="*",
         type=Path,
-        help=".fits (also .gz, .fz), or .npy of log10 F/(Lsun kpc-2) in the pixels of the training maps, or folder of "
-        "them; "
-        "the cluster in the middle",
+        help=".fits (also .gz, .fz), or .npy of log10 F/(Lsun kpc-2) in the pixels of the training maps, the cluster "
+        "in the middle; or a folder of them",
     )
     fits = parser.add_argument_group("of FITS pictures", "each stands above what the header says")
     fits.add_argument("--g", type=Path, metavar="FILE", help="picture in g; with --r, in place of one file of both")
@@ -105,7 +104,9 @@ def map_inputs(args: argparse.Namespace) -> list[Path]:
 
 def map_options(args: argparse.Namespace) -> dict[str, FitsOptions]:
     """What ``predict`` of the families of maps is given."""
-    return {"options": FitsOptions(**{each.name: getattr(args, each.name) for each in fields(FitsOptions)})}
+    told = {each.name: getattr(args, each.name) for each in fields(FitsOptions)}
+    files = {band: Path(told[band]) for band in ("g", "r") if told[band] is not None}
+    return {"options": FitsOptions(**told | files)}
 
 
 def finite(text: str) -> float:

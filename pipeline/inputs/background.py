@@ -17,7 +17,7 @@ SIGNIFICANT = 5.0  # standard errors
 WORTH_TELLING = 0.05  # of the light in the field
 FALLING = 0.5  # of the light three quarters of the way to the edge that is gone at the edge: a cluster, no sky
 CLIP = 3.0  # sigma
-WHY = f"for the image is not {AROUND:g} times as wide as the field, or its light still falls off at its edge"
+WHY = "the image is too small, or its light falls off to the edge"
 LAPLACE = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6  # of unit noise: unit noise
 MEAN = np.full((5, 5), 1 / 25)
 
@@ -120,23 +120,23 @@ def handled(path: Path, sky: Sky, field: Map, area: float, wish: str) -> tuple[f
     share = sky.level / light if light > 0 else np.inf
     percent, brightness = f"{100 * share:.0f} %", surface_brightness(sky.level / area)
     if wish == "subtract" and not sky.measured:
-        raise InputError(f"{path}: --sky subtract: no sky can be told from the cluster, {WHY}; subtract it yourself")
+        raise InputError(f"{path}: --sky subtract: no sky can be told from the cluster ({WHY}); subtract it yourself")
     if wish == "subtract":
         return sky.level, [f"a sky of {brightness} was subtracted, {percent} of the light in the field"]
     if sky.found and share > WORTH_TELLING:
         return 0.0, [
-            f"an even light of {brightness} was left in, {percent} of that in the field: if it is the sky and not the "
-            "cluster's halo, distance and mass are too large, by more than this share; --sky subtract takes it off"
+            f"an even light of {brightness} makes {percent} of the field: if it is the sky, not the cluster's halo, "
+            "distance and mass are far too large; try --sky subtract"
         ]
     if sky.found and share < -WORTH_TELLING:
         return 0.0, [
-            f"the image is negative beyond the field, by {-100 * share:.0f} % of the light in it: too much sky was "
-            "subtracted, so distance and mass come out too small; --sky subtract adds it again"
+            f"negative beyond the field, by {-100 * share:.0f} % of its light: too much sky was subtracted, and "
+            "distance and mass come out too small; try --sky subtract"
         ]
     if not sky.measured and share > WORTH_TELLING:
         return 0.0, [
-            f"whether a sky was left in cannot be told, {WHY}: at most {percent} of the light in the field is sky; "
-            "distance and mass would then be too large, by more than this share"
+            f"up to {percent} of the light may be sky, which cannot be told ({WHY}): distance and mass would then be "
+            "far too large"
         ]
     return 0.0, []
 

@@ -71,7 +71,7 @@ def brought(
         sky = background.sky(wide.flux, place.distance(), place.half)
         level, told = background.handled(path, sky, inside.flux, place.area, options.sky)
         left = sky.level - level if sky.found else None
-        warnings += told
+        warnings += told + checks.offset_around(wide.flux, *place.offsets())
     psf_arcsec, smoothing = sharpness(image, maps, warnings)
     near = cut(path, wide, target, MARGIN)
 
@@ -121,8 +121,8 @@ def sharpness(image: "CalibratedImage", maps: "TrainingMaps", warnings: list[str
         return maps.psf_arcsec, 0.0
     if image.psf_fwhm is None:
         warnings.append(
-            f"nothing tells the width of a star, taken to be that of training, {maps.psf_fwhm:.2f} arcsec; wider ones "
-            "make distance and mass too large, narrower ones too small: give --fwhm"
+            f"the width of a star is unknown and was taken to be that of training, {maps.psf_fwhm:.2f} arcsec: wider "
+            "ones make distance and mass too large, narrower too small; give --fwhm"
         )
         return None, 0.0
     warnings += checks.wide_stars(image.psf_fwhm, maps.psf_fwhm)

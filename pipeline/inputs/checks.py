@@ -1,7 +1,7 @@
 """What looks odd in a map of a cluster, in plain words, with what it does to the answers.
 
-The directions were measured on test maps to which the same was done. A distance that is too large makes the mass too
-large, by its square.
+The directions were measured on test maps to which the same was done. Too large a distance makes the mass too large, by
+its square.
 """
 
 import numpy as np
@@ -11,11 +11,13 @@ Map = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 SATURATED = 9  # pixels that share the highest value
+NEGATIVE = 0.01  # share of the field
+WIDE = 1.1  # width of a star over that of the training maps
 OFF = 6.0  # arcsec from the middle: no training map's centre of light lies further out
+OFF_AROUND, REACH = 12.0, 150.0  # arcsec: the same of what lies around the field, and how far it is looked at
+STEPS = 3  # from a centre of light to that of what is around it
 EDGE, MIDDLE = 0.85, 0.25  # of half the field: what counts as its edge and its middle
 FILLS = 0.3  # brightness of the edge over that of the middle
-WIDE = 1.1  # width of a star over that of the training maps
-NEGATIVE = 0.01  # share of the field
 
 
 def saturation(values: Map, flagged: Mask | None = None) -> list[str]:
@@ -30,12 +32,8 @@ def saturation(values: Map, flagged: Mask | None = None) -> list[str]:
     called = 0 if flagged is None else int(flagged.sum())
     if equal < SATURATED and not called:
         return []
-    what = (
-        f"{called} pixels of the field are marked saturated"
-        if called
-        else (f"{equal} pixels of the field share the highest value: it looks saturated")
-    )
-    return [f"{what}; bright stars are cut, so mass and age come out too low"]
+    what = f"{called} pixels of the field" if called else f"{equal} pixels that share the highest value"
+    return [f"saturated: {what}; bright stars are cut, so mass and age come out too low"]
 
 
 def negative(flux: Map) -> list[str]:
@@ -44,9 +42,8 @@ def negative(flux: Map) -> list[str]:
     if share < NEGATIVE:
         return []
     return [
-        f"{100 * share:.1f} % of the field is negative, as noise around a subtracted sky is, and was set to the "
-        "darkest flux: the networks, trained without noise, take it for near stars, so distance and mass come out too "
-        "small"
+        f"{100 * share:.1f} % of the field is negative, as noise without a sky is, and was set to the darkest flux: "
+        "distance and mass come out too small"
     ]
 
 
@@ -55,8 +52,8 @@ def coarse_pixels(pixel: float, fwhm: float) -> list[str]:
     if pixel <= fwhm / 2:
         return []
     return [
-        f"pixels of {pixel:.2f} arcsec are too coarse: stars in training are {fwhm:.2f} arcsec wide, and at least two "
-        "pixels should cover that; single stars are lost, and distance, age and mass come out too small"
+        f"pixels of {pixel:.2f} arcsec are too coarse for stars of {fwhm:.2f} as in training: distance, age and mass "
+        "come out too small"
     ]
 
 
@@ -65,23 +62,44 @@ def wide_stars(fwhm: float, trained: float) -> list[str]:
     if fwhm <= WIDE * trained:
         return []
     return [
-        f"the stars are wider ({fwhm:.2f} arcsec) than in training ({trained:.2f}): single stars melt "
-        "together, so distance and mass come out too large"
+        f"the stars are wider ({fwhm:.2f} arcsec) than in training ({trained:.2f}) and melt together: distance and "
+        "mass come out too large"
     ]
 
 
 def offset(flux: Map, pixel: float) -> list[str]:
-    """Of a cluster whose centre of light is away from the field's middle; pixels in arcsec."""
-    share = np.sqrt(np.maximum(flux, 0.0))
+    """Of a map whose centre of light is away from its middle; pixels in arcsec."""
     axis = pixel * (np.arange(len(flux)) - (len(flux) - 1) / 2)
-    total = max(share.sum(), 1e-300)
-    x, y = share.sum(0) @ axis / total, share.sum(1) @ axis / total
-    if np.hypot(x, y) <= OFF:
+    x, y = np.meshgrid(axis, axis)
+    return off_middle(*centre_of_light(flux, x, y, np.inf), OFF)
+
+
+def offset_around(flux: Map, x: Map, y: Map) -> list[str]:
+    """Of an image whose light is centred elsewhere; x and y of a pixel from the field's middle in arcsec, (H, W)."""
+    return off_middle(*centre_of_light(flux, x, y, REACH), OFF_AROUND)
+
+
+def off_middle(x: float, y: float, most: float) -> list[str]:
+    """Of a centre of light, in arcsec from the field's middle."""
+    if np.hypot(x, y) <= most:
         return []
     return [
-        f"the centre of light is {np.hypot(x, y):.0f} arcsec from the field's middle, further than in training: "
-        "distance and mass come out too small, and the mass is that of a part off the centre; give --center"
+        f"the centre of light is {np.hypot(x, y):.0f} arcsec off the field's middle: distance and mass come out too "
+        "small, and not those of the cluster's centre; give --center"
     ]
+
+
+def centre_of_light(flux: Map, x: Map, y: Map, reach: float) -> tuple[float, float]:
+    """Centre of the root of the light, for giants hold most of the light itself, within a reach of that centre."""
+    at, seen = np.zeros(2), np.isfinite(flux)
+    for _ in range(STEPS if np.isfinite(reach) else 1):
+        near = seen & (np.hypot(x - at[0], y - at[1]) <= reach)
+        if not near.any():
+            break
+        light = np.maximum(flux[near] - np.quantile(flux[near], 0.1), 0.0) ** 0.5
+        total = max(float(light.sum()), 1e-300)
+        at = np.array([(light * x[near]).sum(), (light * y[near]).sum()]) / total
+    return float(at[0]), float(at[1])
 
 
 def beyond_field(flux: Map, pixel: float) -> list[str]:
@@ -91,8 +109,10 @@ def beyond_field(flux: Map, pixel: float) -> list[str]:
     ratio = flux[(radius > EDGE) & (radius < 1)].mean() / max(flux[radius < MIDDLE].mean(), 1e-300)
     if ratio < FILLS:
         return []
+    if ratio > 1:
+        return ["the field is brighter at its edge than in its middle: no cluster stands out there; give --center"]
     field = len(flux) * pixel
     return [
-        f"the light at the field's edge is {100 * ratio:.0f} % of that in its middle: if there is a cluster, it "
-        f"reaches beyond the field; mass and luminosity are those of the {field:g} x {field:g} arcsec alone"
+        f"the field's edge is {100 * ratio:.0f} % as bright as its middle: the cluster reaches beyond it, and mass and "
+        f"luminosity are those of {field:g} x {field:g} arcsec alone"
     ]

@@ -161,12 +161,15 @@ class Place:
         last = np.minimum(np.ceil(self.middle + pixels + 0.5), self.shape[::-1]).astype(int)
         return slice(first[1], last[1]), slice(first[0], last[0])
 
+    def offsets(self) -> tuple[Map, Map]:
+        """Of each pixel from the grid's middle along x and along y, arcsec, (H, W) each."""
+        y, x = np.indices(self.shape)
+        return (x - self.middle[0]) * self.scale[0], (y - self.middle[1]) * self.scale[1]
+
     def distance(self) -> Map:
-        """Of each pixel from the grid's middle along x or y, whichever is more, arcsec."""
-        y, x = (np.arange(n) for n in self.shape)
-        return np.maximum(
-            np.abs(y - self.middle[1])[:, None] * self.scale[1], np.abs(x - self.middle[0]) * self.scale[0]
-        )
+        """Of each pixel from the grid's middle along x or y, whichever is more, arcsec, (H, W)."""
+        x, y = self.offsets()
+        return np.maximum(np.abs(x), np.abs(y))
 
 
 def pixel_side(target: "WCS") -> float:

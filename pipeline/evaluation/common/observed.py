@@ -11,7 +11,7 @@ from pipeline.evaluation.common.maps import show_map
 from pipeline.inputs.observation import Observation
 
 SHOWN = 4  # warnings below a figure
-WIDTH = 110  # letters of one
+WIDTH = 150  # letters of one
 
 
 def show_observation(axis: Axes, seen: Observation, **look: Any) -> Any:

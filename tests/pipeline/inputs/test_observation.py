@@ -175,7 +175,7 @@ def test_magnitudes_become_known_fluxes(tmp_path: Path, value: float, unit: str,
 def test_what_a_header_leaves_open_is_told(tmp_path: Path) -> None:
     path = write(tmp_path / "v.fits", flat(22.0), unit="mag")
     warnings = " ".join(read(path, band="V").warnings)
-    assert "no extinction was corrected" in warnings and "nothing tells the width of a star" in warnings
+    assert "no extinction was corrected" in warnings and "the width of a star is unknown" in warnings
     assert "extinction" not in " ".join(read(path, band="V", ebv=0.0).warnings)
     assert "width of a star" not in " ".join(read(path, band="V", fwhm=2.0).warnings)
 
