@@ -110,8 +110,9 @@ def in_filters(images: list[SkyImage], options: FitsOptions, remarks: list[str])
         wanted = named(options.band)
         if wanted is None:
             raise InputError(f"--band {options.band!r} is not taken; give {TAKEN}")
-        told = [pair for pair in pairs if pair[1] and pair[1].band == wanted.band]
-        pairs = told or [(image, named(options.band, system_of_header(image.header))) for image in images]
+        said = wanted if system_of(options.band) else None
+        told = [(image, said or band) for image, band in pairs if band and band.band == wanted.band]
+        pairs = list(told) or [(image, named(options.band, system_of_header(image.header))) for image in images]
     elif len(images) == 1 and pairs[0][1] is None and is_finished(images[0]):
         pairs = [(images[0], V)]
     found = [(image, band) for image, band in pairs if band is not None]

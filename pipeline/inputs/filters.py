@@ -90,8 +90,8 @@ def named(name: str, system: str | None = None) -> Filter | None:
     whose = system_of(name) or system
     if hubble := re.search(r"\bf(555|606)w\b", text, re.I):
         return known(hubble.group().upper(), whose) or known(hubble.group().upper(), "ACS")
-    johnson = re.sub(rf"\b{JOHNSON}\b", " ", text, flags=re.I)
-    if re.fullmatch(r"V|V( (band|filter|[a-z]\d+))+", johnson.strip()):
+    plain = re.sub(rf"\b{JOHNSON}(?=V?\b)", " ", text, flags=re.I)
+    if re.fullmatch(r"V(\s+(band|filter|[a-z]\d+))*", plain.strip()):
         return V
     for word in SYSTEMS.get(whose or "", ()):
         text = re.sub(rf"(?<![a-z]){word.replace('-', ' ')}", " ", text, flags=re.I)
