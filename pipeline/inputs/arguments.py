@@ -88,7 +88,7 @@ def map_inputs(args: argparse.Namespace) -> list[Path]:
     """
     bands = [path for path in (args.g, args.r) if path is not None]
     if len(bands) == 1:
-        raise InputError(f"{'--g' if args.r is None else '--r'} is missing: two pictures give a colour; give both")
+        raise InputError(f"{'--g' if args.g is None else '--r'} is missing: two pictures give a colour; give both")
     if bands and args.input:
         raise InputError(f"{args.input[0]} beside --g and --r: one answer at a time; leave out either")
     if bands and args.band:

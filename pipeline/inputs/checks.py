@@ -52,8 +52,8 @@ def coarse_pixels(pixel: float, fwhm: float) -> list[str]:
     if pixel <= fwhm / 2:
         return []
     return [
-        f"pixels of {pixel:.2f} arcsec are too coarse for stars of {fwhm:.2f} as in training: distance, age and mass "
-        "come out too small"
+        f"pixels of {pixel:.2f} arcsec are too coarse for stars of {fwhm:.2f} as in training, which melt together: "
+        "distance and mass come out too large, age too small"
     ]
 
 

@@ -21,7 +21,7 @@ def zero_blocks(flux: Map) -> Mask:
     zero = flux == 0
     if not zero.any():
         return zero
-    return binary_propagation(binary_opening(zero, np.ones((BLOCK, BLOCK))), mask=zero)
+    return binary_propagation(binary_opening(zero, np.ones((BLOCK, BLOCK), dtype=bool)), mask=zero)
 
 
 def filled(path: Path, values: Map, missing: Mask, warnings: list[str]) -> Map:

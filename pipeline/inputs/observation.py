@@ -172,6 +172,8 @@ def calibrated_images(path: Path, options: FitsOptions) -> list[tuple[Path, "Cal
     """
     from pipeline.inputs.calibration import read_images
 
+    if (options.g is None) != (options.r is None):
+        raise InputError(f"{options.g or options.r}: one band of two; give both g and r")
     if options.g is None or options.r is None:
         return [(path, image) for image in read_images(path, options)]
     return [(options.g, image_in("g", options.g, options)), (options.r, image_in("r", options.r, options))]

@@ -178,24 +178,42 @@ def pixel_side(target: "WCS") -> float:
 
 
 def on_grid(flux: Map, wcs: "WCS", target: "WCS", area: float) -> Map:
-    """Images (..., H, W) on the pixels of a grid.
+    """An image on the pixels of a grid.
 
-    Where those are the image's own they are cut; else each takes what it overlaps, so that flux is conserved.
+    Where those are the image's own they are cut. Where they are larger, each takes what it overlaps, so that flux is
+    conserved. Where they are smaller, a cubic spline goes between the image's: squares of even light look like sharp
+    stars to a network.
 
     Args:
-        flux: in a pixel of the image.
+        flux: in a pixel of the image, (H, W); NaN: no value.
         wcs: of the image.
         target: of the grid, whose pixels are square.
         area: of a pixel of the image, square arcsec.
     """
     from reproject import reproject_exact
 
-    pixels = target.pixel_shape[0]
+    pixels, side = target.pixel_shape[0], pixel_side(target)
     corners = np.array([[0.0, pixels - 1, 0.0], [0.0, 0.0, pixels - 1]])
     offset = np.array(wcs.world_to_pixel(target.pixel_to_world(*corners))) - corners
     x, y = np.round(offset[:, 0]).astype(int)
-    inside = 0 <= x <= flux.shape[-1] - pixels and 0 <= y <= flux.shape[-2] - pixels
+    inside = 0 <= x <= flux.shape[1] - pixels and 0 <= y <= flux.shape[0] - pixels
     if inside and np.abs(offset - [[x], [y]]).max() < 0.05:
-        return flux[..., y : y + pixels, x : x + pixels]
-    resampled, _ = reproject_exact((flux / area, wcs), target, shape_out=(pixels, pixels))
-    return resampled * pixel_side(target) ** 2
+        return flux[y : y + pixels, x : x + pixels]
+    if area > side**2:
+        return between(flux / area, wcs, target) * side**2
+    return reproject_exact((flux / area, wcs), target, shape_out=(pixels, pixels), return_footprint=False) * side**2
+
+
+def between(brightness: Map, wcs: "WCS", target: "WCS") -> Map:
+    """Brightness at the pixels of a grid by a cubic spline; NaN where the nearest pixel of the image has none."""
+    from reproject import reproject_interp
+    from scipy.ndimage import distance_transform_edt
+
+    missing = ~np.isfinite(brightness)
+    if missing.all():
+        return np.full(target.pixel_shape, np.nan)
+    nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
+    whole = brightness[tuple(nearest)]
+    smooth = reproject_interp((whole, wcs), target, target.pixel_shape, order="bicubic", return_footprint=False)
+    holes = reproject_interp((missing * 1.0, wcs), target, target.pixel_shape, order=0, return_footprint=False)
+    return np.where(holes == 0, smooth, np.nan)

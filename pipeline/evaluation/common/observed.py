@@ -35,8 +35,9 @@ def compass(axis: Axes, wcs: Any) -> None:
     for name, sky in (("E", (1.0, 0.0)), ("N", (0.0, 1.0))):
         step = np.linalg.solve(wcs.wcs.cd, sky)
         step *= length / np.hypot(*step)
-        axis.annotate("", start + step, start, arrowprops={"arrowstyle": "->", "color": "white"})
-        axis.text(*(start + 1.35 * step), name, color="white", ha="center", va="center", fontsize=8)
+        tip, label = start + step, start + 1.35 * step
+        axis.annotate("", (tip[0], tip[1]), (start[0], start[1]), arrowprops={"arrowstyle": "->", "color": "white"})
+        axis.text(label[0], label[1], name, color="white", ha="center", va="center", fontsize=8)
 
 
 def warn_below(figure: Figure, warnings: list[str]) -> None:

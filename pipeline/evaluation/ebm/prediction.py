@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,7 +83,9 @@ def own_cluster(
     """The map given, and the posterior."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 4.4))
     figure.suptitle(name)
-    figure.colorbar(show_observation(left, seen, **LOOK), ax=left, label="log F (L☉ kpc⁻²)")
+    low, high = np.quantile(seen.log_flux, [0.005, 0.995])
+    image = show_observation(left, seen, cmap=LOOK["cmap"], vmin=low, vmax=high)
+    figure.colorbar(image, ax=left, label="log F (L☉ kpc⁻²)")
     draw_posterior(right, model, log_density, None)
     mark(right, *best, "most probable", RED, "x")
     stated = []
@@ -90,6 +93,6 @@ def own_cluster(
         found = metrics[key]
         stated.append(f"{key} {short(found['value'])} ({short(found['low'])}–{short(found['high'])}) {found['unit']}")
     right.set(title="\n".join(stated), xlabel="distance (kpc)", ylabel="age (Gyr)")
-    right.legend(loc="lower left")
+    right.legend(loc="best")
     warn_below(figure, metrics["warnings"])
     return Picture("posterior", CAPTION, figure)

@@ -71,7 +71,7 @@ def predict(
 
 
 @torch.inference_mode()
-def averaged(model: LitPidocMass | LitPidocAgeDistance, flux: torch.Tensor) -> dict[str, Array]:
+def averaged(model: LitPidocMass | LitPidocAgeDistance, flux: torch.Tensor) -> dict[str, Any]:
     """What a network says of maps (n, 1, H, W), one of which is true.
 
     Returns:
@@ -102,7 +102,7 @@ def mixed(mean: Array, sigma: Array) -> tuple[Array, Array]:
     return mean.mean(0), ((sigma**2).mean(0) + mean.var(0)) ** 0.5
 
 
-def quantities(seen: Observation, found: dict[str, Array]) -> dict[str, Any]:
+def quantities(seen: Observation, found: dict[str, Any]) -> dict[str, Any]:
     """Distance, age, mass in the field and M/L: value, ends of the 68 % interval and unit."""
     stated: dict[str, Any] = {}
     if "distance_read" in found:

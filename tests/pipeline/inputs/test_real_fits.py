@@ -4,6 +4,7 @@ An answer with its warnings, or one line with the true reason. What the networks
 they are trained with noise and sky, every real picture lies outside their training.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,15 @@ OF_A_SURVEY = ["no extinction was corrected", "as is usual"]  # no card tells du
 SAID = {"ebv": 0.8, "fwhm": 1.3}  # what no header holds
 COARSE = ["too coarse", "the stars are wider"]
 ANSWERED = [  # file, options, words of the warnings that must be there, words that must not
-    ("be7_sdss_g.fits", BE7, ["g and r of SDSS", *OF_A_SURVEY, "no cluster stands out"], ["alone"]),
+    ("be7_sdss_g.fits", BE7, ["g and r of SDSS", *OF_A_SURVEY, "no cluster stands out"], ["of an old cluster"]),
     ("be7_sdss_g.fits", BE7 | SAID, ["g and r of SDSS"], ["no extinction", "as is usual"]),
     ("be7_sdss_r.fits", SAID, ["r of SDSS alone"], ["no extinction"]),
-    ("legacy_dr9_subimage.fits", {}, ["g and r of DES", "inverse variance", "another filter", *OF_A_SURVEY], ["alone"]),
+    (
+        "legacy_dr9_subimage.fits",
+        {},
+        ["g and r of DES", "inverse variance", "another filter", *OF_A_SURVEY],
+        ["of an old cluster"],
+    ),
     ("legacy_dr9_subimage.fits", SAID, ["g and r of DES"], ["no extinction", "as is usual"]),
     ("sdss_r_frame.fits", {}, ["extension 1 (1-D)", "r of SDSS alone", *OF_A_SURVEY], []),
     ("m13_centred.fits", {}, [*COARSE, "sky", "reaches beyond"], ["extinction", "off the field"]),
@@ -87,7 +93,7 @@ def test_a_sky_that_was_left_in_is_told_and_taken_off(real_data: Path, tmp_path:
         hdus.writeto(tmp_path / "sky.fits")
     options = {"center": M13}
     left = read_observation(tmp_path / "sky.fits", MAPS, FitsOptions(**options))
-    assert [text for text in left.warnings if "45 % of the field" in text and "--sky subtract" in text]
+    assert [text for text in left.warnings if re.search("4[4-6] % of the field", text) and "--sky subtract" in text]
     assert left.sky == pytest.approx(0.85 * light.mean(), rel=0.05)
     taken = read_observation(tmp_path / "sky.fits", MAPS, FitsOptions(**options, sky="subtract"))
     assert (10.0**taken.log_flux).sum() == pytest.approx(light.sum(), rel=0.04)
