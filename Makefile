@@ -4,6 +4,7 @@
 # make setup       only make the environment in .venv
 # make test        set up and run the tests; make test-slow adds the long ones
 # make lint        ruff and mypy
+# make weights     pack the trained models into weights.zip, for people who do not train
 # make clean       delete what stages wrote (data, models, reports, runs, DVC's cache) and tell how much it was
 
 SHELL := bash
@@ -16,7 +17,7 @@ JOBS ?= $(if $(shell nvidia-smi -L 2>/dev/null),1,$(CORES))
 export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/runs/matplotlib
 
-.PHONY: all side-by-side setup test test-slow lint clean help
+.PHONY: all side-by-side setup test test-slow lint weights clean help
 .DEFAULT_GOAL := all
 
 all: side-by-side
@@ -65,6 +66,9 @@ lint: setup
 	ruff check .
 	ruff format --check .
 	mypy
+
+weights: setup
+	python -m pipeline.weights
 
 clean:
 	@du -sch data models reports runs .dvc/cache .dvc/tmp 2>/dev/null | tail -n 1

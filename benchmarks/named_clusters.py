@@ -95,7 +95,7 @@ def main() -> None:
     trees = StarListReader.fitted(folders[MASS])
     networks = {
         "trained long": [MODELS[name].load(folder / f"models/{name}.ckpt") for name, folder in folders.items()],
-        "default chain": load_models("pidoc"),
+        "default chain": load_models("pidoc").modules,
     }
     rows: list[Row] = []
     shown: dict[str, Mock] = {}

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -10,7 +11,17 @@ class InputError(ValueError):
 
 def warn(text: str) -> None:
     """Tell of trouble that does not stop the work."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    print(f"warning: {readable(text)}", file=sys.stderr, flush=True)
+
+
+def readable(text: str | Path) -> str:
+    """Text that can be printed: bytes of a file name that are not UTF-8 stand as escapes."""
+    return str(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line that can be printed."""
+    return readable(" ".join(str(error).split()))
 
 
 def run(main: Callable[[], None]) -> None:
@@ -18,7 +29,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except (InputError, PermissionError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to go on", file=sys.stderr)

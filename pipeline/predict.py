@@ -1,23 +1,49 @@
-"""Asks a trained model about your own picture, map or simulation.
+"""Asks a trained model about your own pictures, maps or simulations: files, or folders of them.
 
-Writes JSON, PNG and (for mass maps) FITS to --out.
+Writes JSON, PNG and (for mass maps) FITS to --out, and a row for each input into <out>/summary.ecsv.
 Each family has a help of its own: python -m pipeline.predict pidoc --help
+From Python: load_models and predict of this module.
 """
 
 import argparse
+import hashlib
 import os
 import sys
+import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import InputError, run
-from pipeline.outputs import atomic_file
+from pipeline.errors import InputError, one_line, run, warn
+from pipeline.progress import track
 from pipeline.training.registry import MODELS
 
-COMMON = ("family", "input", "out", "checkpoint", "device")  # arguments that are not the family's own
+if TYPE_CHECKING:
+    from pipeline.evaluation.common.result import Result
+
+ROOT = Path(__file__).parents[1]
+COMMON = ("family", "input", "out", "checkpoint", "weights", "device", "suffixes")  # none is the family's own
+LONGEST = 160  # letters of a warning on the terminal; the JSON has all of it
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The models of a family, ready to be asked.
+
+    Attributes:
+        family: of models.yaml.
+        modules: LightningModules in evaluation mode.
+        hashes: SHA-256 of the checkpoint of each, by name.
+        scale: of params.yaml when they were trained, see ``pipeline.scale.scale_of``.
+    """
+
+    family: str
+    modules: list[Any]
+    hashes: dict[str, str]
+    scale: str
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -26,13 +52,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         InputError: no model can be loaded, or all is done but an input was bad.
     """
+    from pipeline.answers import Summary, answer_names
+
     args = make_parser().parse_args(argv)
-    models = load_models(args.family, args.checkpoint, args.device)
-    options = {name: value for name, value in vars(args).items() if name not in COMMON}
-    names = answer_names(args.input)
-    failed = [path for path, name in names.items() if not answered(args, models, options, path, name)]
+    args.input = [file for path in args.input for file in files(path, args.suffixes)]
+    names = answer_names(family_inputs(args))
+    summary = Summary(args.out / "summary.ecsv")
+    models = load_models(args.family, args.checkpoint, args.device, weights=args.weights)
+    told: set[str] = set()
+    inputs = track(names.items(), "predicting", len(names)) if len(names) > 1 else names.items()
+    try:
+        failed = sum(not answered(args, models, path, name, summary, told) for path, name in inputs)
+    finally:
+        summary.write()
     if failed:
-        raise InputError(f"{len(failed)} of {len(names)} inputs had no answer; see above")
+        raise InputError(f"{failed} of {len(names)} inputs had no answer; see above")
+
+
+# --- the command line ---------------------------------------------------------------------------
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -44,120 +81,192 @@ def make_parser() -> argparse.ArgumentParser:
     for family in dict.fromkeys(model.family for model in MODELS.values()):
         if find_spec(f"pipeline.evaluation.{family}.arguments") is None:
             continue  # a family that answers no questions
-        declared = import_module(f"pipeline.evaluation.{family}.arguments")
+        declared = declaration(family)
         command = families.add_parser(family, help=declared.HELP, description=f"{declared.HELP}.")
+        command.set_defaults(suffixes=("",))  # of the files that are taken from a folder; families narrow it
         declared.add_arguments(command)
         command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the answers")
-        command.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in place of the pipeline's own")
+        source = command.add_mutually_exclusive_group()
+        source.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights in place of the pipeline's own")
+        source.add_argument("--weights", type=Path, metavar="FILE", help="archive of make weights; needs no training")
         command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
     return parser
 
 
-def load_models(family: str, checkpoint: Path | None = None, device: str = "cpu") -> list[Any]:
-    """The family's trained models, one of each kind, or the one in ``checkpoint``; in evaluation mode.
+def declaration(family: str) -> Any:
+    """The family's ``arguments.py``: ``HELP``, ``add_arguments(parser)`` and, if it needs them, two hooks.
+
+    ``inputs(args) -> list[Path]`` gives one path an answer, ``options(args) -> dict`` the keywords of its ``predict``.
+    """
+    return import_module(f"pipeline.evaluation.{family}.arguments")
+
+
+def files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """A file itself; of a folder all files at any depth that end in a suffix of the family, hidden ones left out.
+
+    Raises:
+        InputError: the folder has none.
+    """
+    if not path.is_dir():
+        return [path]
+    inside = [file for file in sorted(path.rglob("*")) if file.name.lower().endswith(suffixes) and file.is_file()]
+    found = [file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    if not found:
+        raise InputError(f"{path}: no input in this folder; it takes files that end in {', '.join(suffixes)}")
+    return found
+
+
+def family_inputs(args: argparse.Namespace) -> list[Path]:
+    """One path an answer: what the family's ``inputs`` makes of the arguments; all of ``input`` where it has none."""
+    declared = declaration(args.family)
+    inputs: list[Path] = declared.inputs(args) if hasattr(declared, "inputs") else args.input
+    return inputs
+
+
+def family_options(family: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Keywords of the family's ``predict``: what its ``options`` makes of the arguments; else each that is its own."""
+    declared = declaration(family)
+    if hasattr(declared, "options"):
+        options: dict[str, Any] = declared.options(args)
+        return options
+    return own(args)
+
+
+def own(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments that not every family has."""
+    return {name: value for name, value in vars(args).items() if name not in COMMON}
+
+
+# --- models -------------------------------------------------------------------------------------
+
+
+def load_models(
+    family: str, checkpoint: Path | None = None, device: str = "cpu", *, weights: Path | str | None = None
+) -> Trained:
+    """The family's trained models, one of each kind; or the one in ``checkpoint``, or those of an archive.
 
     Args:
         family: of models.yaml, such as ``pidoc``.
         checkpoint: None for those of ``dvc repro``, in ``models/``.
         device: ``cpu``, ``cuda`` or ``auto``: a GPU where there is one.
+        weights: an archive of ``python -m pipeline.weights``; None for none.
 
     Raises:
-        InputError: a checkpoint is missing or of another family, or there is no such device.
+        InputError: a checkpoint or archive is missing, spoilt or of another family, or there is no such device.
     """
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
     place = "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
-    return [model.to(place) for model in _loaded(family, checkpoint)]
+    if checkpoint is not None:
+        trained = one_checkpoint(family, checkpoint)
+    else:
+        trained = all_kinds(family, None if weights is None else Path(weights))
+    return Trained(family, [model.to(place) for model in trained.modules], trained.hashes, trained.scale)
 
 
-def _loaded(family: str, checkpoint: Path | None) -> list[Any]:
-    names = [name for name, model in MODELS.items() if model.family == family]
-    kinds = {MODELS[name].module["class"]: name for name in reversed(names)}  # the first of each
-    if checkpoint is None:
-        return [MODELS[name].load(Path("models") / f"{name}.ckpt") for name in names if name in kinds.values()]
+def kinds(family: str) -> list[str]:
+    """Names of the family's models, the first of each kind."""
+    first: dict[str, str] = {}
+    for name, model in MODELS.items():
+        if model.family == family:
+            first.setdefault(model.module["class"], name)
+    return list(first.values())
+
+
+def all_kinds(family: str, archive: Path | None) -> Trained:
+    """The first model of each kind, of an archive or of ``models/``."""
+    from pipeline.weights import folder_weights, read_weights
+
+    names = kinds(family)
+    weights = folder_weights(names) if archive is None else read_weights(archive, names)
+    modules = [MODELS[name].load(weights.place(name), weights.checkpoints[name]) for name in names]
+    return Trained(family, modules, {name: sha256(weights.checkpoints[name]) for name in names}, weights.scale)
+
+
+def one_checkpoint(family: str, checkpoint: Path) -> Trained:
+    """The model in a file that the user names, whichever of the family's kinds it is; nobody knows its scale."""
     formats = getattr(import_module(f"pipeline.evaluation.{family}.prediction"), "FORMATS", {})
-    if checkpoint.suffix in formats:
-        return [formats[checkpoint.suffix](checkpoint)]
     mistakes = []
-    for name in kinds.values():
+    for name in [checkpoint.stem] if checkpoint.suffix in formats else kinds(family):
         try:
-            return [MODELS[name].load(checkpoint)]
+            read = formats.get(checkpoint.suffix) or MODELS[name].load
+            return Trained(family, [read(checkpoint)], {name: sha256(checkpoint.read_bytes())}, "unknown")
         except InputError as mistake:
             mistakes.append(mistake)
     raise mistakes[0]
 
 
-def answer_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """A name under --out for each input, no two alike: its stem, below as many folders as tell it from the others.
+def sha256(content: bytes) -> str:
+    """Its hash in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
-    Two in one folder keep the suffix by which they differ.
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+def predict(models: Trained, path: Path | str, **options: Any) -> "Result":
+    """What the models say of one input, with where the answer comes from in ``metrics["provenance"]`` and each FITS.
+
+    Args:
+        models: of :func:`load_models`.
+        path: the input.
+        options: those of the command line, as keywords: ``fwhm=1.2`` for ``--fwhm 1.2``.
+
+    Raises:
+        InputError: the input cannot be used.
+        TypeError: the family has no such option.
     """
-    inputs = {Path(os.path.abspath(path)): path for path in paths}  # a file given twice is answered once
-    longer = {path: [*tails(path.with_suffix("")), *tails(path)] for path in inputs}
-    names = {path: candidates.pop(0) for path, candidates in longer.items()}
-    while doubled := [path for path in names if list(names.values()).count(names[path]) > 1]:
-        names |= {path: longer[path].pop(0) for path in doubled if longer[path]}
-    return {inputs[path]: name for path, name in names.items()}
+    from pipeline.answers import provenance, stamp
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give an existing input")
+    parser = argparse.ArgumentParser()
+    declaration(models.family).add_arguments(parser)
+    args = parser.parse_args(["--", os.fspath(path)])
+    defaults = own(args)
+    if unknown := set(options) - set(defaults):
+        raise TypeError(f"{models.family} has no option {', '.join(sorted(unknown))}; it has {', '.join(defaults)}")
+    vars(args).update(options)
+    prediction = import_module(f"pipeline.evaluation.{models.family}.prediction")
+    result: Result = prediction.predict(models.modules, path, **family_options(models.family, args))
+    given = {name: value for name, value in options.items() if value != defaults[name]}
+    result.metrics["provenance"] = provenance(path, models, given, version())
+    stamp(result)
+    return result
 
 
-def tails(path: Path) -> list[str]:
-    """The last part of an absolute path, the last two, ..., all."""
-    parts = path.parts[1:]
-    return ["/".join(parts[-length:]) for length in range(1, len(parts) + 1)]
+def version() -> str:
+    """Of this project."""
+    stated: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    return stated
 
 
-def answered(args: argparse.Namespace, models: list[Any], options: dict[str, Any], path: Path, name: str) -> bool:
-    """Predict for one input and write it, or tell what is wrong with it."""
-    prediction = import_module(f"pipeline.evaluation.{args.family}.prediction")
-    try:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; give an existing input")
-        result = prediction.predict(models, path, **options)
-    except (InputError, OSError) as mistake:
-        print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr, flush=True)
-        return False
-    written = write(result, args.out / name)
-    print(f"{path}: {summary(result.metrics)} -> {written}", flush=True)
-    return True
-
-
-def write(result: Any, start: Path) -> Path:
-    """Write ``<start>.json``, ``<start>_<picture>.png`` and ``<start>_<map>.fits``; the path of the first."""
+def answered(args: argparse.Namespace, models: Trained, path: Path, name: str, summary: Any, told: set[str]) -> bool:
+    """Predict for one input and write it, or tell what is wrong with it; each warning is told once in a run."""
     import matplotlib.pyplot as plt
 
-    from pipeline.evaluation.common.result import write_json
+    from pipeline.answers import in_one_line, readable, write
 
-    for picture in result.pictures:
-        with atomic_file(Path(f"{start}_{picture.name}.png")) as temporary:
-            picture.figure.savefig(temporary)
-        plt.close(picture.figure)
-    for name, hdus in result.hdus.items():
-        with atomic_file(Path(f"{start}_{name}.fits")) as temporary:
-            hdus.writeto(temporary)
-    path = Path(f"{start}.json")
-    with atomic_file(path) as temporary:
-        write_json(result.metrics, temporary)
-    return path
-
-
-def summary(metrics: dict[str, Any]) -> str:
-    """An answer in one line: each quantity with its interval and unit, each number, and how many warnings."""
-    from pipeline.evaluation.common.result import short
-
-    parts = []
-    for name, value in metrics.items():
-        match value:
-            case {"value": middle, "low": low, "high": high, "unit": unit}:
-                parts.append(f"{name} {short(middle)} ({short(low)} to {short(high)}) {unit}")
-            case list() if value:
-                parts.append(f"{name}: {len(value)}")
-            case list() | str():
-                pass
-            case _:
-                parts.append(f"{name} {float(value):.4g}")
-    return ", ".join(parts)
+    try:
+        result = predict(models, path, **own(args))
+        written = write(result, args.out / name, path)
+    except (InputError, OSError) as mistake:
+        message = one_line(mistake)
+        print(f"error: {message}", file=sys.stderr, flush=True)
+        summary.add_failure(path, message)
+        return False
+    finally:
+        plt.close("all")
+    for text in result.metrics.get("warnings", []):
+        if text not in told:
+            warn(f"{readable(path.name)}: {text if len(text) <= LONGEST else text[: LONGEST - 4] + ' ...'}")
+            told.add(text)
+    summary.add(path, written, result.metrics)
+    print(f"{readable(path)}: {in_one_line(result.metrics)} -> {readable(written)}", flush=True)
+    return True
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def _bar(description: str, total: int | None, done: int) -> Iterator[Show]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "{task.fields[note]}")
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, redirect_stdout=sys.stdout.isatty()) as bar:  # a file or pipe gets its own
         task = bar.add_task(description, total=total, completed=done, note="")
         yield lambda done, note="": bar.update(task, completed=done, note=note)
 

@@ -4,6 +4,7 @@ Reads scales/<name>.yaml; writes params.yaml, its comments kept.
 """
 
 import argparse
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from ruamel.yaml import YAML
 from pipeline.errors import InputError, run
 from pipeline.outputs import atomic_file
 from pipeline.settings.load import load_params
+
+ROOT = Path(__file__).parents[1]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -43,6 +46,39 @@ def write_scale(overrides: Path, params: Path) -> None:
     with atomic_file(params) as temporary:
         yaml.dump(values, temporary)
         load_params(temporary)
+
+
+def scale_of(params: Path) -> str:
+    """The scale of a parameter file: ``default``, the name of a file in scales/, or ``edited``.
+
+    It is ``default`` where it says what Git holds as the project's params.yaml. The section ``runtime`` shapes no
+    result and is not compared.
+    """
+    committed = _committed()
+    if committed is None:
+        return "unknown"
+    yaml = YAML(typ="safe")
+    scales = {"default": {}} | {file.stem: yaml.load(file) for file in sorted((ROOT / "scales").glob("*.yaml"))}
+    values = _shaping(yaml.load(params))
+    for name, overrides in scales.items():
+        expected = yaml.load(committed)
+        _override(expected, overrides, params, "")
+        if _shaping(expected) == values:
+            return name
+    return "edited"
+
+
+def _shaping(values: dict[str, Any]) -> dict[str, Any]:
+    return {section: parameters for section, parameters in values.items() if section != "runtime"}
+
+
+def _committed() -> str | None:
+    """The project's params.yaml as Git holds it; None without Git."""
+    try:
+        shown = subprocess.run(["git", "show", "HEAD:./params.yaml"], cwd=ROOT, capture_output=True, text=True)
+    except OSError:
+        return None
+    return shown.stdout if shown.returncode == 0 else None
 
 
 def _override(values: Any, overrides: Any, file: Path, prefix: str) -> None:

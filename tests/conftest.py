@@ -39,6 +39,15 @@ def real_data() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """Folder of small odd inputs, named by STAR_CLUSTER_CASES; skips without it."""
+    folder = os.environ.get("STAR_CLUSTER_CASES")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("set STAR_CLUSTER_CASES to the folder of odd inputs")
+    return Path(folder)
+
+
 def training_split(tensors: dict[str, Any]) -> Any:
     """As much of a data module as ``fit_statistics`` reads."""
     return SimpleNamespace(splits={"train": tensors})

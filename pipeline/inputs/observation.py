@@ -1,23 +1,27 @@
 """An astronomer's picture of a cluster, FITS or NPY, brought to the maps that a network was trained on.
 
 That is log10 F/(Lsun kpc⁻²) in the pixels of the training maps, where F = L_V / (4π D²), behind their point-spread
-function. What a FITS file must say stands in ``pipeline.inputs.header``.
+function. What a FITS file must say stands in ``pipeline.inputs.calibration``.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.inputs import header as cards
-from pipeline.inputs.photometry import EXTINCTION, linear_counts, smoothed, visual_flux
-from pipeline.inputs.sky_grid import Map, middle, on_grid, pixel_scale
+from pipeline.inputs import checks
+from pipeline.inputs.missing import filled, zero_blocks
+from pipeline.inputs.options import FitsOptions
+from pipeline.inputs.sky_grid import Map, sky_position, target_grid
 
-MASKED = 0.05  # largest share of pixels without a value
-SATURATED = 0.005  # smallest share of pixels at the highest value that looks like saturation
+if TYPE_CHECKING:
+    from pipeline.inputs.band import Band
+    from pipeline.inputs.calibration import CalibratedImage
+
+ZERO_POINT_SEED = 2  # of its draws
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class TrainingMaps:
         """Sigma of the point-spread function, arcsec."""
         return self.psf_sigma * self.pixel_arcsec
 
+    @property
+    def psf_fwhm(self) -> float:
+        """Its full width at half maximum, arcsec."""
+        return self.psf_arcsec * 2 * (2 * np.log(2)) ** 0.5
+
 
 @dataclass
 class Observation:
@@ -57,7 +66,9 @@ class Observation:
         wcs: astropy's WCS of these pixels; None for an NPY map.
         psf_sigma: of the stars on this map, pixels; None where nothing tells it.
         noise: standard deviation of each pixel's F, Lsun kpc⁻², (pixels, pixels); None where nothing tells it.
-        sky: F of the sky in a pixel that is still in the map, Lsun kpc⁻²; None: taken as subtracted.
+        sky: F in a pixel of an even light that is still in the map, Lsun kpc⁻²; None: none was found, or no room to.
+        draws: log10 F of maps that noise and calibration might have made of this one, (draws, pixels, pixels); None
+            where neither is known.
         warnings: what was mended, assumed or looks odd, in plain words.
     """
 
@@ -67,62 +78,41 @@ class Observation:
     psf_sigma: float | None = None
     noise: Map | None = None
     sky: float | None = None
+    draws: Map | None = None
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def possible(self) -> Map:
+        """Log10 F of the draws, or of the one map where there are none, (n, pixels, pixels)."""
+        return self.log_flux[None] if self.draws is None else self.draws
 
-def read_observation(
-    path: Path, maps: TrainingMaps, band: str | None = None, psf_fwhm: float | None = None
-) -> Observation:
+
+def read_observation(path: Path, maps: TrainingMaps, options: FitsOptions = FitsOptions()) -> Observation:  # noqa: B008
     """Read a FITS or NPY map.
 
     Args:
-        path: the file.
+        path: the file; of two files, one a band, that of g.
         maps: what the network was trained on.
-        band: V, g or r: the filter of a picture whose header does not name it.
-        psf_fwhm: width of its stars in arcsec, where the header does not tell it.
+        options: what the user says beside a FITS file.
 
     Raises:
         InputError: the file is no map, a FITS file lacks units, filter, zero point or WCS, the
             map covers less than the field, is empty, or has no value in more than 5 % of its pixels.
     """
-    if path.suffix.lower() == ".npy":
-        log_flux = read_npy(path, maps)
-        seen = Observation(log_flux, np.isnan(log_flux) | np.isposinf(log_flux))
-    else:
-        seen = read_fits(path, maps, band, psf_fwhm)
-    seen.log_flux = np.maximum(seen.log_flux, maps.log_flux_floor)
-    fill(path, seen)
+    seen = read_npy(path, maps) if path.suffix.lower() == ".npy" else read_fits(path, maps, options)
     if np.ptp(seen.log_flux) == 0:
-        raise InputError(f"{path}: all pixels are equal; the map is empty or saturated, give another")
-    highest = (seen.log_flux == seen.log_flux.max()).mean()
-    if highest > SATURATED:
-        seen.warnings.append(f"{100 * highest:.1f} % of the pixels share the highest value: it looks saturated")
+        raise InputError(f"{path}: all pixels of the field are equal; the map is empty or saturated, give another")
+    flux = 10**seen.log_flux - (seen.sky or 0.0)
+    seen.warnings += checks.offset(flux, maps.pixel_arcsec) + checks.beyond_field(flux, maps.pixel_arcsec)
+    seen.warnings = list(dict.fromkeys(seen.warnings))  # two bands may say the same
     return seen
 
 
-def fill(path: Path, seen: Observation) -> None:
-    """Give masked pixels the value of their nearest neighbour.
+def read_npy(path: Path, maps: TrainingMaps) -> Observation:
+    """The map of an NPY file of log10 F/(Lsun kpc⁻²), (pixels, pixels).
 
     Raises:
-        InputError: they are too many.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    if not seen.mask.any():
-        return
-    share = f"{100 * seen.mask.mean():.1f} % of the pixels"
-    if seen.mask.mean() > MASKED:
-        raise InputError(f"{path}: {share} have no value; at most {100 * MASKED:g} % may be masked")
-    nearest = distance_transform_edt(seen.mask, return_distances=False, return_indices=True)
-    seen.log_flux = seen.log_flux[tuple(nearest)]
-    seen.warnings.append(f"{share} had no value and took their nearest neighbour's")
-
-
-def read_npy(path: Path, maps: TrainingMaps) -> Map:
-    """Log10 flux of an NPY file, (pixels, pixels).
-
-    Raises:
-        InputError: it is another kind of file or shape.
+        InputError: it is another kind of file or shape, or lacks too many values.
     """
     try:
         log_flux = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
@@ -131,105 +121,113 @@ def read_npy(path: Path, maps: TrainingMaps) -> Map:
     if log_flux.shape != (maps.pixels, maps.pixels):
         wanted = f"{maps.pixels} x {maps.pixels} pixels of {maps.pixel_arcsec:g} arcsec"
         raise InputError(f"{path}: shape {log_flux.shape}; give a map of {wanted}")
-    return log_flux
+    with np.errstate(over="ignore"):
+        missing = ~np.isfinite(10.0**log_flux) | zero_blocks(10.0**log_flux) | zero_blocks(log_flux)
+    warnings = checks.saturation(np.where(missing, np.nan, log_flux))
+    log_flux = filled(path, log_flux, missing, warnings)
+    return Observation(np.maximum(log_flux, maps.log_flux_floor), missing, warnings=warnings)
 
 
-def read_fits(path: Path, maps: TrainingMaps, band: str | None, psf_fwhm: float | None) -> Observation:
-    """The middle of a FITS file's V image, or of its g and r images, on the grid of the training maps.
+def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observation:
+    """The field of a FITS file's V image, or of its images in other bands, on the grid of the training maps.
 
     Raises:
         InputError: see ``read_observation``.
     """
-    pictures: dict[str, tuple[Map, Any, float | None]] = {}  # by filter: flux, WCS, sigma of a star in arcsec
-    remarks: dict[str, None] = {}  # in the order told, each once
-    for data, header in cards.images(path):
-        name = cards.filter_of(path, header, band)
-        picture, wcs = middle(path, data, cards.celestial_wcs(path, header), maps.pixels * maps.pixel_arcsec)
-        flux = linear(path, picture, header, wcs) * dereddening(path, name, header, remarks)
-        flux, sigma = sharpness_matched(path, flux, header, wcs, maps, psf_fwhm, remarks)
-        pictures.setdefault(name, (flux, wcs, sigma))
-    if "V" in pictures:
-        flux, wcs, sigma = pictures["V"]
-    elif {"g", "r"} <= set(pictures) and pictures["g"][0].shape == pictures["r"][0].shape:
-        flux, (_, wcs, sigma) = visual_flux(pictures["g"][0], pictures["r"][0]), pictures["r"]
-        remarks["V was made of g and r taken as those of Pan-STARRS 1"] = None
-    else:
-        raise InputError(
-            f"{path}: has {', '.join(pictures)}; give V, or g and r of the same pixels as two images of a file"
-        )
-    flux, wcs = on_grid(flux, wcs, maps.pixels, maps.pixel_arcsec)
-    negative = (flux < 0).mean()
-    if negative:
-        remarks[f"{100 * negative:.1f} % of the pixels were negative and set to the darkest flux"] = None
-    with np.errstate(divide="ignore"):
-        log_flux = np.log10(np.maximum(flux, 0.0))
-    psf_sigma = None if sigma is None else sigma / maps.pixel_arcsec
-    return Observation(log_flux, ~np.isfinite(flux), wcs, psf_sigma, warnings=list(remarks))
+    from pipeline.inputs.band import brought
+    from pipeline.inputs.photometry import visual
+
+    images = calibrated_images(path, options)
+    (first, image), *_ = images
+    center = None if options.center is None else sky_position(options.center)
+    target = target_grid(first, image.wcs, image.flux.shape, center, maps.pixels, maps.pixel_arcsec)
+    bands = [brought(file, image, target, maps, options, k) for k, (file, image) in enumerate(images)]
+    try:
+        flux, zero_point_mag, warnings = visual([band.image for band in bands])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    missing = ~np.isfinite(flux)
+    warnings = [text for band in bands for text in band.warnings] + warnings + checks.negative(flux)
+    flux = filled(path, flux, missing, warnings)
+    draws = drawn(bands, zero_point_mag, flux)
+    widths = [band.psf_arcsec for band in bands if band.psf_arcsec is not None]
+    skies = [band.sky for band in bands if band.sky is not None]
+    return Observation(
+        log_flux=log(flux, maps),
+        mask=missing,
+        wcs=target,
+        psf_sigma=max(widths) / maps.pixel_arcsec if widths else None,
+        noise=None if draws is None else noise_of(draws),
+        sky=float(np.mean(skies)) if skies else None,
+        draws=None if draws is None else log(draws, maps),
+        warnings=warnings,
+    )
 
 
-# --- pixels -------------------------------------------------------------------------------------
-
-
-def linear(path: Path, picture: Map, header: Any, wcs: Any) -> Map:
-    """Flux of each pixel in Lsun kpc⁻² as if its filter were V.
+def calibrated_images(path: Path, options: FitsOptions) -> list[tuple[Path, "CalibratedImage"]]:
+    """The images of a file, or of two files of a band each, with the file that each is from.
 
     Raises:
-        InputError: an unknown unit, or counts without a zero point.
+        InputError: a file holds no usable image, or none of its band.
     """
-    from pipeline.simulation.clusters.stars import flux_of_magnitude
+    from pipeline.inputs.calibration import read_images
 
-    unit = cards.unit_of(path, header)
-    if unit == cards.FINISHED[0]:
-        return 10.0**picture
-    if unit == cards.FINISHED[1]:
-        return picture
-    if unit == "mag":
-        return flux_of_magnitude(picture)
-    if unit == "mag/arcsec2":
-        return flux_of_magnitude(picture) * np.prod(pixel_scale(wcs))
-    if "BSOFTEN" in header:
-        offset, softening = (cards.number(path, header, card) for card in ("BOFFSET", "BSOFTEN"))
-        picture = linear_counts(picture, offset, softening)
-    return picture * flux_of_magnitude(cards.zero_point(path, header))
+    if (options.g is None) != (options.r is None):
+        raise InputError(f"{options.g or options.r}: one band of two; give both g and r")
+    if options.g is None or options.r is None:
+        return [(path, image) for image in read_images(path, options)]
+    return [(options.g, image_in("g", options.g, options)), (options.r, image_in("r", options.r, options))]
 
 
-def dereddening(path: Path, band: str, header: Any, remarks: dict[str, None]) -> float:
-    """Factor by which dust dimmed a picture that is not finished."""
-    if cards.unit_of(path, header) in cards.FINISHED:
-        return 1.0
-    extinction = cards.extinction(path, header)
-    if extinction is None:
-        remarks["no extinction was corrected: the header has neither A_V nor EBV"] = None
-        return 1.0
-    return 10 ** (0.4 * EXTINCTION[band] * extinction)
+def image_in(band: str, path: Path, options: FitsOptions) -> "CalibratedImage":
+    """The image of a file in g or r, by its header, or where that names no filter.
 
-
-def sharpness_matched(
-    path: Path,
-    flux: Map,
-    header: Any,
-    wcs: Any,
-    maps: TrainingMaps,
-    otherwise: float | None,
-    remarks: dict[str, None],
-) -> tuple[Map, float | None]:
-    """Smooth a picture that is sharper than the training maps to their width of a star.
-
-    Returns:
-        The picture, and sigma of its stars in arcsec; None where nothing tells it.
+    Raises:
+        InputError: the header names another filter.
     """
-    from astropy.stats import gaussian_fwhm_to_sigma
+    from pipeline.inputs.calibration import read_images
 
-    fwhm = cards.psf_fwhm(path, header, otherwise)
-    if fwhm is None:
-        if cards.unit_of(path, header) in cards.FINISHED:
-            return flux, maps.psf_arcsec
-        remarks["the stars were taken to be as wide as in training: the header has no PSFFWHM"] = None
-        return flux, None
-    sigma, wanted = fwhm * gaussian_fwhm_to_sigma, maps.psf_arcsec
-    if sigma > 1.1 * wanted:
-        trained = wanted / gaussian_fwhm_to_sigma
-        remarks[f"the stars are wider ({fwhm:g} arcsec) than in training ({trained:.2f}): distances will be off"] = None
-    if sigma >= wanted:
-        return flux, sigma
-    return smoothed(flux, (wanted**2 - sigma**2) ** 0.5 / pixel_scale(wcs)[::-1]), wanted
+    try:
+        images = read_images(path, options)
+    except InputError:
+        images = read_images(path, replace(options, band=band))
+    found = [image for image in images if image.filter.band == band]
+    if not found:
+        names = " and ".join(image.filter.band for image in images)
+        raise InputError(f"{path}: a picture in {names}, given as --{band}; give that in {band}")
+    return found[0]
+
+
+def drawn(bands: "list[Band]", zero_point_mag: float, flux: Map) -> Map | None:
+    """Flux in V as noise and zero point might have made it, (DRAWS, pixels, pixels); None: both are known.
+
+    Args:
+        bands: the images that V was made of.
+        zero_point_mag: uncertainty of the zero point of V, mag.
+        flux: in V, all pixels with a value, (pixels, pixels).
+    """
+    from pipeline.inputs.band import DRAWS
+    from pipeline.inputs.photometry import visual
+
+    noises = [np.zeros((DRAWS, 1, 1)) if band.noise is None else np.nan_to_num(band.noise) for band in bands]
+    if zero_point_mag == 0 and not any(noise.any() for noise in noises):
+        return None
+    factors = 10 ** (0.4 * zero_point_mag * np.random.default_rng(ZERO_POINT_SEED).standard_normal(DRAWS))
+    draws = []
+    for noise, factor in zip(zip(*noises, strict=True), factors, strict=True):
+        images = [replace(band.image, flux=band.image.flux + n) for band, n in zip(bands, noise, strict=True)]
+        v = visual(images)[0]
+        draws.append(factor * np.where(np.isfinite(v), v, flux))
+    return np.stack(draws)
+
+
+def noise_of(draws: Map) -> Map:
+    """Standard deviation of each pixel over draws (n, H, W), averaged over its neighbours: n is small."""
+    from scipy.ndimage import uniform_filter
+
+    return uniform_filter(draws.var(0, ddof=1), 5, mode="nearest") ** 0.5
+
+
+def log(flux: Map, maps: TrainingMaps) -> Map:
+    """Log10 of a flux, not below the darkest of the training maps."""
+    return np.log10(np.maximum(flux, 10.0**maps.log_flux_floor))

@@ -1,5 +1,6 @@
 """The models of models.yaml: which module, data module, settings and evaluation belong to each."""
 
+import io
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -50,13 +51,17 @@ class Model:
         torch.manual_seed(section.seed)
         return self.module_class()(**section.model.model_dump())
 
-    def load(self, checkpoint: str | Path) -> Any:
+    def load(self, checkpoint: str | Path, content: bytes | None = None) -> Any:
         """The trained LightningModule in evaluation mode.
+
+        Args:
+            checkpoint: the file.
+            content: its bytes where they have been read already, of an archive for instance.
 
         Raises:
             InputError: the file is missing, is no checkpoint, or belongs to another model.
         """
-        return load_checkpoint(self.module_class(), Path(checkpoint))
+        return load_checkpoint(self.module_class(), Path(checkpoint), content)
 
     def evaluation(self) -> ModuleType:
         """The family's ``evaluate``."""
@@ -71,8 +76,8 @@ def _read(path: Path) -> dict[str, Model]:
 MODELS = _read(Path(__file__).with_name("models.yaml"))
 
 
-def load_checkpoint(module_class: Any, path: Path) -> Any:
-    """Read ``models/<model>.ckpt`` with ``weights_only=True``, on the CPU, in evaluation mode.
+def load_checkpoint(module_class: Any, path: Path, content: bytes | None = None) -> Any:
+    """Read ``models/<model>.ckpt``, or its bytes, with ``weights_only=True``, on the CPU, in evaluation mode.
 
     Raises:
         InputError: the file is missing, is no checkpoint, or belongs to another model.
@@ -82,17 +87,30 @@ def load_checkpoint(module_class: Any, path: Path) -> Any:
     import torch
     from pydantic import ValidationError
 
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; train the model first (dvc repro) or give --checkpoint FILE")
+    if content is None:
+        content = read_checkpoint(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        content["hyper_parameters"], content["state_dict"]
+        stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        stored["hyper_parameters"], stored["state_dict"]
     except (RuntimeError, EOFError, KeyError, TypeError, IndexError, pickle.UnpicklingError) as error:
         raise InputError(f"{path}: not a checkpoint of this project; train the model again (dvc repro)") from error
     try:
-        module = module_class.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        module = module_class.load_from_checkpoint(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (RuntimeError, ValidationError) as error:
         raise InputError(
             f"{path}: the checkpoint of another model, not of {module_class.__name__}; name the right --checkpoint"
         ) from error
     return module.eval()
+
+
+def read_checkpoint(path: Path) -> bytes:
+    """The bytes of a checkpoint.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such checkpoint; train the model first (dvc repro) or give --checkpoint or --weights FILE"
+        )
+    return path.read_bytes()

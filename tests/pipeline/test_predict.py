@@ -1,22 +1,36 @@
 """The command that asks trained models: its subcommands, names of answers, and what a bad input does."""
 
+import gc
+import hashlib
+import json
+import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
+import psutil
 import pytest
-from conftest import ROOT
+from astropy.io import fits
+from astropy.table import Table
+from conftest import ROOT, edit_params, run_stage
+from matplotlib.figure import Figure
 
 from pipeline import predict
+from pipeline.answers import answer_names
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import Picture, Result
+from pipeline.predict import Trained
 from pipeline.training.registry import MODELS
 
+ENDS = (".json", "_map.fits", "_seen.png")
 FAMILIES = sorted({model.family for model in MODELS.values()})
 
 
@@ -30,11 +44,11 @@ def test_each_family_has_a_help_that_answers_at_once(family: str) -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert "--checkpoint" in told and "--device" in told
-    assert ("BUNIT" in told and "--psf-fwhm" in told) == (family in ("ebm", "pidoc"))
+    assert ("BUNIT" in told and "--band" in told) == (family in ("ebm", "pidoc"))
 
 
 def names(*paths: str) -> list[str]:
-    return list(predict.answer_names([Path(path) for path in paths]).values())
+    return list(answer_names([Path(path) for path in paths]).values())
 
 
 def test_a_family_without_arguments_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,44 +69,182 @@ def test_names_of_answers_tell_the_inputs_apart() -> None:
     assert not any(".." in Path(name).parts or Path(name).is_absolute() for name in many)
 
 
+def map_hdus() -> fits.HDUList:
+    return fits.HDUList([fits.PrimaryHDU(np.zeros((2, 2)))])
+
+
+def answer(models: list[Any], path: Path, **options: Any) -> Result:
+    """A prediction that refuses inputs named bad, and says what it was asked in its warnings."""
+    if "bad" in path.stem:
+        raise InputError(f"{path}: no good; give another")
+    figure = plt.figure(figsize=(2, 1))
+    figure.suptitle(path.stem)
+    distance = {"value": 15.25, "low": 14.0, "high": 17.0, "unit": "kpc"}
+    metrics = {"input": path.name, "distance": distance, "mse": 0.5, "warnings": ["odd", f"long {'x' * 200}"]}
+    return Result(metrics, [Picture("seen", "", figure)], {"map": map_hdus()})
+
+
 @pytest.fixture
 def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of inputs, and a prediction that refuses those named bad."""
-
-    def answer(models: list[Any], path: Path, **options: Any) -> Result:
-        if "bad" in path.stem:
-            raise InputError(f"{path}: no good; give another")
-        assert not options, "the family has none of its own"
-        figure = plt.figure()
-        distance = {"value": 15.25, "low": 14.0, "high": 17.0, "unit": "kpc"}
-        metrics = {"input": path.name, "distance": distance, "mse": 0.5, "warnings": ["odd"]}
-        return Result(metrics, [Picture("seen", "", figure)])
-
+    """A folder of inputs, and a family rbm that answers at once."""
     plt.close("all")  # those of other tests
-    monkeypatch.setattr(predict, "load_models", lambda *_: [])
+    monkeypatch.setattr(predict, "load_models", lambda *_, **__: Trained("rbm", [], {"rbm": "0" * 64}, "tiny"))
     monkeypatch.setattr("pipeline.evaluation.rbm.prediction.predict", answer)
     for name in ("a/map.png", "b/map.png", "c/bad.png"):
         (tmp_path / name).parent.mkdir()
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+def ask(*arguments: str | Path) -> None:
+    predict.main(["rbm", *map(str, arguments), "--out", "out"])
+
+
+def written() -> list[str]:
+    return sorted(str(path.relative_to("out")) for path in Path("out").rglob("*") if path.is_file())
+
+
 def test_a_bad_input_does_not_stop_the_others(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="2 of 4 inputs"):
-        predict.main(["rbm", "a/map.png", "c/bad.png", "none.png", "b/map.png", "--out", "out"])
+        ask("a/map.png", "c/bad.png", "none.png", "b/map.png")
     told = capsys.readouterr()
     assert told.out.splitlines() == [
-        f"{name}/map.png: distance 15.2 (14.0 to 17.0) kpc, mse 0.5, warnings: 1 -> out/{name}/map.json"
+        f"{name}/map.png: distance 15.2 (14.0 to 17.0) kpc, mse 0.5, warnings: 2 -> out/{name}/map.json"
         for name in "ab"
     ]
-    assert told.err.splitlines() == [
+    lines = told.err.splitlines()
+    assert lines[0] == "warning: map.png: odd"
+    assert lines[1].startswith("warning: map.png: long xxx") and lines[1].endswith(" ...") and len(lines[1]) < 190
+    assert lines[2:] == [
         "error: c/bad.png: no good; give another",
         "error: none.png: no such file; give an existing input",
     ]
-    found = sorted(str(path) for path in Path("out").rglob("*") if path.is_file())
-    assert found == [f"out/{name}/map{end}" for name in "ab" for end in (".json", "_seen.png")]
-    assert plt.get_fignums() == [], "figures are closed"
+    assert written() == ["a/map.json", "a/map_map.fits", "a/map_seen.png", *(f"b/map{e}" for e in ENDS), "summary.ecsv"]
+
+
+def test_summary_has_a_row_for_each_input_of_all_runs(family: Path) -> None:
+    with pytest.raises(InputError):
+        ask("a/map.png", "c/bad.png")
+    table = Table.read("out/summary.ecsv")
+    assert table["input"].tolist() == ["a/map.png", "c/bad.png"]
+    assert [table[f"distance{end}"][0] for end in ("", "_low", "_high")] == [15.25, 14.0, 17.0]
+    assert table["distance"].unit == "kpc" and table["mse"].unit is None and table["warnings"].tolist() == [2, 0]
+    assert table["distance"].mask.tolist() == [False, True] and "no good" in table["error"][1]
+    with pytest.raises(InputError):
+        ask("b/map.png", "c/bad.png")  # b/map.png would be called map too
+    table = Table.read("out/summary.ecsv")
+    assert table["input"].tolist() == ["a/map.png", "b/map.png", "c/bad.png"]
+    assert table["answer"].tolist()[:2] == ["map.json", "map-2.json"]
+    Path("out/summary.ecsv").write_text("mine")
+    with pytest.raises(InputError, match=r"out/summary\.ecsv: no summary"):
+        ask("a/map.png")
+    assert Path("out/summary.ecsv").read_text() == "mine"
+
+
+def test_an_answer_replaces_only_one_to_the_same_question(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        ask("a/map.png")
+    assert written() == [*(f"map{end}" for end in ENDS), "summary.ecsv"]
+    ask("b/map.png")
+    Path("a/map.png").write_text("changed")
+    ask("a/map.png")
+    other = Trained("rbm", [], {"rbm": "1" * 64}, "tiny")
+    monkeypatch.setattr(predict, "load_models", lambda *_, **__: other)
+    ask("a/map.png")
+    Path("out/map-5.json").write_text("[]")  # somebody's own
+    Path("b/map.png").write_text("changed too")
+    ask("b/map.png")
+    inputs = [json.loads(Path(f"out/map{k}.json").read_text())["provenance"] for k in ("", "-2", "-3", "-4", "-6")]
+    assert len({str(origin) for origin in inputs}) == 5
+    assert Path("out/map-5.json").read_text() == "[]"
+
+
+def test_folders_are_inputs(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a/notes.txt", "a/.hidden.png", "a/.cache/map.png", "a/deep/down/map.PNG"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    Path("empty").mkdir()
+    ask("a", "b/map.png")
+    assert [name for name in written() if name.endswith("json")] == ["a/map.json", "b/map.json", "down/map.json"]
+    with pytest.raises(InputError, match=r"empty: no input in this folder; it takes files that end in \.png"):
+        ask("empty")
+
+
+def test_an_answer_says_where_it_comes_from(family: Path) -> None:
+    ask("a/map.png")
+    digest = hashlib.sha256(b"a/map.png").hexdigest()
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert json.loads(Path("out/map.json").read_text())["provenance"] == {
+        "input": {"name": "map.png", "sha256": digest},
+        "family": "rbm",
+        "options": {},
+        "models": {"rbm": "0" * 64},
+        "scale": "tiny",
+        "version": f"star-cluster-pipeline {version}",
+    }
+    header = fits.getheader("out/map_map.fits")
+    assert header["CREATOR"] == f"star-cluster-pipeline {version}"
+    told = list(header["HISTORY"])
+    assert told[:5] == [
+        "input map.png",
+        f"sha256 {digest}",
+        "weights rbm",
+        f"sha256 {'0' * 64}",
+        "trained at scale tiny",
+    ]
+    assert "warning: odd" in told
+
+
+@pytest.mark.parametrize("name", [b"cost $5 and $x^$.png", b"m\xe4p\xff.png", "ö★.png".encode(), b"-x.png"])
+def test_names_of_every_kind(family: Path, name: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("d").mkdir()
+    path = Path("d", os.fsdecode(name))
+    path.write_text("x")
+    ask(path)
+    assert sorted(os.listdir(b"out")) == sorted([name[:-4] + end.encode() for end in ENDS] + [b"summary.ecsv"])
+    shown = name.decode("utf-8", "backslashreplace")
+    assert json.loads(Path("out", f"{path.stem}.json").read_text("utf-8"))["input"] == shown
+    assert capsys.readouterr().out.startswith(f"d/{shown}: ")
+    assert Table.read("out/summary.ecsv")["input"].tolist() == [f"d/{shown}"]
+
+
+def test_many_inputs_leave_no_figures_in_memory(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process, used = psutil.Process(), {}
+
+    def measured(models: list[Any], path: Path) -> Result:
+        used[len(used)] = process.memory_info().rss
+        return answer(models, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.evaluation.rbm.prediction.predict", measured)
+        for k in range(200):
+            Path(f"a/{k:03d}.png").touch()
+        ask("a")
+    assert len(used) == 201 and plt.get_fignums() == []
+    gc.collect()
+    assert sum(type(thing) is Figure for thing in gc.get_objects()) == 0
+    assert used[200] - used[50] < 20e6, "bytes"
+
+
+def test_the_lines_of_the_documentation(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    section = (ROOT / "docs/data.md").read_text().partition("## From Python\n")[2]
+    code = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)[0]
+    assert len([line for line in code.splitlines() if line and not line.startswith(("print", "#"))]) == 3
+    edit_params(workspace, {f"{name}.trainer.max_epochs": 1 for name in ("pidoc-mass", "pidoc-age-distance")})
+    for name in ("pidoc-mass", "pidoc-age-distance"):
+        run_stage("train", name)
+    (workspace / "examples").symlink_to(ROOT / "examples")
+    capsys.readouterr()
+    exec(code, {})
+    assert "kpc" in capsys.readouterr().out
+
+
+def test_python_takes_the_options_of_the_command_line(family: Path) -> None:
+    models = Trained("rbm", [], {}, "tiny")
+    assert predict.predict(models, "a/map.png").metrics["distance"]["value"] == 15.25
+    with pytest.raises(TypeError, match="rbm has no option fwhm"):
+        predict.predict(models, "a/map.png", fwhm=1.0)
 
 
 def test_checkpoints_of_other_families_are_refused(
@@ -110,15 +262,8 @@ def test_checkpoints_of_other_families_are_refused(
 
 def test_one_model_of_each_kind_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "pipeline.training.registry.Model.load", lambda model, _: SimpleNamespace(to=lambda _: model.name)
+        "pipeline.training.registry.Model.load", lambda model, *_: SimpleNamespace(to=lambda _: model.name)
     )
-    assert predict.load_models("autoencoder") == ["autoencoder-healthy"]
-    assert predict.load_models("pidoc") == ["pidoc-mass", "pidoc-age-distance"]
-
-
-@pytest.mark.parametrize("width", ["0", "-1", "nan", "wide"])
-def test_a_width_that_is_none_is_refused(width: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        predict.main(["pidoc", "map.fits", "--out", "out", "--psf-fwhm", width])
-    assert stop.value.code == 2
-    assert f"argument --psf-fwhm: '{width}' is no number above zero" in capsys.readouterr().err
+    monkeypatch.setattr("pipeline.weights.read_checkpoint", lambda path: b"")
+    assert predict.load_models("autoencoder").modules == ["autoencoder-healthy"]
+    assert predict.load_models("pidoc").modules == ["pidoc-mass", "pidoc-age-distance"]

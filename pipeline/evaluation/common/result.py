@@ -16,6 +16,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from pipeline.errors import readable
+
 # One palette for the whole report (Okabe & Ito 2008: told apart by colour-blind readers too).
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#6b7280"
 STYLE: dict[str, Any] = {
@@ -116,7 +118,9 @@ def _plain(value: Any, key: str) -> Any:
         return {str(name): _plain(item, f"{key}/{name}".lstrip("/")) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item, key) for item in value]
-    if isinstance(value, (bool, str, int)) or value is None:
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, (bool, int)) or value is None:
         return value
     return _number(value, key)
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from pipeline.inputs.arguments import add_maps
+from pipeline.inputs.arguments import add_maps, map_inputs, map_options
 
 HELP = "Mass map, mass, distance, age and M/L of a cluster, from its flux map"
 
@@ -10,3 +10,6 @@ HELP = "Mass map, mass, distance, age and M/L of a cluster, from its flux map"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Maps, and what their headers may leave open."""
     add_maps(parser)
+
+
+inputs, options = map_inputs, map_options  # how pipeline.predict reads them

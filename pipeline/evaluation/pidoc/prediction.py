@@ -9,60 +9,100 @@ import torch
 
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.evaluation.common.maps import log_luminosity, log_sum, outside_training, show_map
+from pipeline.evaluation.common.observed import show_observation, warn_below
 from pipeline.evaluation.common.result import Picture, Result, short, style
 from pipeline.evaluation.pidoc.evaluation import answers
 from pipeline.evaluation.pidoc.measures import Array
 from pipeline.inputs.observation import Observation, TrainingMaps, read_observation
+from pipeline.inputs.options import FitsOptions
 
 FORMATS = {".h5": load_published}  # checkpoints of others, and who reads them
+CARDS = {  # of the FITS answer
+    "distance": ("DISTANCE", "distance of the cluster"),
+    "age": ("AGE", "age of the cluster"),
+    "field_mass": ("FMASS", "mass in the field"),
+    "mass_to_light": ("M2L", "mass over V luminosity of the field"),
+}
+CAPTION = (
+    "The field that was read, and what the networks say of it, with 68 % intervals in brackets. Pixels that had no "
+    "value are blue; what is warned of stands below."
+)
 NAMES = {"field_mass": "mass in the field", "field_luminosity": "luminosity", "mass_to_light": "M/L"}
 
 
 def predict(
     models: list[LitPidocMass | LitPidocAgeDistance],
     path: Path,
-    band: str | None = None,
-    psf_fwhm: float | None = None,
+    options: FitsOptions = FitsOptions(),  # noqa: B008
 ) -> Result:
     """Read a cluster's flux map and state its mass map, mass, distance, age and M/L with 68 % intervals.
+
+    What calibration and noise leave open is part of the intervals: the answers are averaged over maps that may be true.
 
     Args:
         models: trained on the same maps; each adds its part, and the mass-to-light ratio needs both.
         path: a FITS or NPY map.
-        band: filter of a picture in counts or magnitudes whose header does not name it.
-        psf_fwhm: width of its stars in arcsec, where the header does not tell it.
+        options: what the header of a FITS file leaves open.
 
     Raises:
         InputError: the file is no usable map, see ``pipeline.inputs.observation``.
     """
-    seen = read_observation(path, TrainingMaps.of(models[0]), band, psf_fwhm)
-    flux = torch.from_numpy(seen.log_flux).float()[None, None].to(models[0].device)
+    seen = read_observation(path, TrainingMaps.of(models[0]), options)
+    flux = torch.from_numpy(seen.possible).float()[:, None].to(models[0].device)
     found: dict[str, Any] = {}
     remarks = list(seen.warnings)
-    with torch.inference_mode():
-        for model in models:
-            remarks += [x for x in outside_training(model.flux_range, seen.log_flux) if x not in remarks]
-            answer = {name: tensor.cpu().double().numpy().squeeze() for name, tensor in answers(model, flux).items()}
-            found |= answer
-            if isinstance(model, LitPidocMass):
-                remarks += field_outside_training(model, float(log_sum(answer["log_mass"])))
-            if model.settings.network == "published":
-                remarks.append(
-                    "the network states no uncertainty of its own; its intervals are equally wide for all maps"
-                )
+    for model in models:
+        remarks += [x for x in outside_training(model.flux_range, seen.log_flux) if x not in remarks]
+        found |= averaged(model, flux)
+        if isinstance(model, LitPidocMass):
+            remarks += field_outside_training(model, float(found["field"].mean()))
+        if model.settings.network == "published":
+            remarks.append("the network states no uncertainty of its own; its intervals are equally wide for all maps")
     metrics: dict[str, Any] = {
         "input": path.name,
         "interval": "68 %",
-        **quantities(seen.log_flux, found),
+        **quantities(seen, found),
         "warnings": remarks,
     }
-    hdus = {"mass": mass_hdus(found, seen)} if "log_mass" in found else {}
+    hdus = {"mass": mass_hdus(found, seen, metrics)} if "log_mass" in found else {}
     with style():
         picture = own_cluster(path.stem, seen, found, metrics)
     return Result(metrics, [picture], hdus)
 
 
-def quantities(log_flux: Array, found: dict[str, Array]) -> dict[str, Any]:
+@torch.inference_mode()
+def averaged(model: LitPidocMass | LitPidocAgeDistance, flux: torch.Tensor) -> dict[str, Any]:
+    """What a network says of maps (n, 1, H, W), one of which is true.
+
+    Returns:
+        Log mass and its sigma (H, W), with log mass in the field and its sigma for each map, (n,); or distance and age,
+        with the ends of their intervals.
+    """
+    answer = {name: tensor.cpu().double().numpy() for name, tensor in answers(model, flux).items()}
+    if isinstance(model, LitPidocMass):
+        maps = answer["log_mass"][:, 0]
+        log_mass, sigma = mixed(maps, answer["sigma"][:, 0])
+        return {
+            "log_mass": log_mass,
+            "sigma": sigma,
+            "field": log_sum(maps),
+            "field_sigma": answer["field_sigma"].reshape(-1),
+        }
+    mean, sigma = mixed(answer["z_mean"], answer["z_sigma"])
+    read = {}
+    for end, k in (("read", 0), ("low", -1), ("high", 1)):
+        scaled = torch.from_numpy(mean + k * sigma).float().to(model.device)
+        distance, age = model.net.targets.unscale(scaled[None])
+        read[f"distance_{end}"], read[f"age_{end}"] = float(distance), float(age)
+    return read
+
+
+def mixed(mean: Array, sigma: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of a mixture of equally likely normal distributions, along the first axis."""
+    return mean.mean(0), ((sigma**2).mean(0) + mean.var(0)) ** 0.5
+
+
+def quantities(seen: Observation, found: dict[str, Any]) -> dict[str, Any]:
     """Distance, age, mass in the field and M/L: value, ends of the 68 % interval and unit."""
     stated: dict[str, Any] = {}
     if "distance_read" in found:
@@ -70,12 +110,14 @@ def quantities(log_flux: Array, found: dict[str, Array]) -> dict[str, Any]:
             value, low, high = (max(float(found[f"{name}_{end}"]), 0.0) for end in ("read", "low", "high"))
             stated[name] = {"value": value, "low": low, "high": high, "unit": unit}
     if "log_mass" in found:
-        log_mass, sigma = log_sum(found["log_mass"]), found["field_sigma"]
+        log_mass, sigma = mixed(found["field"], found["field_sigma"])
         stated["field_mass"] = around(log_mass, sigma, "Msun")
     if "distance_read" in found and "log_mass" in found:
-        light = log_sum(log_luminosity(log_flux, found["distance_read"]))
+        possible = log_sum(seen.possible)  # sums of the flux
+        light = log_sum(log_luminosity(seen.log_flux, found["distance_read"]))
         spread = 0.5 * np.log10(found["distance_high"] / max(found["distance_low"], 0.1))
-        stated["field_luminosity"] = around(light, 2 * spread, "Lsun")
+        stated["field_luminosity"] = around(light, np.hypot(possible.std(), 2 * spread), "Lsun")
+        _, sigma = mixed(found["field"] - possible, found["field_sigma"])
         # errors of mass and distance taken as independent: they share a sign, so this is on the safe side
         stated["mass_to_light"] = around(log_mass - light, np.hypot(sigma, 2 * spread), "Msun/Lsun")
     return stated
@@ -95,11 +137,17 @@ def field_outside_training(model: LitPidocMass, log_mass: float) -> list[str]:
     return [f"log mass in the field, {log_mass:.2f}, is outside the training maps' {low:.2f} to {high:.2f}"]
 
 
-def mass_hdus(found: dict[str, Array], seen: Observation) -> Any:
-    """Mass per pixel and its uncertainty as FITS images on the sky of the input."""
+def mass_hdus(found: dict[str, Array], seen: Observation, metrics: dict[str, Any]) -> Any:
+    """Mass per pixel and its uncertainty as FITS images on the sky of the input, with what else was read."""
     from astropy.io import fits
 
     header = seen.wcs.to_header() if seen.wcs is not None else fits.Header()
+    for quantity, (card, comment) in CARDS.items():
+        if quantity in metrics:
+            stated = metrics[quantity]
+            header[card] = (round(stated["value"], 4), f"[{stated['unit']}] {comment}")
+            header[f"{card[:5]}_LO"] = (round(stated["low"], 4), "lower end of its 68 % interval")
+            header[f"{card[:5]}_HI"] = (round(stated["high"], 4), "upper end of its 68 % interval")
     images = []
     for name, values, unit, meaning in (
         ("MASS", 10 ** found["log_mass"], "solMass", "mass in the pixel, all stars and remnants"),
@@ -114,24 +162,25 @@ def mass_hdus(found: dict[str, Array], seen: Observation) -> Any:
 
 def own_cluster(name: str, seen: Observation, found: dict[str, Array], metrics: dict[str, Any]) -> Picture:
     """The map given, the mass map, M/L, and the numbers: Figure 4 of the paper for one cluster."""
-    panels = [(seen.log_flux, "light seen", "log F (L☉ kpc⁻²)", "inferno")]
+    panels: list[tuple[Array, str, str, str]] = [(seen.log_flux, "light seen", "log F (L☉ kpc⁻²)", "inferno")]
     if "log_mass" in found:
         panels.append((found["log_mass"], "predicted mass", "log M (M☉)", "viridis"))
     if "mass_to_light" in metrics:
         light = log_luminosity(seen.log_flux, found["distance_read"])
         panels.append((found["log_mass"] - light, "mass over light", "log M/L (M☉/L☉)", "cividis"))
-    figure, axes = plt.subplots(1, len(panels), figsize=(max(5.0, 3.3 * len(panels)), 4.0), squeeze=False)
-    for axis, (values, title, label, colours) in zip(axes[0], panels, strict=True):
+    figure, axes = plt.subplots(1, len(panels), figsize=(max(5.0, 3.3 * len(panels)), 4.4), squeeze=False)
+    for k, (axis, (values, title, label, colours)) in enumerate(zip(axes[0], panels, strict=True)):
         low, high = np.quantile(values, [0.005, 0.995])
-        image = show_map(axis, values, cmap=colours, vmin=low, vmax=high)
+        look = {"cmap": colours, "vmin": low, "vmax": high}
+        image = show_map(axis, values, **look) if k else show_observation(axis, seen, **look)
         figure.colorbar(image, ax=axis, label=label, orientation="horizontal")
-        axis.set(title=title, xlabel="arcsec")
+        if k:
+            axis.set(title=title, xlabel="arcsec")
     stated = [
         f"{NAMES.get(quantity, quantity)} {short(x['value'])} ({short(x['low'])}–{short(x['high'])}) {x['unit']}"
         for quantity, x in metrics.items()
         if isinstance(x, dict)
     ]
     figure.suptitle(f"{name}\n" + "\n".join("; ".join(stated[k : k + 2]) for k in range(0, len(stated), 2)), fontsize=9)
-    return Picture(
-        "cluster", "The map given, and what the networks read off it, with 68 % intervals in brackets.", figure
-    )
+    warn_below(figure, metrics["warnings"])
+    return Picture("cluster", CAPTION, figure)

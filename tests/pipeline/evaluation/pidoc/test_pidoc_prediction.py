@@ -15,7 +15,8 @@ from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import write_json
 from pipeline.evaluation.pidoc import prediction
-from pipeline.evaluation.pidoc.prediction import predict
+from pipeline.evaluation.pidoc.prediction import averaged, mixed, predict, quantities
+from pipeline.inputs.observation import TrainingMaps, read_observation
 from pipeline.settings.load import load_params
 
 TELESCOPE = {"psf_sigma": 4.0, "pixel_arcsec": 0.25, "log_flux_floor": -8.0}
@@ -44,18 +45,17 @@ def models() -> list:
 
 @pytest.fixture(autouse=True)
 def known_answers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The networks' answers: ten thousand times the flux as mass, 20 kpc and 12 Gyr."""
+    """The networks' answers: ten thousand times the flux as mass, 20 (to 22) kpc and 12 (to 14) Gyr."""
     if "real_data" in request.fixturenames:
         return
 
     def answers(model: torch.nn.Module, flux: torch.Tensor) -> dict[str, torch.Tensor]:
+        n = len(flux)
         if isinstance(model, LitPidocMass):
-            return {"log_mass": flux + 4, "sigma": 0 * flux + 0.1, "field_sigma": torch.tensor([0.05])}
-        distance, age = {"read": 20.0, "low": 18.0, "high": 22.0}, {"read": 12.0, "low": 10.0, "high": 14.0}
-        return {
-            **{f"distance_{end}": torch.tensor([x]) for end, x in distance.items()},
-            **{f"age_{end}": torch.tensor([x]) for end, x in age.items()},
-        }
+            return {"log_mass": flux + 4, "sigma": 0 * flux + 0.1, "field_sigma": torch.full((n, 1), 0.05)}
+        targets = model.net.targets
+        read, high = (targets.scale(*torch.tensor(x)) for x in ((20.0, 12.0), (22.0, 14.0)))
+        return {"z_mean": read.expand(n, 2), "z_sigma": (high - read).expand(n, 2)}
 
     monkeypatch.setattr(prediction, "answers", answers)
 
@@ -91,6 +91,9 @@ def test_prediction_for_a_fits_map(models: list, tmp_path: Path) -> None:
     assert light == pytest.approx(4 * np.pi * stated["distance"]["value"] ** 2 * (10.0**flux).sum(), rel=1e-4)
     result.hdus["mass"].writeto(tmp_path / "mass.fits")
     with fits.open(tmp_path / "mass.fits") as hdus:
+        cards = hdus[0].header
+        assert (cards["DISTANCE"], cards["DISTA_HI"]) == (pytest.approx(20.0), pytest.approx(22.0))
+        assert cards["M2L"] == pytest.approx(stated["mass_to_light"]["value"], abs=1e-4)
         assert [hdu.header["BUNIT"] for hdu in hdus] == ["solMass", "dex"]
         assert hdus[0].data.sum() == pytest.approx(mass, rel=1e-4)
         written = WCS(hdus[0].header)
@@ -120,3 +123,58 @@ def test_published_network_predicts(real_data: Path, tmp_path: Path) -> None:
     expected = float(reference["published_cnn_distance_kpc"][2])
     assert result.metrics["distance"]["value"] == pytest.approx(expected, abs=1e-3)
     assert "no uncertainty of its own" in result.metrics["warnings"][0]
+
+
+def test_a_mixture_has_the_spread_within_and_between() -> None:
+    """A linear answer a x of a noisy x: its variance is that of the answer and a² that of x."""
+    x = np.random.default_rng(1).normal(3.0, 0.5, 20000)
+    mean, sigma = mixed(2.0 * x, np.full(x.shape, 0.7))
+    assert mean == pytest.approx(6.0, abs=0.03)
+    assert sigma == pytest.approx(np.hypot(0.7, 2.0 * 0.5), rel=0.02)
+
+
+def test_an_uncertain_zero_point_widens_the_intervals(models: list, tmp_path: Path) -> None:
+    """The mass of these answers is the flux times a constant, so 0.5 mag are 0.2 dex; M/L has no such error."""
+    seen = read_observation(map_of_counts(tmp_path / "v.fits", noise=0.0), TrainingMaps.of(models[0]))
+    seen.draws = seen.log_flux + 0.2 * np.random.default_rng(2).standard_normal((400, 1, 1))
+    found = {}
+    for model in models:
+        found |= averaged(model, torch.from_numpy(seen.possible).float()[:, None])
+    wide, narrow = quantities(seen, found), quantities(seen, {**found, "field": found["field"][:1]})
+    assert half_width(wide["field_mass"]) == pytest.approx(np.hypot(0.05, 0.2), rel=0.05)
+    assert half_width(narrow["field_mass"]) == pytest.approx(0.05, rel=1e-3)
+    distance = np.log10(22 / 20)
+    assert half_width(wide["field_luminosity"]) == pytest.approx(np.hypot(0.2, 2 * distance), rel=0.07)
+    assert half_width(wide["mass_to_light"]) == pytest.approx(np.hypot(0.05, 2 * distance), rel=0.05)
+
+
+def test_the_noise_of_an_image_is_part_of_the_interval_of_a_pixel(models: list, tmp_path: Path) -> None:
+    """Where the noise is a tenth of the flux, log mass has 0.1 / ln 10 dex more beside the network's own 0.1."""
+    path = map_of_counts(tmp_path / "v.fits", noise=0.1)
+    found = averaged(
+        models[0], torch.from_numpy(read_observation(path, TrainingMaps.of(models[0])).possible).float()[:, None]
+    )
+    zero_point = 0.4 * 0.02
+    assert np.median(found["sigma"]) == pytest.approx(np.sqrt(0.1**2 + 0.0434**2 + zero_point**2), rel=0.03)
+    again = averaged(
+        models[0], torch.from_numpy(read_observation(path, TrainingMaps.of(models[0])).possible).float()[:, None]
+    )
+    np.testing.assert_array_equal(again["sigma"], found["sigma"])
+
+
+def map_of_counts(path: Path, noise: float) -> Path:
+    """An even map of V = 22 a pixel, with the uncertainty of each pixel over its flux as a plane of its own."""
+    wcs = write_fits(path, log_flux())
+    cards = wcs.to_header()
+    cards.update({"BUNIT": "adu", "MAGZPT": 27.0, "FILTER": "V", "A_V": 0.0, "PSFFWHM": 2.3548})
+    counts = 100.0 * np.exp(1e-3 * np.random.default_rng(1).standard_normal((160, 160)))
+    hdus = [fits.PrimaryHDU(), fits.ImageHDU(counts, cards, "SCI")]
+    if noise:
+        hdus.append(fits.ImageHDU(noise * counts, cards, "ERR"))
+    fits.HDUList(hdus).writeto(path, overwrite=True)
+    return path
+
+
+def half_width(quantity: dict) -> float:
+    """Of an interval, dex."""
+    return float(np.log10(quantity["high"] / quantity["low"]) / 2)

@@ -1,0 +1,50 @@
+"""Your own map in the figures of answers: the field that was cut, pixels without a value, what is warned of."""
+
+import textwrap
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipeline.evaluation.common.maps import show_map
+from pipeline.inputs.observation import Observation
+
+SHOWN = 4  # warnings below a figure
+WIDTH = 150  # letters of one
+
+
+def show_observation(axis: Axes, seen: Observation, **look: Any) -> Any:
+    """The light of the field in arcsec from its middle, with north and east, and pixels without a value in blue."""
+    image = show_map(axis, seen.log_flux, **look)
+    if seen.mask.any():
+        shown = np.ma.masked_where(~seen.mask, np.ones(seen.mask.shape))
+        show_map(axis, shown, cmap="cool", vmin=0, vmax=2, alpha=0.6)
+    axis.set(xlabel="arcsec", title="light seen")
+    if seen.wcs is not None:
+        middle = seen.wcs.pixel_to_world(*((n - 1) / 2 for n in seen.log_flux.shape))
+        axis.set_title(f"light seen around {middle.to_string('decimal', precision=4)}")
+        compass(axis, seen.wcs)
+    return image
+
+
+def compass(axis: Axes, wcs: Any) -> None:
+    """Arrows to the north and east in the lower right corner of a map in arcsec."""
+    low, high = axis.get_xlim()
+    length, start = 0.12 * (high - low), np.array([high - 0.2 * (high - low), low + 0.2 * (high - low)])
+    for name, sky in (("E", (1.0, 0.0)), ("N", (0.0, 1.0))):
+        step = np.linalg.solve(wcs.wcs.cd, sky)
+        step *= length / np.hypot(*step)
+        tip, label = start + step, start + 1.35 * step
+        axis.annotate("", (tip[0], tip[1]), (start[0], start[1]), arrowprops={"arrowstyle": "->", "color": "white"})
+        axis.text(label[0], label[1], name, color="white", ha="center", va="center", fontsize=8)
+
+
+def warn_below(figure: Figure, warnings: list[str]) -> None:
+    """The beginnings of the first warnings, below a figure."""
+    if not warnings:
+        return
+    lines = [f"! {textwrap.shorten(text, WIDTH, placeholder=' ...')}" for text in warnings[:SHOWN]]
+    if len(warnings) > SHOWN:
+        lines.append(f"! and {len(warnings) - SHOWN} more, see the JSON")
+    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7, parse_math=False)
