@@ -1,4 +1,4 @@
-"""From what a camera counts to light: magnitudes, extinction, colours, and the width of the stars."""
+"""Light in V of images in other filters, and images smoothed to another width of the stars."""
 
 from typing import TYPE_CHECKING
 
@@ -12,23 +12,6 @@ if TYPE_CHECKING:
     from pipeline.inputs.calibration import CalibratedImage
 
 Array = NDArray[np.float64]
-
-# Over A_V, for R_V = 3.1: Schlafly & Finkbeiner (2011), table 6, Landolt V and Pan-STARRS 1 g and r.
-EXTINCTION = {"V": 1.0, "g": 3.172 / 2.742, "r": 2.271 / 2.742}
-COLOURS = (-0.5, 2.0)  # g - r of all stars but the oddest
-
-
-def visual_flux(g: Array, r: Array) -> Array:
-    """Flux in V of fluxes in g and r of Pan-STARRS 1, all on the scale of V magnitudes.
-
-    V = r + 0.005 + 0.462 (g - r) + 0.013 (g - r)² (Tonry et al. 2012, table 6). A pixel in which
-    either is not positive takes the colour of the whole picture.
-    """
-    whole = -2.5 * np.log10(np.nansum(g) / np.nansum(r))
-    positive = (g > 0) & (r > 0)
-    colour = np.where(positive, -2.5 * np.log10(np.where(positive, g, 1) / np.where(positive, r, 1)), whole)
-    colour = np.clip(colour, *COLOURS)
-    return r * 10 ** (-0.4 * (0.005 + 0.462 * colour + 0.013 * colour**2))
 
 
 def visual(images: list["CalibratedImage"]) -> tuple[Array, float, list[str]]:
@@ -88,11 +71,6 @@ def of_one(image: "CalibratedImage") -> tuple[Array, float, list[str]]:
         f"({relation.source}): its zero point is good to {error:.2f} mag"
     )
     return image.flux * 10 ** (-0.4 * difference), float(np.hypot(error, image.calibration_mag)), [remark]
-
-
-def linear_counts(values: Array, offset: float, softening: float) -> Array:
-    """Counts of a Pan-STARRS 1 stack, which is stored as v = asinh: BOFFSET + 2 BSOFTEN sinh(v ln(10) / 2.5)."""
-    return offset + 2 * softening * np.sinh(values * np.log(10) / 2.5)
 
 
 def smoothed(flux: Array, sigma: Array) -> Array:
