@@ -115,15 +115,19 @@ def check_numbers(file: Path, table: pl.DataFrame, column: str, bounds: tuple[fl
 
 
 def _drawn_split(file: Path, cluster: pl.Series, clusters: Clusters) -> pl.Series:
-    """Split of each map, drawn by cluster."""
+    """Split of each map, drawn by cluster: the fractions of params.yaml, and more where that is too few maps."""
     import numpy as np
 
-    names, number = np.unique(cluster.to_numpy(), return_inverse=True)
-    n_val, n_test = (max(FEWEST, round(f * len(names))) for f in (clusters.val_fraction, clusters.test_fraction))
-    if len(names) < n_val + n_test + FEWEST:
-        raise InputError(f"{file}: {len(names)} clusters are too few to be split; give {n_val + n_test + FEWEST}")
-    split = np.array(["val"] * n_val + ["test"] * n_test + ["train"] * (len(names) - n_val - n_test))
-    return pl.Series("split", np.random.default_rng(clusters.seed).permutation(split)[number])
+    names, number, maps = np.unique(cluster.to_numpy(), return_inverse=True, return_counts=True)
+    left = np.random.default_rng(clusters.seed).permutation(len(names))
+    split = np.full(len(names), "train")
+    for name, fraction in (("val", clusters.val_fraction), ("test", clusters.test_fraction)):
+        enough = int(np.searchsorted(maps[left].cumsum(), FEWEST)) + 1
+        held, left = np.split(left, [max(enough, round(fraction * len(names)))])
+        split[held] = name
+    if maps[left].sum() < FEWEST:
+        raise InputError(f"{file}: {len(names)} clusters are too few to be split; give more, or a column split")
+    return pl.Series("split", split[number])
 
 
 def _check_split(file: Path, catalogue: pl.DataFrame) -> None:

@@ -253,7 +253,7 @@ def whole(value: float) -> Callable[[np.ndarray], np.ndarray]:
             edit_catalogue(split=SPLITS * 4, cluster=[0, 1, 2, 3, 3, *range(5, 12)]),
             "cluster 3 is in more than one split",
         ),
-        (edit_catalogue(cluster=[0, 0, 0, *range(1, 10)]), "10 clusters are too few to be split; give 12"),
+        (edit_catalogue(cluster=[0] * 9 + [1, 2, 3]), "4 clusters are too few to be split"),
         (edit_array("light.npy", at(np.nan)), r"mine: map 3 \(light.npy, mass.npy\): 1 pixels of light are no finite"),
         (edit_array("light.npy", at(-1.0)), r"map 3 .*a pixel of light is -16 Lsun"),
         (edit_array("light.npy", at(1e5)), r"map 3 .*more than can be stored"),
@@ -339,6 +339,21 @@ def test_mistakes_in_images() -> None:
         import_from("nowhere")
 
 
+def test_splits_are_drawn_by_cluster_and_hold_enough_maps() -> None:
+    from pipeline.inputs.cluster_catalogue import read_source
+
+    for views, n in ((1, 100), (1, 12), (3, 10), (10, 3)):
+        names = [f"run{k}.csv" for k in range(n) for _ in range(views)]
+        Path("catalogue.csv").unlink(missing_ok=True)
+        pl.DataFrame({"star_file": names, "age_gyr": 1.0, "distance_kpc": 9.0}).write_csv("catalogue.csv")
+        drawn = read_source(Path(), clusters()).catalogue
+        assert drawn.group_by("star_file").agg(pl.col("split").n_unique())["split"].max() == 1
+        maps = dict(drawn.group_by("split").len().iter_rows())
+        assert min(maps.values()) >= 4 and maps["train"] == max(maps.values())
+        if n == 100:
+            assert maps == {"train": 80, "val": 10, "test": 10}
+
+
 def test_tables_as_people_write_them() -> None:
     """A BOM, semicolons, spaces in the header, the generator's own name of the luminosity."""
     own_stars(Path("mine"))
@@ -372,4 +387,6 @@ def test_maps_of_stars_are_trained_on_and_evaluated(capsys: pytest.CaptureFixtur
         run_stage("evaluate", name)
         metrics = json.loads(Path(f"reports/evaluate/{name}.json").read_text())
         errors = [key for key in metrics if key in ("test/pixel_error_percent", "test/distance_error_percent")]
-        assert errors and all(metrics[f"{key}_low"] < metrics[f"{key}_high"] for key in errors), "clusters of one age are many"
+        assert errors and all(metrics[f"{key}_low"] < metrics[f"{key}_high"] for key in errors), (
+            "clusters of one age are many"
+        )
