@@ -102,7 +102,8 @@ def test_maps(priors: str, clusters: int) -> Path:
 def with_maps(name: str, settings: Settings) -> Path:
     """Folder runs/benchmarks/pidoc/<name> with its maps, drawn and observed now or by an earlier run."""
     folder = make_folder(f"pidoc/{name}", settings)
-    stage(folder, str(RAW), "generate_clusters")
+    for name in ("generate_clusters", "import_clusters"):
+        stage(folder, str(RAW), name)
     stage(folder, str(SEEN), "preprocess_maps")
     return folder
 

@@ -18,7 +18,7 @@ SPLITS = ("train", "val", "test")
 MAPS = ("flux", "mass")
 LABELS = {"age": "age_gyr", "distance": "distance_kpc", "field": "field_log_mass"}  # columns of the catalogue
 MOMENTS = ("flux_mean", "flux_std", "mass_mean", "mass_std")  # further columns
-COLUMNS = ("map", "split", *LABELS.values(), *MOMENTS)
+COLUMNS = ("map", "cluster", "split", *LABELS.values(), *MOMENTS)
 
 
 class MapLoader(TensorLoader):
@@ -77,12 +77,13 @@ class ClusterMapsDataModule(TensorDataModule):
     x B; else P = B.
 
     ``splits[split]`` holds ``light`` (n, H', W'), ``mass`` (n, 1, H, W), ``statistics``, ``age``, ``distance``,
-    ``field``, and ``flux_mean``, ``flux_std``, ``mass_mean``, ``mass_std`` (n,) over the pixels of each map. Flux comes
-    through batches only, made from the light by ``telescope``; where section ``maps`` asks for noise, it was made by
-    preprocess_maps, and ``flux`` (n, 1, H, W) is there too. Maps are memory-mapped, half precision, and never loaded as
-    a whole where those of a split follow one another in the file; a split whose maps are scattered is copied.
+    ``field``, ``cluster``, a number for each, and ``flux_mean``, ``flux_std``, ``mass_mean``, ``mass_std`` (n,) over
+    the pixels of each map. Flux comes through batches only, made from the light by ``telescope``; where section
+    ``maps`` asks for noise, it was made by preprocess_maps, and ``flux`` (n, 1, H, W) is there too. Maps are
+    memory-mapped, half precision, and never loaded as a whole where those of a split follow one another in the file; a
+    split whose maps are scattered is copied.
 
-    ``path`` is the folder data/clusters, with ``maps/`` of generate_clusters and ``seen/`` of preprocess_maps. All
+    ``path`` is the folder data/clusters, with ``maps/`` of import_clusters and ``seen/`` of preprocess_maps. All
     maps of a cluster are in the same split. A model that reads but some of flux and mass in its training sets ``maps``
     in its ``fit_statistics``, and the loaders draw no others.
     """
@@ -128,6 +129,7 @@ class ClusterMapsDataModule(TensorDataModule):
             raise InputError(f"{self.path / 'seen/catalogue.csv'}: no map in split {split}; make more clusters")
         maps = {name: _rows(array, part["map"].to_numpy()) for name, array in arrays.items()}
         columns = LABELS | {name: name for name in MOMENTS}
+        maps["cluster"] = torch.tensor(part["cluster"].rank("dense").to_numpy().astype(np.int64))
         return maps | {name: torch.tensor(part[c].to_numpy(), dtype=torch.float32) for name, c in columns.items()}
 
     def _array(self, name: str, dimensions: int) -> Tensor:

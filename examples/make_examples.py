@@ -4,9 +4,11 @@ Reads the sections nbody and cluster_pictures of params.yaml. Run it from the pr
 python -m examples.make_examples
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from astropy.io import fits
 from astropy.wcs import WCS
 from PIL import Image
@@ -38,13 +40,14 @@ CLUSTER = ClusterParameters(
 
 
 def main(folder: Path = FOLDER) -> None:
-    """Write all four."""
+    """Write all of them."""
     params = load_params(FOLDER.parent / "params.yaml")
     flux_map(folder / "mock_cluster_flux.fits")
     Image.fromarray(radiograph(np.random.default_rng(SEED), 256, covid=False)).save(folder / "lung_phantom.png")
     image = picture(np.random.default_rng(SEED), params.cluster_pictures)
     Image.fromarray(image).save(folder / "mock_cluster_picture.png")
     systems(params, folder / "nbody_systems.csv")
+    star_clusters(folder / "star_clusters")
 
 
 def flux_map(path: Path) -> None:
@@ -73,6 +76,23 @@ def flux_map(path: Path) -> None:
         header[card] = (value, comment)
     log_flux = np.log10(np.maximum(seen, 1e-8)).astype(np.float32)
     fits.writeto(path, log_flux, header, overwrite=True)
+
+
+def star_clusters(folder: Path) -> None:
+    """Tables of the stars of three small clusters, and a catalogue that looks at each from four distances."""
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for number, split in enumerate(("train", "val", "test")):
+        rng = np.random.default_rng([SEED, number])
+        parameters = replace(CLUSTER, initial_stars=1500, age_gyr=12.0 - 3 * number, orbit_kpc=1000.0)
+        cluster = draw_cluster(rng, parameters)
+        stars = pl.DataFrame(dict(zip("xyz", cluster.position, strict=True)))
+        stars = stars.with_columns(mass=cluster.mass, luminosity=cluster.luminosity_v)
+        stars.select(pl.all().round_sig_figs(4)).write_csv(folder / f"{split}.csv")
+        for distance in (10.0, 20.0, 40.0, 80.0):
+            rows.append((f"{split}.csv", parameters.age_gyr, distance, split))
+    columns = ("star_file", "age_gyr", "distance_kpc", "split")
+    pl.DataFrame(rows, columns, orient="row").write_csv(folder / "catalogue.csv")
 
 
 def systems(params: Params, path: Path) -> None:

@@ -119,7 +119,7 @@ def stamp(result: "Result") -> None:
 
 
 def write(result: "Result", start: Path, source: Path) -> Path:
-    """Write ``<start>.json``, ``<start>_<picture>.png`` and ``<start>_<map>.fits``; the path of the first.
+    """Write ``<start>.json``, ``<start>_<picture>.png``, ``_<map>.fits`` and ``_<table>.csv``; the path of the first.
 
     Args:
         result: of ``pipeline.predict.predict``.
@@ -136,6 +136,9 @@ def write(result: "Result", start: Path, source: Path) -> Path:
     for name, hdus in result.hdus.items():
         with atomic_file(Path(f"{start}_{name}.fits")) as temporary:
             hdus.writeto(temporary)
+    for name, table in result.tables.items():
+        with atomic_file(Path(f"{start}_{name}.csv")) as temporary:
+            table.write_csv(temporary)
     path = Path(f"{start}.json")
     with atomic_file(path) as temporary:
         write_json(result.metrics, temporary)

@@ -1,4 +1,4 @@
-"""Draws mock globular clusters: reads ``clusters`` of params.yaml, writes data/clusters/maps/.
+"""Draws mock globular clusters: reads ``clusters`` of params.yaml, writes data/synthetic/cluster_maps/.
 
 light.npy, V luminosity per pixel before any telescope, float16 (maps, pixels + 2 margin, same), in units of 16 Lsun,V;
 mass.npy, log10 M/Msun per pixel, smoothed, float16 (maps, pixels, pixels); catalogue.csv with a row for each map.
@@ -25,8 +25,9 @@ from pipeline.settings.runtime import Runtime
 if TYPE_CHECKING:
     import numpy as np
 
-OUT = Path("data/clusters/maps")
+OUT = Path("data/synthetic/cluster_maps")
 MAPS = ("light.npy", "mass.npy")
+OF_THE_IMPORT = ("source", "val_fraction", "test_fraction")  # parameters of import_clusters alone
 BLOCK = 10  # clusters done at once
 CODE = (
     "generate_clusters.py",
@@ -69,7 +70,8 @@ def generate(clusters: Clusters, runtime: Runtime) -> None:
 def scratch_folder(clusters: Clusters) -> Path:
     """Where the blocks wait that are done."""
     code = (Path(__file__).parent / name for name in CODE)
-    return Path("runs/generate_clusters").resolve() / fingerprint(clusters.model_dump_json(), code)
+    drawn = clusters.model_dump_json(exclude=set(OF_THE_IMPORT))
+    return Path("runs/generate_clusters").resolve() / fingerprint(drawn, code)
 
 
 def _make_maps(scratch: Path, clusters: Clusters) -> None:
@@ -94,21 +96,20 @@ def draw_block(clusters: Clusters, block: range, file: Path) -> None:
     import numpy as np
     import polars as pl
 
-    from pipeline.simulation.clusters.telescope import LIGHT_UNIT, blur, gaussian_psf, log_map
+    from pipeline.simulation.clusters.telescope import BRIGHTEST, gaussian_psf, stored
 
     light, mass = (np.load(file.parent / name, mmap_mode="r+") for name in MAPS)
-    psf, brightest = gaussian_psf(clusters.mass_psf_sigma), LIGHT_UNIT * float(np.finfo(np.float16).max)
+    psf = gaussian_psf(clusters.mass_psf_sigma)
     rows = []
     for number in block:
         for row, (stars_light, stars_mass) in draw(clusters, number):
             k = row["map"]
-            if stars_light.max() > brightest:
+            if stars_light.max() > BRIGHTEST:
                 raise InputError(
                     f"clusters: cluster {number} has {stars_light.max():.3g} Lsun in a pixel, more than can be stored; "
                     "lower initial_stars or raise half_mass_radius_pc"
                 )
-            light[k] = stars_light / LIGHT_UNIT
-            mass[k] = log_map(blur(stars_mass, psf, clusters.pixels), clusters.mass_floor)
+            light[k], mass[k] = stored(stars_light, stars_mass, psf, clusters.pixels, clusters.mass_floor)
             rows.append({name: float(f"{v:.7g}") if isinstance(v, float) else v for name, v in row.items()})
     with atomic_file(file) as path:
         pl.DataFrame(rows).write_csv(path)

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -41,7 +42,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the folder of ``path`` cannot be made or written to.
     """
-    temporary = _parent(path) / f".{path.stem}.{os.getpid()}{path.suffix}"
+    folder = _parent(path)
+    _remove_leftovers(folder, f".{path.stem}.", path.suffix)
+    temporary = folder / f".{path.stem}.{os.getpid()}{path.suffix}"
     try:
         yield temporary
         os.replace(temporary, path)
@@ -56,8 +59,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the parent of ``path`` cannot be made or written to.
     """
-    temporary = _parent(path) / f".{path.name}.{os.getpid()}"
-    _remove_leftovers(temporary)
+    folder = _parent(path)
+    _remove_leftovers(folder, f".{path.name}.", "")
+    temporary = folder / f".{path.name}.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process of the same number
     temporary.mkdir()
     try:
         yield temporary
@@ -67,18 +72,27 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _remove_leftovers(temporary: Path) -> None:
-    """Remove temporary folders of the same place whose processes were killed."""
-    for folder in temporary.parent.glob(f"{temporary.stem}.*"):
-        process = folder.suffix.removeprefix(".")
-        if folder == temporary or (process.isdecimal() and not _runs(int(process))):
-            shutil.rmtree(folder, ignore_errors=True)
+def _remove_leftovers(folder: Path, start: str, end: str) -> None:
+    """Remove what processes that were killed have left of one output: names of start, process and end."""
+    for name in _hidden(folder):
+        process = name.removeprefix(start).removesuffix(end)
+        if name == f"{start}{process}{end}" and process.isdecimal() and not _runs(int(process)):
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name, ignore_errors=True)
+            else:
+                (folder / name).unlink(missing_ok=True)
+
+
+@cache
+def _hidden(folder: Path) -> list[str]:
+    """Names that begin with a dot; looked up once, for this process leaves none behind."""
+    return [entry.name for entry in os.scandir(folder) if entry.name.startswith(".")]
 
 
 def _runs(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:  # of another user
         return True

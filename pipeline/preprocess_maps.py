@@ -71,7 +71,7 @@ def read_catalogue() -> "pl.DataFrame":
     try:
         return pl.read_csv(RAW / "catalogue.csv")
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{RAW}: no maps to read ({error}); run generate_clusters") from error
+        raise InputError(f"{RAW}: no maps to read ({error}); run import_clusters") from error
 
 
 def telescope_of(maps: Maps) -> "Telescope":
@@ -88,7 +88,7 @@ def telescope_of(maps: Maps) -> "Telescope":
     try:
         (_, width, _), (_, pixels, _) = (np.load(RAW / f"{n}.npy", mmap_mode="r").shape for n in ("light", "mass"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{RAW}: no maps to read ({error}); run generate_clusters") from error
+        raise InputError(f"{RAW}: no maps to read ({error}); run import_clusters") from error
     margin, needed = (width - pixels) // 2, psf_radius(maps.psf_sigma)
     if margin < needed:
         raise InputError(f"clusters.margin is {margin}, but maps.psf_sigma {maps.psf_sigma} needs {needed}; raise it")

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 DATA_STAGES = [
     ("generate_nbody",),
     ("generate_clusters",),
+    ("import_clusters",),
     ("preprocess_maps",),
     ("draw_cluster_pictures",),
     ("draw_radiographs",),

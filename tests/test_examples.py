@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from astropy.io import fits
 from conftest import ROOT, edit_params, run_stage, working_in
@@ -18,14 +19,19 @@ EXAMPLES = ROOT / "examples"
 COMMANDS = re.findall(r"^python -m pipeline\.predict (.+)$", (EXAMPLES / "README.md").read_text(), re.M)
 
 
+def shipped_files() -> list[Path]:
+    return [path for path in EXAMPLES.rglob("*.*") if path.suffix in (".fits", ".png", ".csv", ".dcm")]
+
+
 def test_the_script_draws_them_again(tmp_path: Path) -> None:
     make_examples.main(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        path.name for path in EXAMPLES.iterdir() if path.suffix in (".fits", ".png", ".csv")
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")} == {
+        path.relative_to(EXAMPLES) for path in shipped_files()
     }
     for name in ("lung_phantom.png", "mock_cluster_picture.png"):
         np.testing.assert_array_equal(*(np.asarray(Image.open(folder / name)) for folder in (tmp_path, EXAMPLES)))
-    assert (tmp_path / "nbody_systems.csv").read_bytes() == (EXAMPLES / "nbody_systems.csv").read_bytes()
+    for path in (path for path in shipped_files() if path.suffix == ".csv"):
+        assert (tmp_path / path.relative_to(EXAMPLES)).read_bytes() == path.read_bytes()
     drawn, shipped = (fits.open(folder / "mock_cluster_flux.fits")[0] for folder in (tmp_path, EXAMPLES))
     np.testing.assert_allclose(drawn.data, shipped.data, atol=1e-6)
     assert drawn.header == shipped.header
@@ -33,9 +39,8 @@ def test_the_script_draws_them_again(tmp_path: Path) -> None:
 
 def test_every_file_is_explained_and_small() -> None:
     told = (EXAMPLES / "README.md").read_text()
-    for path in EXAMPLES.iterdir():
-        if path.suffix in (".fits", ".png", ".csv"):
-            assert path.name in told and path.stat().st_size < 250_000
+    for path in shipped_files():
+        assert str(path.relative_to(EXAMPLES)).split("/")[0] in told and path.stat().st_size < 250_000
 
 
 def test_every_family_has_a_command() -> None:
@@ -68,3 +73,15 @@ def test_commands_of_the_readme(folder: Path, command: str, capsys: pytest.Captu
     assert line.startswith(f"{source}: ") and line.endswith(f"{source.stem}.json")
     assert json.loads((out / f"{source.stem}.json").read_text())
     assert list(out.glob(f"{source.stem}_*.png"))
+
+
+def test_star_clusters_are_a_source_of_maps(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    edit_params(tmp_path, {"clusters.source": "examples/star_clusters", "runtime.workers": 1})
+    with working_in(tmp_path):
+        run_stage("import_clusters")
+        run_stage("preprocess_maps")
+    seen = pl.read_csv(tmp_path / "data/clusters/seen/catalogue.csv")
+    assert seen["distance_kpc"].to_list() == [10.0, 20.0, 40.0, 80.0] * 3
+    assert (seen["field_log_mass"].diff().to_numpy()[[1, 2, 3, 5, 6, 7, 9, 10, 11]] > 0).all(), "farther, more in view"

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from pipeline.settings.base import NonNegativeFloat, PositiveFloat, PositiveInt, Section, Seed
+from pipeline.settings.base import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section, Seed
 
 
 class Range(Section):
@@ -48,6 +48,9 @@ class MapPriors(ClusterPriors):
 
 
 class Clusters(Section):
+    source: str
+    val_fraction: Fraction
+    test_fraction: Fraction
     n_train: PositiveInt
     n_val: PositiveInt
     n_test: PositiveInt

@@ -126,7 +126,7 @@ def test_a_map_with_noise_is_the_one_that_was_kept(tmp_path: Path) -> None:
         (lambda f: (f / "seen/statistics.npy").unlink(), "statistics.npy"),
         (lambda f: np.save(f / "seen/statistics.npy", np.zeros((5, 3), np.float32)), "5 rows of statistics.npy"),
         (lambda f: (f / "seen/catalogue.csv").unlink(), "catalogue.csv"),
-        (lambda f: (f / "seen/catalogue.csv").write_text("map,split,age_gyr\n0,train,1\n"), "distance_kpc"),
+        (lambda f: (f / "seen/catalogue.csv").write_text("map,cluster,split,age_gyr\n0,0,train,1\n"), "distance_kpc"),
         (lambda f: (f / "seen/telescope.json").unlink(), "telescope.json"),
         (lambda f: (f / "seen/telescope.json").write_text('{"psf": 4}'), "telescope.json"),
     ],

@@ -21,7 +21,14 @@ SMALL = {
     "runtime.workers": 1,
     "runtime.parallel_backend": "loky",
 }
-STAGES = ("generate_nbody", "generate_clusters", "preprocess_maps", "draw_cluster_pictures", "draw_radiographs")
+STAGES = (
+    "generate_nbody",
+    "generate_clusters",
+    "import_clusters",
+    "preprocess_maps",
+    "draw_cluster_pictures",
+    "draw_radiographs",
+)
 NOISE = {"maps.sky": 21.9, "maps.one_electron": 29.3, "maps.read_noise": 3.0, "maps.foreground": 4.0}
 
 

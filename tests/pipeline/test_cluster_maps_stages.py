@@ -45,6 +45,7 @@ def digests() -> dict[str, str]:
 
 def test_contract_and_conservation() -> None:
     run_stage("generate_clusters")
+    run_stage("import_clusters")
     run_stage("preprocess_maps")
     catalogue, drawn = pl.read_csv(SEEN / "catalogue.csv"), pl.read_csv(MAPS / "catalogue.csv")
     assert catalogue.select(drawn.columns).equals(drawn)
@@ -86,6 +87,7 @@ def test_contract_and_conservation() -> None:
 def test_noise_is_drawn_once_for_each_map() -> None:
     """Noisy maps are kept, are served as they are, and differ from the clean ones by as much as the photons count."""
     run_stage("generate_clusters")
+    run_stage("import_clusters")
     edit_params(Path(), {"maps.sky": 21.9, "maps.one_electron": 29.3, "maps.read_noise": 3.0, "maps.foreground": 2.0})
     run_stage("preprocess_maps")
     kept, statistics = np.load(SEEN / "flux.npy"), np.load(SEEN / "statistics.npy")
@@ -119,6 +121,7 @@ def test_distances_are_spread_as_asked(spread: str, share: Callable[[np.ndarray]
 
 def test_same_bytes_whoever_draws_and_however_often_it_stops(folder: Path) -> None:
     run_stage("generate_clusters")
+    run_stage("import_clusters")
     run_stage("preprocess_maps")
     expected = digests()
     assert len(expected) == 6 and not list((folder / "runs/generate_clusters").iterdir())
@@ -129,6 +132,7 @@ def test_same_bytes_whoever_draws_and_however_often_it_stops(folder: Path) -> No
     generate_clusters._make_maps(scratch, clusters)
     generate_clusters.draw_block(clusters, range(10), scratch / f"{0:09d}.csv")  # then the run is killed
     run_stage("generate_clusters")
+    run_stage("import_clusters")
     run_stage("preprocess_maps")
     assert digests() == expected
 
@@ -141,13 +145,16 @@ def test_clusters_depend_on_their_number_alone(folder: Path) -> None:
 
 
 def test_bad_input(folder: Path) -> None:
-    with pytest.raises(InputError, match="generate_clusters"):
+    with pytest.raises(InputError, match="import_clusters"):
         run_stage("preprocess_maps")
+    with pytest.raises(InputError, match="generate_clusters"):
+        run_stage("import_clusters")
     edit_params(folder, {"clusters.margin": 10})
     with pytest.raises(InputError, match="raise margin"):
         run_stage("generate_clusters")
     edit_params(folder, {"clusters.margin": 16})
     run_stage("generate_clusters")
+    run_stage("import_clusters")
     edit_params(folder, {"maps.psf_sigma": 5.0})
     with pytest.raises(InputError, match="needs 20"):
         run_stage("preprocess_maps")

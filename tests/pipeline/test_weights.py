@@ -67,7 +67,7 @@ def cut(content: bytes) -> bytes:
 
 
 def bit_flipped(content: bytes) -> bytes:
-    place = content.index(b"models/gnn.ckpt", 1000) + 1000  # after its hash: among the weights
+    place = content.index(b"models/gnn.ckpt", content.index(b"\n}\n")) + 1000  # after its hash: among the weights
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 

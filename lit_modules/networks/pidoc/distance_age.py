@@ -32,7 +32,9 @@ class Targets(nn.Module):
         y = self._stacked(distance, age).double()
         over = (0,) if self.log_distance else (0, 1)
         self.mean = y.mean(over).to(self.mean).expand(2).clone()
-        self.std = y.std(over, correction=0).to(self.std).expand(2).clone()
+        std = y.std(over, correction=0)
+        std = std.where(std > 1e-9, 1.0)  # training maps of one age or one distance: nothing to scale by
+        self.std = std.to(self.std).expand(2).clone()
 
     def scale(self, distance: Tensor, age: Tensor) -> Tensor:
         """From kpc and Gyr, (B,) each, to (B, 2)."""

@@ -61,11 +61,13 @@ class Result:
         metrics: of an evaluation, numbers under flat keys, see :func:`numbers`; of a prediction, what to write as JSON.
         pictures: figures in reading order.
         hdus: file name to an astropy HDU list, for maps.
+        tables: file name to a polars table.
     """
 
     metrics: dict[str, Any]
     pictures: list[Picture] = field(default_factory=list)
     hdus: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, Any] = field(default_factory=dict)
 
 
 def compared(what: str, values: Mapping[str, Any], split: str = "test") -> dict[str, Any]:

@@ -13,12 +13,14 @@ from pipeline.evaluation.common.radial import TRAINING_MAPS, radial_features
 from pipeline.evaluation.ebm.measures import Array, Posteriors, posteriors_of, truth
 
 PENALTIES = (1e1, 1e2, 1e3, 1e4)  # of the ridge, chosen by leaving training maps out
+NARROWEST = 1e-4  # of a Gaussian, in the unit box: maps of one age or one distance have no spread
 QUANTILES = np.linspace(0.05, 0.95, 10)  # of a map's log flux
 
 
 def gaussian_posteriors(mean: Tensor, residuals: Tensor, y: Tensor, nodes: int) -> Posteriors:
     """Gaussians around (maps or 1, 2) means with the covariance of residuals: quadratic energies."""
-    precision = torch.linalg.inv(torch.cov(residuals.T))
+    covariance = torch.cov(residuals.T) + NARROWEST**2 * torch.eye(2)
+    precision = torch.linalg.inv(covariance)
 
     def energy(at: Tensor) -> Tensor:
         offset = at - mean.expand_as(y)[:, None]

@@ -79,7 +79,7 @@ def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
         "test/chain_divergence_nats": kl_from_quadrature(model, context[chosen], sample).max(),
     }
     for what, values in measured.items():
-        metrics |= scored(what, values, groups=test["age"])  # a cluster's maps share its age
+        metrics |= scored(what, values, groups=test["cluster"])
     with style():
         pictures = [
             posterior_panels(model, test, chosen, posteriors["model"], sample, points["argmin_f_beta"]),

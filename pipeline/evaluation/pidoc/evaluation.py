@@ -95,7 +95,7 @@ def evaluate_mass(model: LitPidocMass, data: ClusterMapsDataModule, distances: A
         "pixel_error_binned_percent": lambda p: by_bin(true, p, MASS_BINS, percent),
         "field_error_binned_percent": lambda p: by_bin(field, log_sum(p), FIELD_BINS, percent),
     }
-    cluster = test["age"]  # maps of a cluster share it
+    cluster = data.splits["test"]["cluster"].numpy()
     metrics: dict[str, Any] = {
         "test/pixel_bias_dex": np.nanmean(np.abs(bias_curve(true.ravel(), test["log_mass"].ravel(), MASS_BINS)[0])),
         "test/pixel_in_68_percent": 100 * (np.abs(z_pixel) < 1).mean(),
@@ -145,6 +145,7 @@ def evaluate_age_distance(model: LitPidocAgeDistance, data: ClusterMapsDataModul
     gyr = {who: np.abs(a - age) for who, (_, a) in predictions.items()}
     percents = {who: 100 * x / distance for who, x in kpc.items()}
     binned = {who: by_bin(age, a, AGE_BINS, lambda x, y: np.abs(x - y)) for who, (_, a) in predictions.items()}
+    cluster = data.splits["test"]["cluster"].numpy()
     scaled = model.net.targets.scale(torch.from_numpy(distance), torch.from_numpy(age)).numpy()
     z = dict(zip(("distance", "age"), ((scaled - test["z_mean"]) / test["z_sigma"]).T, strict=True))
 
@@ -153,11 +154,11 @@ def evaluate_age_distance(model: LitPidocAgeDistance, data: ClusterMapsDataModul
 
     metrics: dict[str, Any] = {
         **over_clusters(
-            "distance_error_kpc", {w: np.stack([x, distance], 1) for w, x in kpc.items()}, over_distances, age
+            "distance_error_kpc", {w: np.stack([x, distance], 1) for w, x in kpc.items()}, over_distances, cluster
         ),
-        **over_clusters("distance_error_percent", percents, np.mean, age),
-        **over_clusters("age_error_gyr", gyr, np.mean, age),
-        **over_clusters("age_error_binned_gyr", binned, mean_over_bins, age),
+        **over_clusters("distance_error_percent", percents, np.mean, cluster),
+        **over_clusters("age_error_gyr", gyr, np.mean, cluster),
+        **over_clusters("age_error_binned_gyr", binned, mean_over_bins, cluster),
         **{f"test/{name}_in_68_percent": 100 * (np.abs(x) < 1).mean() for name, x in z.items()},
     }
     with style():

@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 PIXEL = 0.25  # arcsec, of Pan-STARRS 1 stacks and of the published maps
 ARCSEC = 206264.806  # in a radian
 LIGHT_UNIT = 16.0  # Lsun,V, of stored maps: cores of young clusters exceed the largest float16 (per pixel)
+BRIGHTEST = LIGHT_UNIT * float(np.finfo(np.float16).max)  # Lsun,V in a pixel that can be stored
 
 
 # --- the sky in pixels --------------------------------------------------------------------------
@@ -133,6 +134,21 @@ def foreground_stars(rng: np.random.Generator, pixels: int, density: float) -> A
 def log_map(image: Array, floor: float) -> NDArray[np.float16]:
     """log10 of a map in half precision, not below ``floor``."""
     return np.log10(np.maximum(image, 10.0**floor)).astype(np.float16)
+
+
+def stored(
+    light: Array, mass: Array, kernel: Array, pixels: int, floor: float
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """A map as data/clusters/maps holds it: light in ``LIGHT_UNIT``, and log10 of the smoothed mass in the field.
+
+    Args:
+        light: Lsun,V in each pixel, with margins.
+        mass: Msun in each pixel, likewise.
+        kernel: one axis of what smooths the mass, see :func:`gaussian_psf`.
+        pixels: of a side of the field.
+        floor: log10 M/Msun of an empty pixel.
+    """
+    return (light / LIGHT_UNIT).astype(np.float16), log_map(blur(mass, kernel, pixels), floor)
 
 
 # --- colour pictures ----------------------------------------------------------------------------
