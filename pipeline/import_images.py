@@ -19,7 +19,7 @@ from PIL import Image
 
 from pipeline.errors import InputError, run, warn
 from pipeline.inputs.picture_sources import Entry, Source, open_source
-from pipeline.inputs.pictures import DeepPicture, decode
+from pipeline.inputs.pictures import SHALLOW, DeepPicture, decode
 from pipeline.outputs import atomic_folder
 from pipeline.progress import track
 from pipeline.settings.images import ImageSource
@@ -157,11 +157,11 @@ def make_eight_bits(picture: Written, folder: Path, white: int) -> Look:
 
 def unlike_white(written: Sequence[Written], white: int) -> list[str]:
     """Warn of 16-bit pictures of far less depth than their set: another scanner, or a mark of full white."""
-    shallow = [picture.file for picture in written if picture.look is None and picture.white < white // 8]
+    shallow = [picture.file for picture in written if picture.look is None and picture.white < white // SHALLOW]
     if not shallow:
         return []
     remedy = "bring the pictures to one depth if they come from several scanners"
-    return [f"{some(shallow)}: hardly an eighth of the set's white, {white}; {remedy}"]
+    return [f"{some(shallow)}: less than an eighth of the set's white, {white}; {remedy}"]
 
 
 def unseen(source: Path, looks: dict[str, Look]) -> list[str]:

@@ -19,6 +19,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".gif", "
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 READ = "png, jpg, tif, bmp, gif, webp and DICOM are read"
 MAX_PIXELS = 100_000_000  # 300 MB once decoded
+SHALLOW = 8  # a white that is so many times less than that of others: hardly to be seen beside them
 PHOTOMETRIC_INTERPRETATION = 262  # the tag of TIFF: 0 where level 0 is white
 
 
@@ -71,9 +72,12 @@ def decode(content: bytes, name: str) -> Image.Image | DeepPicture:
                 return _upright(image)
     except Image.DecompressionBombError as error:
         raise too_large from error
+    except Image.UnidentifiedImageError as error:
+        if content[:4] in (b"II*\0", b"MM\0*"):
+            raise InputError(f"{name}: a TIFF of a kind that is not read; save it as PNG") from error
+        raise InputError(f"{name}: no picture; replace or remove it ({READ})") from error
     except Exception as error:  # on broken bytes a decoder raises nearly anything
-        reason = "no picture" if isinstance(error, Image.UnidentifiedImageError) else f"it cannot be decoded: {error}"
-        raise InputError(f"{name}: {reason}; replace or remove it ({READ})") from error
+        raise InputError(f"{name}: it cannot be decoded: {error}; replace or remove it ({READ})") from error
     raise too_large
 
 
@@ -149,9 +153,33 @@ def read_grey(path: Path, size: int, *, padded: bool = False, white: int = 255) 
     Raises:
         InputError: the file cannot be read as a picture.
     """
+    picture = _read_file(path)
+    if isinstance(picture, DeepPicture):
+        picture = picture.eight_bits(white if white > 255 else picture.white)
+    return grey_square(picture, size, pad=padded)[None] / 255
+
+
+def white_warnings(path: Path, white: int) -> list[str]:
+    """What is doubtful about the white of a picture of 16 bits, seen by a model of that ``white``; none of 8 bits.
+
+    Raises:
+        InputError: the file cannot be read as a picture.
+    """
+    picture = _read_file(path)
+    if not isinstance(picture, DeepPicture):
+        return []
+    if white <= 255:
+        return [f"16 bits, which no picture of the training had: level {picture.white} is taken to be white"]
+    if picture.white > white:
+        return [f"brighter than the white of the training, level {white}: what is above it is cut off"]
+    if picture.white < white // SHALLOW:
+        return [f"of less than an eighth of the white of the training, level {white}: nearly black to the model"]
+    return []
+
+
+def _read_file(path: Path) -> Image.Image | DeepPicture:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a picture") from error
-    picture = read_picture(content, str(path), white if white > 255 else None)
-    return grey_square(picture, size, pad=padded)[None] / 255
+    return decode(content, str(path))
