@@ -123,6 +123,9 @@ def _tar(source: Path, archive: tarfile.TarFile) -> Iterator[File]:
         path = _inside(source, member.name, link=member.issym() or member.islnk())
         if member.isfile():
             yield File(path, f"{source}: {path}", member.size, lambda member=member: archive.extractfile(member))  # type: ignore
+    archive.fileobj.seek(archive.offset)  # type: ignore[union-attr]
+    if not archive.fileobj.read(1):  # type: ignore[union-attr]
+        raise EOFError("it ends too early")  # between two members, where tarfile does not mind
 
 
 def _inside(source: Path, name: str, *, link: bool) -> PurePosixPath:

@@ -74,7 +74,7 @@ def folder_labels(name: str, paths: Sequence[PurePosixPath], *, archive: bool) -
         InputError: one folder lies below two labels: either could be the label.
     """
     folders = [tuple(part for part in path.parent.parts if part.lower() not in NO_LABELS) for path in paths]
-    common = _shared(folders)
+    common = _shared_parts(folders)
     if not archive and common and max(map(len, folders)) == common:
         common -= 1
     told = [folder[common:] for folder in folders]
@@ -86,7 +86,7 @@ def unique_stems(labels: Sequence[str], paths: Sequence[PurePosixPath]) -> list[
     """Names of pictures below their labels: their own, with their folders where a label has the name twice."""
     stems = [stem_of(path) for path in paths]
     pairs = Counter(zip(labels, stems, strict=True))
-    shared = _shared([path.parent.parts for path in paths])
+    shared = _shared_parts([path.parent.parts for path in paths])
     unique = []
     for label, path, stem in zip(labels, paths, stems, strict=True):
         apart = [part for part in path.parent.parts[shared:] if part != label]
@@ -94,7 +94,7 @@ def unique_stems(labels: Sequence[str], paths: Sequence[PurePosixPath]) -> list[
     return unique
 
 
-def _shared(folders: Sequence[tuple[str, ...]]) -> int:
+def _shared_parts(folders: Sequence[tuple[str, ...]]) -> int:
     """How many first parts all paths have in common."""
     levels = enumerate(zip(*folders, strict=False))
     return next((k for k, parts in levels if len(set(parts)) > 1), min(map(len, folders), default=0))

@@ -27,9 +27,16 @@ class Table:
     name: str
     columns: list[str]
     rows: list[dict[str, str]]
+    folder: PurePosixPath
+    """Inside the source of its pictures."""
+
+    @property
+    def file(self) -> str:
+        """Its name without folders and archive."""
+        return PurePosixPath(self.name.rpartition(": ")[2]).name
 
 
-def read_table(content: bytes, name: str) -> Table:
+def read_table(content: bytes, name: str, folder: PurePosixPath = PurePosixPath()) -> Table:
     """Read a CSV with commas, semicolons or tabs, with or without a byte-order mark.
 
     Cells that a row lacks are empty.
@@ -49,7 +56,7 @@ def read_table(content: bytes, name: str) -> Table:
     if doubled:
         raise InputError(f"{name}: two columns are called {doubled[0]!r}; remove one")
     filled = [[cell.strip() for cell in row] + [""] * (len(columns) - len(row)) for row in rows if any(row)]
-    return Table(name, columns, [dict(zip(columns, row, strict=False)) for row in filled])
+    return Table(name, columns, [dict(zip(columns, row, strict=False)) for row in filled], folder)
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def descriptions(table: Table, files: Sequence[File]) -> dict[File, Description]
     found: dict[File, Description] = {}
     for row in table.rows:
         named = PurePosixPath(readable_name(row[columns["file"]]).replace("\\", "/"))
-        meant = [file for file in by_name[named.name] if _agree(file.path.parent, named.parent)]
+        meant = [file for file in by_name[named.name] if _agree(_folders(file, table), named.parent.parts)]
         if len(meant) > 1:
             raise InputError(f"{table.name}: {named} may be {meant[0].path} or {meant[1].path}; write the folder too")
         said = Description(**{key: row[column] for key, column in columns.items() if key != "file"})
@@ -113,7 +120,13 @@ def descriptions(table: Table, files: Sequence[File]) -> dict[File, Description]
     return found
 
 
-def _agree(one: PurePosixPath, other: PurePosixPath) -> bool:
+def _folders(file: File, table: Table) -> tuple[str, ...]:
+    """Of a picture, seen from its table."""
+    path, folder = file.path.parent, table.folder
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).parts
+
+
+def _agree(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Whether two folders are one as far as both are told, from the end."""
-    shared = min(len(one.parts), len(other.parts))
-    return shared == 0 or one.parts[-shared:] == other.parts[-shared:]
+    shared = min(len(one), len(other))
+    return shared == 0 or one[-shared:] == other[-shared:]

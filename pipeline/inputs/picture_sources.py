@@ -84,14 +84,14 @@ def _of_files(name: str, source: Path, files: list[File], pattern: str | None, t
     said = descriptions(table, pictures) if table else {}
     if table and "label" in known_columns(table):
         reasons = {file: "no label" if file in said else "not" for file in pictures if not _label(said.get(file))}
-        skipped += [Skipped(str(file.path), f"{reason} in {Path(table.name).name}") for file, reason in reasons.items()]
+        skipped += [Skipped(str(file.path), f"{reason} in {table.file}") for file, reason in reasons.items()]
         pictures = [file for file in pictures if file not in reasons]
         told = [(_label(said[file]), "") for file in pictures]
     else:
         told = folder_labels(name, [file.path for file in pictures], archive=source.is_file())
     found = Source(iter(()), len(pictures), skipped)
     if table and len(said) < len(table.rows):
-        found.warnings.append(f"{table.name}: {len(table.rows)} rows, {len(said)} of them with a picture here")
+        found.warnings.append(f"{table.file}: {len(table.rows)} rows, {len(said)} of them with a picture here")
     stems = unique_stems([label for label, _ in told], [file.path for file in pictures])
     named = _patients(name, [stem_of(file.path) for file in pictures], pattern, found.warnings)
     found.entries = (
@@ -112,7 +112,7 @@ def _entry(file: File, label: str, stem: str, said: Description, patient: str) -
 
 def _table_among(source: Path, files: list[File]) -> Table | None:
     """The one table of metadata in a source, if there is one."""
-    tables = [read_table(file.read(), file.name) for file in files]
+    tables = [read_table(file.read(), file.name, file.path.parent) for file in files]
     good = [table for table in tables if describes_pictures(table)]
     if len(good) > 1:
         raise InputError(f"{source}: {good[0].name} and {good[1].name} both describe pictures; remove one")
