@@ -27,7 +27,7 @@ class Table:
     name: str
     columns: list[str]
     rows: list[dict[str, str]]
-    folder: PurePosixPath
+    folder: str
     """Inside the source of its pictures."""
 
     @property
@@ -36,7 +36,7 @@ class Table:
         return PurePosixPath(self.name.rpartition(": ")[2]).name
 
 
-def read_table(content: bytes, name: str, folder: PurePosixPath = PurePosixPath()) -> Table:
+def read_table(content: bytes, name: str, folder: str = "") -> Table:
     """Read a CSV with commas, semicolons or tabs, with or without a byte-order mark.
 
     Cells that a row lacks are empty.

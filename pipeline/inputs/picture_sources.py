@@ -112,7 +112,7 @@ def _entry(file: File, label: str, stem: str, said: Description, patient: str) -
 
 def _table_among(source: Path, files: list[File]) -> Table | None:
     """The one table of metadata in a source, if there is one."""
-    tables = [read_table(file.read(), file.name, file.path.parent) for file in files]
+    tables = [read_table(file.read(), file.name, str(file.path.parent)) for file in files]
     good = [table for table in tables if describes_pictures(table)]
     if len(good) > 1:
         raise InputError(f"{source}: {good[0].name} and {good[1].name} both describe pictures; remove one")
