@@ -135,7 +135,7 @@ def write_picture(entry: Entry, folder: Path, *, same_patient: bool) -> Written:
     row = (f"{entry.label}/{path.name}", entry.label, group)
     picture = decode(entry.read(), entry.name)
     if isinstance(picture, DeepPicture):
-        Image.fromarray(picture.levels).save(path)
+        Image.fromarray(picture.levels).save(path, compress_level=1)
         return Written(*row, None, picture.white, picture.white_is_zero)
     return Written(*row, save(picture, path), 255, False)
 

@@ -89,7 +89,11 @@ def _readable(source: Path | str) -> Iterator[None]:
 
 def _folder(source: Path) -> Iterator[File]:
     """Also behind symbolic links, each folder once on a way down."""
-    for folder, children, names in os.walk(source, followlinks=True):
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions or remove it")
+
+    for folder, children, names in os.walk(source, onerror=refuse, followlinks=True):
         here = os.path.realpath(folder)
         children[:] = [
             child for child in children if not f"{here}/".startswith(f"{os.path.realpath(f'{folder}/{child}')}/")

@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from pipeline.inputs.archives import File, readable_name
 
 NAMES = {  # of columns, without case, spaces, hyphens and underscores
-    "file": ("file", "filename", "image", "imageindex"),
+    "file": ("file", "filename", "path", "image", "imageindex", "imageid"),
     "label": ("label", "finding", "findinglabels"),
     "patient": ("patient", "patientid"),
     "licence": ("licence", "license"),
