@@ -74,8 +74,5 @@ def fetch(table: Table, rows: list[dict[str, str]]) -> Iterator[Path]:
                 f"{cache.abspath}: the cache of downloads cannot be written ({error}); set {CACHE} to another folder"
             ) from error
 
-    pool = ThreadPoolExecutor(DOWNLOADS)
-    try:
-        yield from pool.map(fetched, rows)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with ThreadPoolExecutor(DOWNLOADS) as pool:
+        yield from pool.map(fetched, rows)  # after a failure it asks for no more

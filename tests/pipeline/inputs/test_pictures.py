@@ -117,6 +117,13 @@ def test_cmyk() -> None:
     assert np.abs(read[0, 0].astype(int) - (204, 0, 204)).max() <= 1
 
 
+def test_a_telephone_keeps_a_preview_behind_the_picture() -> None:
+    grey = Image.new("RGB", (16, 16), (90, 90, 90))
+    content = encoded(grey, "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))])
+    read = read_picture(content, "x.jpg")
+    assert read.size == (16, 16) and read.getpixel((3, 3)) == (90, 90, 90)
+
+
 def test_gif_and_jfif() -> None:
     read = read_picture(encoded(Image.fromarray(RAMP), "GIF"), "x.gif")
     np.testing.assert_array_equal(np.asarray(read.convert("L")), RAMP)
