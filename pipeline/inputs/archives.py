@@ -7,7 +7,7 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from lzma import LZMAError
@@ -99,10 +99,18 @@ def _folder(source: Path) -> Iterator[File]:
             child for child in children if not f"{here}/".startswith(f"{os.path.realpath(f'{folder}/{child}')}/")
         ]
         for name in names:
-            path = Path(folder, name)
-            size = path.stat().st_size if path.exists() else 0
-            inside = PurePosixPath(readable_name(str(path.relative_to(source))))
-            yield File(inside, readable_name(str(path)), size, lambda path=path: path.open("rb"))  # type: ignore[misc]
+            yield _on_disk(source, Path(folder, name))
+
+
+def named_files(folder: Path, names: Iterable[str]) -> list[File]:
+    """Those of the named files that are there."""
+    return [_on_disk(folder, folder / name) for name in names if (folder / name).is_file()]
+
+
+def _on_disk(source: Path, path: Path) -> File:
+    size = path.stat().st_size if path.exists() else 0
+    inside = path.relative_to(source) if path.is_relative_to(source) else path.relative_to(path.anchor)
+    return File(PurePosixPath(readable_name(str(inside))), readable_name(str(path)), size, lambda: path.open("rb"))
 
 
 def _zip(source: Path, archive: zipfile.ZipFile) -> Iterator[File]:

@@ -52,7 +52,7 @@ def read_table(content: bytes, name: str, folder: str = "") -> Table:
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise InputError(f"{name}: not a table of text ({error}); save it as UTF-8 CSV") from error
     columns = [column.strip() for column in columns]
-    doubled = [column for column in columns if columns.count(column) > 1]
+    doubled = [column for column in columns if column and columns.count(column) > 1]
     if doubled:
         raise InputError(f"{name}: two columns are called {doubled[0]!r}; remove one")
     filled = [[cell.strip() for cell in row] + [""] * (len(columns) - len(row)) for row in rows if any(row)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
-from pipeline.inputs.archives import ARCHIVES, File, is_archive, open_files
+from pipeline.inputs.archives import ARCHIVES, File, is_archive, named_files, open_files
 from pipeline.inputs.layouts import Skipped, folder_labels, sort_out, stem_of, unique_stems
 from pipeline.inputs.manifests import fetch, is_manifest, rows_of
 from pipeline.inputs.metadata import Description, Table, describes_pictures, descriptions, known_columns, read_table
@@ -62,8 +62,7 @@ def open_source(name: str, source: Path, pattern: str | None) -> Iterator[Source
         if is_manifest(table):
             yield _of_manifest(name, table, pattern)
         elif describes_pictures(table):
-            with open_files(source.parent) as files:
-                yield _of_files(name, source.parent, files, pattern, table)
+            yield _of_files(name, source.parent, _beside(source, table), pattern, table)
         else:
             raise InputError(
                 f"{source}: columns file and label are missing; a table of pictures has file,label,patient"
@@ -75,6 +74,8 @@ def open_source(name: str, source: Path, pattern: str | None) -> Iterator[Source
 
 def _of_files(name: str, source: Path, files: list[File], pattern: str | None, table: Table | None) -> Source:
     pictures, tables, skipped = sort_out(files)
+    if not pictures and table:
+        raise InputError(f"{table.name}: no picture that it names lies beside it; correct its column of files")
     if not pictures:
         kinds = ", ".join(SUFFIXES)
         raise InputError(f"{source}: no picture in it ({kinds}); set images.{name}.source to a filled one")
@@ -99,6 +100,17 @@ def _of_files(name: str, source: Path, files: list[File], pattern: str | None, t
         for file, (label, folder), stem, patient in zip(pictures, told, stems, named, strict=True)
     )
     return found
+
+
+def _beside(source: Path, table: Table) -> list[File]:
+    """The files that a table names by their paths from its folder, if all are there; else all files of the folder."""
+    column = known_columns(table)["file"]
+    names = {row[column] for row in table.rows}
+    named = named_files(source.parent, sorted(names))
+    if len(named) == len(names) or source.parent.resolve() == Path.cwd():  # which holds the whole project
+        return named
+    with open_files(source.parent) as files:
+        return files
 
 
 def _label(said: Description | None) -> str:
@@ -127,7 +139,7 @@ def _patients(name: str, stems: list[str], pattern: str | None, warnings: list[s
     """
     patterns = KNOWN_PATIENTS if pattern is None else (pattern,)
     found = [next((match[1] for p in patterns if (match := re.search(p, stem))), "") or "" for stem in stems]
-    if pattern is not None and not any(found):
+    if pattern is not None and stems and not any(found):
         raise InputError(f"images.{name}.patient: {pattern!r} fits no name, such as {stems[0]!r}; correct it")
     if pattern is not None and not all(found):
         example = stems[found.index("")]

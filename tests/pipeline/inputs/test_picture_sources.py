@@ -247,7 +247,7 @@ def table(text: str, path: str = "source/table.csv", encoding: str = "utf-8") ->
     return Path(path)
 
 
-NIH = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age\n"
+NIH = "Image Index,Finding Labels,Follow-up #,Patient ID,OriginalImage[Width,Height],,\n"
 
 
 def test_nih_chest_xray() -> None:
@@ -294,6 +294,17 @@ def test_tables_of_people(text: str, encoding: str) -> None:
     right = [("covid/1", "x"), ("healthy/2", "x")]
     assert read(source)[1] == read(path)[1] == right
     assert read(tarred(source, "x.tgz", "wrapped"))[1] == right
+
+
+def test_table_in_the_current_folder_sees_only_what_it_names() -> None:
+    fill("a/1.png", "b/2.png", "1.png")
+    fill("1.png", source="data/raw/lungs")
+    table("file,label\nsource/a/1.png,x\nsource/b/2.png,y\nsource/3.png,y\n", "mine.csv")
+    found, entries = read("mine.csv")
+    assert entries == [("x/1", ""), ("y/2", "")] and not found.skipped
+    table("file,label\n1.png,x\n", "mine.csv")
+    with pytest.raises(InputError, match=r"mine\.csv: no picture that it names lies beside it"):
+        read("mine.csv")
 
 
 def test_table_of_patients_alone() -> None:
