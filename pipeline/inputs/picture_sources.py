@@ -1,122 +1,161 @@
-"""Where pictures come from: a folder, a .zip, or a manifest .csv of addresses and hashes."""
+"""Where pictures come from: a folder, an archive, a table of files and labels, or a manifest of addresses."""
 
-import csv
 import re
-import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
+from pipeline.inputs.archives import ARCHIVES, File, is_archive, named_files, open_files
+from pipeline.inputs.layouts import Skipped, folder_labels, sort_out, stem_of, unique_stems
+from pipeline.inputs.manifests import fetch, is_manifest, rows_of
+from pipeline.inputs.metadata import Description, Table, describes_pictures, descriptions, known_columns, read_table
 from pipeline.inputs.pictures import SUFFIXES
 
-COLUMNS = ("set", "label", "file", "url", "sha256", "bytes", "patient", "licence", "credit")  # of a manifest
-MAX_BYTES = 300_000_000  # of one file
-DOWNLOADS = 4  # at a time
+KNOWN_PATIENTS = (r"^(\d{8})_\d{3}$",)  # of files' names: NIH ChestX-ray
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a source: where it came from, what it shows, and whom."""
+    """One picture of a source: where it came from, what it shows, and whom."""
 
     name: str
+    """For messages."""
     label: str
     stem: str
+    """Its name below the label."""
     patient: str
-    content: bytes
+    """Empty where nobody knows."""
+    credit: str
+    licence: str
+    read: Callable[[], bytes]
 
 
-def read_source(name: str, source: Path, downloads: Path) -> Iterator[Entry]:
-    """The entries of a folder, a .zip or a manifest .csv.
+@dataclass
+class Source:
+    """All pictures of a source, and what was left out."""
 
-    The label of a file is the folder it lies in, or the set's name where it lies in none.
+    entries: Iterator[Entry]
+    total: int
+    skipped: list[Skipped] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def open_source(name: str, source: Path, pattern: str | None) -> Iterator[Source]:
+    """The pictures of a folder, an archive, a table of metadata or a manifest.
+
+    Args:
+        name: of the set.
+        source: its place.
+        pattern: regular expression of the patient in a file's name; None: known patterns.
 
     Raises:
-        InputError: ``source`` is nothing of these.
+        InputError: ``source`` is nothing of these, or wrong.
     """
-    if source.is_dir():
-        yield from read_folder(name, source)
-    elif source.suffix == ".zip" and source.is_file():
-        yield from read_zip(name, source)
-    elif source.suffix == ".csv" and source.is_file():
-        yield from read_manifest(name, source, downloads)
+    if source.is_dir() or is_archive(source):
+        with open_files(source) as files:
+            yield _of_files(name, source, files, pattern, table=None)
+    elif source.suffix.lower() == ".csv" and source.is_file():
+        table = read_table(source.read_bytes(), str(source))
+        if is_manifest(table):
+            yield _of_manifest(name, table, pattern)
+        elif describes_pictures(table):
+            yield _of_files(name, source.parent, _beside(source, table), pattern, table)
+        else:
+            raise InputError(
+                f"{source}: columns file and label are missing; a table of pictures has file,label,patient"
+            )
     else:
-        raise InputError(f"{source}: no such folder, .zip or .csv; correct images.{name}.source in params.yaml")
+        kinds = ", ".join(ARCHIVES)
+        raise InputError(f"{source}: no such folder, archive ({kinds}) or .csv; correct images.{name}.source")
 
 
-def _is_picture(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return path.suffix.lower() in SUFFIXES and not hidden
+def _of_files(name: str, source: Path, files: list[File], pattern: str | None, table: Table | None) -> Source:
+    pictures, tables, skipped = sort_out(files)
+    if not pictures and table:
+        raise InputError(f"{table.name}: no picture that it names lies beside it; correct its column of files")
+    if not pictures:
+        kinds = ", ".join(SUFFIXES)
+        raise InputError(f"{source}: no picture in it ({kinds}); set images.{name}.source to a filled one")
+    table = table or _table_among(source, tables)
+    unused = [file for file in tables if table is None or file.name != table.name]
+    skipped += [Skipped(str(file.path), "a table that is not needed") for file in unused]
+    said = descriptions(table, pictures) if table else {}
+    if table and "label" in known_columns(table):
+        reasons = {file: "no label" if file in said else "not" for file in pictures if not _label(said.get(file))}
+        skipped += [Skipped(str(file.path), f"{reason} in {table.file}") for file, reason in reasons.items()]
+        pictures = [file for file in pictures if file not in reasons]
+        told = [(_label(said[file]), "") for file in pictures]
+    else:
+        told = folder_labels(name, [file.path for file in pictures], archive=source.is_file())
+    found = Source(iter(()), len(pictures), skipped)
+    if table and len(said) < len(table.rows):
+        found.warnings.append(f"{table.file}: {len(table.rows)} rows, {len(said)} of them with a picture here")
+    stems = unique_stems([label for label, _ in told], [file.path for file in pictures])
+    named = _patients(name, [stem_of(file.path) for file in pictures], pattern, found.warnings)
+    found.entries = (
+        _entry(file, label, stem, said.get(file, Description()), patient or folder)
+        for file, (label, folder), stem, patient in zip(pictures, told, stems, named, strict=True)
+    )
+    return found
 
 
-def _check_size(name: str, size: int) -> None:
-    if size > MAX_BYTES:
-        raise InputError(f"{name}: larger than {MAX_BYTES:,} bytes; make it smaller or remove it")
+def _beside(source: Path, table: Table) -> list[File]:
+    """The files that a table names by their paths from its folder, if all are there; else all files of the folder."""
+    column = known_columns(table)["file"]
+    names = {row[column] for row in table.rows}
+    named = named_files(source.parent, sorted(names))
+    if len(named) == len(names) or source.parent.resolve() == Path.cwd():  # which holds the whole project
+        return named
+    with open_files(source.parent) as files:
+        return files
 
 
-def read_folder(name: str, source: Path) -> Iterator[Entry]:
-    """Every picture below a folder."""
-    for path in sorted(source.rglob("*")):
-        inside = path.relative_to(source)
-        if _is_picture(PurePosixPath(inside)) and path.is_file():
-            _check_size(str(path), path.stat().st_size)
-            yield Entry(str(path), inside.parent.name or name, path.stem, "", path.read_bytes())
+def _label(said: Description | None) -> str:
+    """As the name of a folder."""
+    return re.sub(r"[/\\]", "-", said.label).replace("|", "+") if said else ""
 
 
-def read_zip(name: str, source: Path) -> Iterator[Entry]:
-    """Every picture of an archive, read without unpacking it: no member can land elsewhere."""
-    try:
-        with zipfile.ZipFile(source) as archive:
-            for info in sorted(archive.infolist(), key=lambda info: info.filename):
-                path = PurePosixPath(info.filename.replace("\\", "/"))
-                if _is_picture(path) and not info.is_dir():
-                    _check_size(f"{source}: {path}", info.file_size)
-                    yield Entry(f"{source}: {path}", path.parent.name or name, path.stem, "", archive.read(info))
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-        raise InputError(
-            f"{source}: an archive that cannot be read ({error}); make it anew, without password"
-        ) from error
+def _entry(file: File, label: str, stem: str, said: Description, patient: str) -> Entry:
+    return Entry(file.name, label, stem, said.patient or patient, said.credit, said.licence, file.read)
 
 
-def read_manifest(name: str, source: Path, downloads: Path) -> Iterator[Entry]:
-    """The rows of one set in a table of addresses, fetched and checked against their SHA-256.
+def _table_among(source: Path, files: list[File]) -> Table | None:
+    """The one table of metadata in a source, if there is one."""
+    tables = [read_table(file.read(), file.name, str(file.path.parent)) for file in files]
+    good = [table for table in tables if describes_pictures(table)]
+    if len(good) > 1:
+        raise InputError(f"{source}: {good[0].name} and {good[1].name} both describe pictures; remove one")
+    return good[0] if good else None
+
+
+def _patients(name: str, stems: list[str], pattern: str | None, warnings: list[str]) -> list[str]:
+    """The patient that each file's name tells, or nothing.
 
     Raises:
-        InputError: a column is missing, a row is wrong, or a picture cannot be had.
+        InputError: the user's own pattern fits no name.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
-    try:
-        with source.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
-            rows = [row for row in table if row.get("set") == name]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{source}: not a table of text ({error}); save it as UTF-8 CSV") from error
-    if missing:
-        raise InputError(f"{source}: column {missing[0]} is missing; a manifest has {','.join(COLUMNS)}")
-    if not rows:
-        raise InputError(f"{source}: no row of set {name}; add some or choose another images.{name}.source")
-    for number, row in enumerate(rows, 1):
-        if None in row.values() or not re.fullmatch(r"[0-9a-f]{64}", row["sha256"]):
-            raise InputError(f"{source}: row {number} of set {name} is cut or has no sha256; mend it")
-    with ThreadPoolExecutor(DOWNLOADS) as pool:
-        paths = pool.map(lambda row: fetch(row, source, downloads), rows)
-        for row, path in zip(rows, paths, strict=True):
-            origin = f"{source}: {row['url']}"
-            yield Entry(origin, row["label"], Path(row["file"]).stem, row["patient"], path.read_bytes())
+    patterns = KNOWN_PATIENTS if pattern is None else (pattern,)
+    found = [next((match[1] for p in patterns if (match := re.search(p, stem))), "") or "" for stem in stems]
+    if pattern is not None and stems and not any(found):
+        raise InputError(f"images.{name}.patient: {pattern!r} fits no name, such as {stems[0]!r}; correct it")
+    if pattern is not None and not all(found):
+        example = stems[found.index("")]
+        warnings.append(
+            f"images.{name}.patient fits {len(found) - found.count('')} of {len(found)} names, not {example}"
+        )
+    return found
 
 
-def fetch(row: dict[str, str], source: Path, downloads: Path) -> Path:
-    """Download one row's picture, unless an interrupted run has left it."""
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        return Path(pooch.retrieve(row["url"], f"sha256:{row['sha256']}", fname=row["sha256"], path=downloads))
-    except (requests.RequestException, ValueError) as error:
-        reason = str(error)[:200]
-        raise InputError(
-            f"{source}: {row['url']} cannot be had ({reason}); check the network and the row, or use a folder"
-        ) from error
+def _of_manifest(name: str, table: Table, pattern: str | None) -> Source:
+    rows = rows_of(table, name)
+    stems = [stem_of(PurePosixPath(row["file"])) for row in rows]
+    found = Source(iter(()), len(rows))
+    patients = _patients(name, stems, pattern, found.warnings)
+    found.entries = (
+        Entry(row["url"], row["label"], stem, row["patient"] or patient, row["credit"], row["licence"], path.read_bytes)
+        for row, path, stem, patient in zip(rows, fetch(table, rows), stems, patients, strict=True)
+    )
+    return found

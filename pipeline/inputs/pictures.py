@@ -1,7 +1,8 @@
-"""Pictures of unknown origin: decoded to 8 bits or refused in one line, and made square and grey."""
+"""Pictures of unknown origin: decoded or refused in one line, brought to 8 bits, and made square and grey."""
 
 import io
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,51 +10,90 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from pipeline.errors import InputError
+from pipeline.inputs.dicom import is_dicom, read_dicom
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm", ".dicom")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
+READ = "png, jpg, tif, bmp, gif, webp and DICOM are read"
 MAX_PIXELS = 100_000_000  # 300 MB once decoded
+SHALLOW = 8  # a white that is so many times less than that of others: hardly to be seen beside them
+PHOTOMETRIC_INTERPRETATION = 262  # the tag of TIFF: 0 where level 0 is white
 
 
-def read_picture(content: bytes, name: str) -> Image.Image:
-    """Decode a picture to mode ``L`` (grey) or ``RGB``, upright, on black where it is transparent.
+@dataclass(frozen=True)
+class DeepPicture:
+    """A grey picture of up to 16 bits, whose white is not known from the file.
+
+    Scanners put 10, 12 or 14 bits into files of 16. Pictures of a set share one white, or those that just
+    reach 2048 would come out half as bright as those that just miss it.
+    """
+
+    levels: np.ndarray
+    """(H, W), uint16."""
+    white_is_zero: bool
+
+    @property
+    def white(self) -> int:
+        """The least 2^b - 1, of at least 8 bits, that holds all but lone hot pixels and lines of them."""
+        rows = np.minimum(self.levels[1:], self.levels[:-1]) if len(self.levels) > 1 else self.levels
+        blocks = np.minimum(rows[:, 1:], rows[:, :-1]) if rows.shape[1] > 1 else rows
+        return 2 ** max(8, int(blocks.max()).bit_length()) - 1
+
+    def eight_bits(self, white: int) -> Image.Image:
+        """Mode ``L``; what is brighter than ``white`` is white."""
+        levels = np.minimum(self.levels, white)
+        if self.white_is_zero:
+            levels = white - levels
+        return Image.fromarray(np.round(levels * (255 / white)).astype(np.uint8))
+
+
+def decode(content: bytes, name: str) -> Image.Image | DeepPicture:
+    """Decode a picture: of mode ``L`` (grey) or ``RGB``, upright, on black where it is transparent, or deep.
 
     Args:
         content: the bytes of the file.
         name: of the file, for the message.
 
     Raises:
-        InputError: it is no picture, cut off, too large, or has floating-point pixels.
+        InputError: it is no picture, cut off, too large, of several frames, or has floating-point pixels.
     """
     too_large = InputError(f"{name}: more than {MAX_PIXELS:,} pixels; make it smaller or remove it")
-    Image.init()  # Image.open loads no plugin for a format that is asked for by name
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of sizes that are accepted here
+            if is_dicom(content[:132]):
+                return read_dicom(content, MAX_PIXELS)
+            Image.init()  # Image.open loads no plugin for a format that is asked for by name
             image = Image.open(io.BytesIO(content), formats=FORMATS)
             if image.width * image.height <= MAX_PIXELS:
-                return _eight_bits(ImageOps.exif_transpose(image))
+                return _upright(image)
     except Image.DecompressionBombError as error:
         raise too_large from error
+    except Image.UnidentifiedImageError as error:
+        if content[:4] in (b"II*\0", b"MM\0*"):
+            raise InputError(f"{name}: a TIFF of a kind that is not read; save it as PNG") from error
+        raise InputError(f"{name}: no picture; replace or remove it ({READ})") from error
     except Exception as error:  # on broken bytes a decoder raises nearly anything
-        reason = "no picture" if isinstance(error, Image.UnidentifiedImageError) else f"it cannot be decoded: {error}"
-        raise InputError(f"{name}: {reason}; replace or remove it (png, jpg, tif, bmp and webp are read)") from error
+        raise InputError(f"{name}: it cannot be decoded: {error}; replace or remove it ({READ})") from error
     raise too_large
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image) -> Image.Image | DeepPicture:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # the further frames of a telephone's JPEG are previews
+        raise ValueError(f"a file of {frames} frames; save the one you mean")
+    white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0  # type: ignore[attr-defined]
+    image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known white; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
             raise ValueError("levels beyond 16 bits; save it with 8 or 16 bits")
-        # Scanners put 10, 12 or 14 bits into files of 16: white is the least depth that holds the picture.
-        white = 2 ** max(8, int(levels.max()).bit_length()) - 1
-        return Image.fromarray(np.round(levels * (255 / white)).astype(np.uint8))
+        return DeepPicture(levels.astype(np.uint16), white_is_zero)
     mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -61,8 +101,28 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image.convert(mode)
 
 
-def grey_square(image: Image.Image, size: int) -> "Tensor":
-    """The middle square of a picture, grey (ITU-R 601), resized with antialiasing.
+def read_picture(content: bytes, name: str, white: int | None = None) -> Image.Image:
+    """Decode a picture to 8 bits, mode ``L`` or ``RGB``.
+
+    Args:
+        content: the bytes of the file.
+        name: of the file, for the message.
+        white: level of a 16-bit picture that is white; None: the least depth that holds the picture.
+
+    Raises:
+        InputError: as :func:`decode`.
+    """
+    picture = decode(content, name)
+    return picture.eight_bits(white or picture.white) if isinstance(picture, DeepPicture) else picture
+
+
+def grey_square(image: Image.Image, size: int, pad: bool = False) -> "Tensor":
+    """A picture as a square, grey (ITU-R 601), resized with antialiasing.
+
+    Args:
+        image: of mode ``L`` or ``RGB``.
+        size: of the square, pixels.
+        pad: the whole picture between black borders; else its middle square.
 
     Returns:
         (1, size, size), uint8.
@@ -72,13 +132,20 @@ def grey_square(image: Image.Image, size: int) -> "Tensor":
 
     picture = functional.to_dtype(functional.pil_to_tensor(image), torch.float32)  # no rounding between the steps
     picture = functional.rgb_to_grayscale(picture)
-    picture = functional.center_crop(picture, [min(picture.shape[-2:])])
+    side = max(image.size) if pad else min(image.size)
+    picture = functional.center_crop(picture, [side])  # fills with 0 where the picture ends
     picture = functional.resize(picture, [size, size], antialias=True)
     return picture.round().clamp(0, 255).to(torch.uint8)
 
 
-def read_grey(path: Path, size: int) -> "Tensor":
-    """A picture file as the networks take it: its middle square, grey.
+def read_grey(path: Path, size: int, *, padded: bool = False, white: int = 255) -> "Tensor":
+    """A picture file as the networks take it, treated as the pictures of their training were.
+
+    Args:
+        path: of any kind that is read.
+        size: of the square, pixels.
+        padded: as ``pad`` of :func:`grey_square`.
+        white: level of the training's 16-bit pictures that was white; 255: there were none.
 
     Returns:
         (1, 1, size, size), float32 in [0, 1].
@@ -86,8 +153,33 @@ def read_grey(path: Path, size: int) -> "Tensor":
     Raises:
         InputError: the file cannot be read as a picture.
     """
+    picture = _read_file(path)
+    if isinstance(picture, DeepPicture):
+        picture = picture.eight_bits(white if white > 255 else picture.white)
+    return grey_square(picture, size, pad=padded)[None] / 255
+
+
+def white_warnings(path: Path, white: int) -> list[str]:
+    """What is doubtful about the white of a picture of 16 bits, seen by a model of that ``white``; none of 8 bits.
+
+    Raises:
+        InputError: the file cannot be read as a picture.
+    """
+    picture = _read_file(path)
+    if not isinstance(picture, DeepPicture):
+        return []
+    if white <= 255:
+        return [f"16 bits, which no picture of the training had: level {picture.white} is taken to be white"]
+    if picture.white > white:
+        return [f"brighter than the white of the training, level {white}: what is above it is cut off"]
+    if picture.white < white // SHALLOW:
+        return [f"of less than an eighth of the white of the training, level {white}: nearly black to the model"]
+    return []
+
+
+def _read_file(path: Path) -> Image.Image | DeepPicture:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a picture") from error
-    return grey_square(read_picture(content, str(path)), size)[None] / 255
+    return decode(content, str(path))

@@ -3,13 +3,22 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
 from pipeline.errors import InputError
-from pipeline.inputs.pictures import MAX_PIXELS, grey_square, read_picture
+from pipeline.inputs.pictures import (
+    MAX_PIXELS,
+    DeepPicture,
+    decode,
+    grey_square,
+    read_grey,
+    read_picture,
+    white_warnings,
+)
 
 RAMP = np.linspace(0, 255, 64).round().astype(np.uint8).reshape(8, 8)
 
@@ -45,6 +54,80 @@ def test_sixteen_bit_files_of_any_depth(kind: str, bits: int) -> None:
     read = read_picture(encoded(Image.fromarray(deep), kind), "x")
     assert read.mode == "L"
     assert np.abs(np.asarray(read).astype(int) - RAMP).max() <= 1
+
+
+def deep(levels: np.ndarray, white_is_zero: bool = False, kind: str = "TIFF") -> DeepPicture:
+    options = {"tiffinfo": {262: 0}} if white_is_zero else {}
+    picture = decode(encoded(Image.fromarray(levels.astype(np.uint16)), kind, **options), "x")
+    assert isinstance(picture, DeepPicture)
+    return picture
+
+
+def test_one_white_for_a_set() -> None:
+    """Two pictures of one scanner, one that just reaches 2048 and one that does not, keep their ratio."""
+    ramp = np.kron(RAMP, np.ones((2, 2))) / 255
+    below, above = deep(ramp * 2047), deep(ramp * 2048)
+    assert (below.white, above.white) == (2047, 4095)
+    white = max(below.white, above.white)
+    medians = [np.median(np.asarray(picture.eight_bits(white))) for picture in (below, above)]
+    assert abs(medians[0] - medians[1]) <= 1 and abs(medians[0] - 127 * 2048 / 4095) <= 1
+
+
+def test_hot_pixels_and_lines_are_not_white() -> None:
+    levels = RAMP.astype(np.uint16) * 16
+    levels[2, 3] = levels[:, 6] = 65535
+    picture = deep(levels)
+    assert picture.white == 4095
+    seen = np.asarray(picture.eight_bits(picture.white))
+    assert seen[2, 3] == 255 and abs(int(seen[4, 1]) - int(RAMP[4, 1])) <= 1
+    star = RAMP.astype(np.uint16) * 16
+    star[2:4, 3:5] = 65535  # what a telescope has blurred is light
+    assert deep(star).white == 65535
+    assert deep(np.full((1, 1), 3)).white == 255 and deep(np.full((1, 3), 999)).white == 1023
+
+
+def tiff(levels: np.ndarray, order: str) -> bytes:
+    """A 16-bit TIFF of which 0 is white, written by hand, little or big endian."""
+    tags = [(256, 8), (257, 8), (258, 16), (259, 1), (262, 0), (273, 8 + 2 + 12 * 8 + 4), (278, 8), (279, 128)]
+    entries = b"".join(struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(tags))
+    return head + entries + struct.pack(f"{order}I", 0) + levels.astype(f"{order}u2").tobytes()
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_sixteen_bits_of_which_zero_is_white(bits: int) -> None:
+    """Pillow hands out the levels as they stand."""
+    levels = np.round((255 - RAMP.astype(float)) / 255 * (2**bits - 1))
+    picture = np.asarray(read_picture(tiff(levels, "<"), "x"))
+    assert np.abs(picture.astype(int) - RAMP).max() <= 1
+    with pytest.raises(InputError, match="x: a TIFF of a kind that is not read; save it as PNG"):
+        read_picture(tiff(levels, ">"), "x")
+
+
+def test_eight_bits_of_which_zero_is_white() -> None:
+    content = encoded(Image.fromarray(RAMP), "TIFF", tiffinfo={262: 0})
+    assert Image.open(io.BytesIO(content)).tag_v2[262] == 0
+    np.testing.assert_array_equal(np.asarray(read_picture(content, "x")), np.asarray(Image.open(io.BytesIO(content))))
+
+
+def test_cmyk() -> None:
+    ink = np.zeros((8, 8, 4), np.uint8)
+    ink[..., 1], ink[..., 3] = 255, 51  # all magenta, a fifth black
+    read = np.asarray(read_picture(encoded(Image.fromarray(ink, "CMYK"), "TIFF"), "x"))
+    assert np.abs(read[0, 0].astype(int) - (204, 0, 204)).max() <= 1
+
+
+def test_a_telephone_keeps_a_preview_behind_the_picture() -> None:
+    grey = Image.new("RGB", (16, 16), (90, 90, 90))
+    content = encoded(grey, "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))])
+    read = read_picture(content, "x.jpg")
+    assert read.size == (16, 16) and read.getpixel((3, 3)) == (90, 90, 90)
+
+
+def test_gif_and_jfif() -> None:
+    read = read_picture(encoded(Image.fromarray(RAMP), "GIF"), "x.gif")
+    np.testing.assert_array_equal(np.asarray(read.convert("L")), RAMP)
+    assert read_picture(encoded(Image.fromarray(RAMP), "JPEG"), "x.jfif").size == (8, 8)
 
 
 def test_palette_is_looked_up_and_bits_are_black_and_white() -> None:
@@ -110,7 +193,8 @@ def swollen_text() -> bytes:
         (encoded(Image.effect_noise((64, 64), 50), "TIFF")[:2000], "cannot be decoded|no picture"),
         (encoded(Image.fromarray(RAMP.astype(np.float32)), "TIFF"), "floating-point"),
         (encoded(Image.fromarray(np.full((4, 4), 70000, np.int32)), "TIFF"), "beyond 16 bits"),
-        (encoded(Image.fromarray(RAMP), "GIF"), "no picture"),
+        (encoded(Image.fromarray(RAMP), "GIF", save_all=True, append_images=[Image.new("L", (8, 8))]), "of 2 frames"),
+        (encoded(Image.fromarray(RAMP), "TIFF", save_all=True, append_images=[Image.new("L", (8, 8))]), "of 2 frames"),
         (swollen_text(), "cannot be decoded"),
         (bomb(), "pixels; make it smaller"),
         (just_too_large(), "pixels; make it smaller"),
@@ -138,3 +222,29 @@ def test_grey_square_does_not_alias() -> None:
         assert (small - 127.5).abs().max() < 4
     noise = Image.effect_noise((256, 256), 60)
     assert abs(float(grey_square(noise, 50).float().mean()) - np.asarray(noise).mean()) < 0.5
+
+
+def test_pad_keeps_the_whole_picture_between_black() -> None:
+    wide = Image.fromarray(np.full((20, 60), 200, np.uint8))
+    square = grey_square(wide, 60, pad=True)[0].numpy()
+    assert square.shape == (60, 60) and set(np.unique(square)) == {0, 200}
+    assert np.all(square[20:40] == 200) and not square[:20].any() and not square[40:].any()
+    tall = grey_square(wide.rotate(90, expand=True), 60, pad=True)[0].numpy()
+    np.testing.assert_array_equal(tall, square.T)
+    assert grey_square(wide, 60).min() == 200, "cropped without it"
+
+
+def test_a_picture_of_yours_is_treated_as_the_training_was(tmp_path: Path) -> None:
+    path = tmp_path / "mine.png"
+    levels = np.zeros((10, 30), np.uint16)
+    levels[:, :] = 1000
+    Image.fromarray(levels).save(path)
+    assert float(read_grey(path, 10, white=4095).max()) == pytest.approx(1000 / 4095, abs=1 / 255)
+    assert float(read_grey(path, 10).max()) == pytest.approx(1000 / 1023, abs=1 / 255), "its own white"
+    assert float(read_grey(path, 30, padded=True, white=4095)[0, 0, 0].max()) == 0
+    assert white_warnings(path, 4095) == []
+    for white, words in ((255, "level 1023 is taken to be white"), (511, "cut off"), (65535, "nearly black")):
+        [warning] = white_warnings(path, white)
+        assert words in warning
+    Image.fromarray(RAMP).save(path)
+    assert white_warnings(path, 255) == white_warnings(path, 4095) == []

@@ -1,0 +1,158 @@
+"""The files of a folder, a zip or a tar, by one interface; archives are read without unpacking them."""
+
+import os
+import re
+import stat
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from pipeline.errors import InputError
+
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVES = (".zip", *TARS)
+MAX_BYTES = 300_000_000  # of one file
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, RuntimeError, EOFError, OSError)
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a source."""
+
+    path: PurePosixPath
+    """Inside the source, as text that can be written anywhere."""
+    name: str
+    """With the source, for messages."""
+    size: int
+    open: Callable[[], IO[bytes]]
+
+    def read(self) -> bytes:
+        """All of it.
+
+        Raises:
+            InputError: it is too large, or the archive is broken.
+        """
+        if self.size > MAX_BYTES:
+            raise InputError(f"{self.name}: larger than {MAX_BYTES:,} bytes; make it smaller or remove it")
+        return self.head(self.size)
+
+    def head(self, n: int) -> bytes:
+        """Its first n bytes, or all where there are fewer."""
+        with _readable(self.name), self.open() as stream:
+            return stream.read(n)
+
+
+def is_archive(source: Path) -> bool:
+    """Whether a file's name is that of an archive that is read."""
+    return source.name.lower().endswith(ARCHIVES) and source.is_file()
+
+
+@contextmanager
+def open_files(source: Path) -> Iterator[list[File]]:
+    """The files of a folder or an archive, in the order in which they are best read.
+
+    Raises:
+        InputError: the archive is broken, or a member is a link or would lie outside.
+    """
+    if source.is_dir():
+        yield sorted(_folder(source), key=lambda file: file.path)
+    elif source.suffix.lower() == ".zip":
+        with _readable(source):
+            archive = zipfile.ZipFile(source)
+            files = sorted(_zip(source, archive), key=lambda file: file.path)
+        with archive:
+            yield files
+    else:
+        with _readable(source):
+            tape = tarfile.open(source)
+            files = list(_tar(source, tape))
+        with tape:
+            yield files
+
+
+@contextmanager
+def _readable(source: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError:
+        raise
+    except BROKEN as error:
+        raise InputError(f"{source}: an archive or file that cannot be read ({error}); make it anew") from error
+
+
+def _folder(source: Path) -> Iterator[File]:
+    """Also behind symbolic links, each folder once on a way down."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions or remove it")
+
+    for folder, children, names in os.walk(source, onerror=refuse, followlinks=True):
+        here = os.path.realpath(folder)
+        children[:] = [
+            child for child in children if not f"{here}/".startswith(f"{os.path.realpath(f'{folder}/{child}')}/")
+        ]
+        for name in names:
+            yield _on_disk(source, Path(folder, name))
+
+
+def named_files(folder: Path, names: Iterable[str]) -> list[File]:
+    """Those of the named files that are there."""
+    return [_on_disk(folder, folder / name) for name in names if (folder / name).is_file()]
+
+
+def _on_disk(source: Path, path: Path) -> File:
+    size = path.stat().st_size if path.exists() else 0
+    inside = path.relative_to(source) if path.is_relative_to(source) else path.relative_to(path.anchor)
+    return File(PurePosixPath(readable_name(str(inside))), readable_name(str(path)), size, lambda: path.open("rb"))
+
+
+def _zip(source: Path, archive: zipfile.ZipFile) -> Iterator[File]:
+    for info in archive.infolist():
+        path = _inside(source, _zip_name(info), link=stat.S_ISLNK(info.external_attr >> 16))
+        if not info.is_dir():
+            yield File(path, f"{source}: {path}", info.file_size, lambda info=info: archive.open(info))  # type: ignore[misc]
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """Many programs write UTF-8 without the flag that says so; zipfile then reads it as code page 437."""
+    if info.flag_bits & 0x800:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
+
+
+def _tar(source: Path, archive: tarfile.TarFile) -> Iterator[File]:
+    for member in archive.getmembers():
+        path = _inside(source, member.name, link=member.issym() or member.islnk())
+        if member.isfile():
+            yield File(path, f"{source}: {path}", member.size, lambda member=member: archive.extractfile(member))  # type: ignore
+    archive.fileobj.seek(archive.offset)  # type: ignore[union-attr]
+    if not archive.fileobj.read(1):  # type: ignore[union-attr]
+        raise EOFError("it ends too early")  # between two members, where tarfile does not mind
+
+
+def _inside(source: Path, name: str, *, link: bool) -> PurePosixPath:
+    path = PurePosixPath(readable_name(name).replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", str(path)):
+        raise InputError(f"{source}: its member {name!r} lies outside of it; make the archive anew")
+    if link:
+        raise InputError(f"{source}: its member {name!r} is a link; make the archive anew with the file itself")
+    return path
+
+
+def readable_name(name: str) -> str:
+    """A file's name as composed text; bytes that are not UTF-8 are taken for Latin-1."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        name = os.fsencode(name).decode("latin-1")
+    return unicodedata.normalize("NFC", name)
