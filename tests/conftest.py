@@ -41,7 +41,7 @@ def real_data() -> Path:
 
 def training_split(tensors: dict[str, Any]) -> Any:
     """As much of a data module as ``fit_statistics`` reads."""
-    return SimpleNamespace(splits={"train": tensors})
+    return SimpleNamespace(splits={"train": tensors}, padded=False, white=255)
 
 
 def maps_data(batch: dict[str, Any], psf_sigma: float = 4.0) -> Any:
