@@ -1,9 +1,12 @@
 """Grey pictures of chosen labels, split by patient or object."""
 
 import csv
+import io
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,60 +14,112 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
-from datamodules.settings import PictureData
+from datamodules.settings import OwnLabel, PictureData
 from pipeline.errors import InputError
 
 
 class ImagesDataModule(TensorDataModule):
     """Batches ``{"image": (rows, 1, height, width)}``, float32 in [0, 1], of ``data/images/<set>-<size>``.
 
-    ``path`` is the folder with ``index.csv`` (file, label, group, split).
+    ``path`` is the folder with ``index.csv`` (file, label, group, split) and ``preprocess.json``.
     """
 
     Settings = PictureData
     settings: PictureData
 
     @property
-    def labels(self) -> Sequence[str] | None:
-        """Labels to train and test on; None for all."""
-        return None if isinstance(self.settings.labels, str) else self.settings.labels
+    def set_name(self) -> str:
+        """Such as lungs of data/images/lungs-50."""
+        return self.path.name.rpartition("-")[0]
 
     @cached_property
     def index(self) -> list[dict[str, str]]:
         """Rows of ``index.csv``: file, label, group, split."""
+        return list(csv.DictReader(io.StringIO(self._text("index.csv"), newline="")))
+
+    def _text(self, name: str) -> str:
         try:
-            with (self.path / "index.csv").open(newline="") as file:
-                return list(csv.DictReader(file))
+            return (self.path / name).read_text("utf-8")
         except OSError as error:
             remedy = f"`python -m pipeline.preprocess_images {self.path.name}` makes it"
-            raise InputError(f"{self.path}/index.csv: cannot be read; {remedy}") from error
+            raise InputError(f"{self.path}/{name}: cannot be read; {remedy}") from error
+
+    def _check(self, label: str) -> None:
+        if label not in self.known_labels:
+            known = ", ".join(self.known_labels)
+            raise InputError(f"{self.path}: no label {label}; it has {known}: correct data.labels or add pictures")
+
+    @cached_property
+    def known_labels(self) -> list[str]:
+        """Every label of the set, by alphabet."""
+        return sorted({row["label"] for row in self.index})
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels to train and test on.
+
+        Raises:
+            InputError: the set does not have one of those that ``data.labels`` names.
+        """
+        match self.settings.labels:
+            case OwnLabel(model=model, models=models):
+                return [label_of(model, models, self.known_labels)]
+            case list() as labels:
+                for label in labels:
+                    self._check(label)
+                return labels
+        return self.known_labels
 
     @property
     def other_labels(self) -> list[str]:
         """Labels of the set that the model is not trained on."""
-        return sorted({row["label"] for row in self.index} - set(self.labels or [row["label"] for row in self.index]))
+        return sorted(set(self.known_labels) - set(self.labels))
+
+    @cached_property
+    def preprocessing(self) -> dict[str, Any]:
+        """What ``preprocess.json`` tells of the pictures."""
+        return json.loads(self._text("preprocess.json"))
+
+    @property
+    def padded(self) -> bool:
+        """Whether the pictures were padded to squares, not cropped."""
+        return self.preprocessing["padded"]
+
+    @property
+    def white(self) -> int:
+        """The level of the files that the import made white."""
+        return self.preprocessing["white"]
 
     def setup(self, stage: str | None = None) -> None:
         """Read the pictures of every split.
 
         Raises:
-            InputError: the index or a picture is missing, or a split has no picture of ``labels``.
+            InputError: the index or a picture is missing, a split has no picture of ``labels``, or those of training
+                are all the same.
         """
         self.splits = {split: {"image": self.images(split)} for split in ("train", "val", "test")}
+        train = self.splits["train"]["image"]
+        if torch.equal(train, train[:1].expand_as(train)):
+            what = "one train picture" if len(train) == 1 else f"{len(train)} equal train pictures"
+            raise InputError(f"{self.path}: only {what} of {', '.join(self.labels)}, too few to learn from; add others")
 
     def images(self, split: str | None = None, labels: Sequence[str] | None = None) -> Tensor:
         """Pictures of a split (None: of all) and of other labels than the model's own: (n, 1, height, width)."""
         wanted = self.labels if labels is None else labels
-        files = [
-            self.path / row["file"]
-            for row in self.index
-            if (split is None or row["split"] == split) and (wanted is None or row["label"] in wanted)
-        ]
-        if not files:
-            known = ", ".join(sorted({row["label"] for row in self.index}))
-            what = f"no {split or ''} picture of {', '.join(wanted or ['any label'])}"
-            raise InputError(f"{self.path}: {what}; it has {known}: correct data.labels or add pictures")
-        return torch.stack([self._read(file) for file in files])
+        rows = [row for row in self.index if row["label"] in wanted and split in (None, row["split"])]
+        if not rows:
+            what = f"no {split or ''} picture of {', '.join(wanted)}"
+            raise InputError(f"{self.path}: {what}; add pictures, or change data.labels")
+        return self._stack(rows)
+
+    def novel(self) -> Tensor | None:
+        """Pictures of the other labels, of nobody whom the training saw, (n, 1, height, width); None where none is."""
+        trained = {row["group"] for row in self.index if row["label"] in self.labels and row["split"] == "train"}
+        rows = [row for row in self.index if row["label"] in self.other_labels and row["group"] not in trained]
+        return self._stack(rows) if rows else None
+
+    def _stack(self, rows: Sequence[dict[str, str]]) -> Tensor:
+        return torch.stack([self._read(self.path / row["file"]) for row in rows])
 
     @staticmethod
     def _read(file: Path) -> Tensor:
@@ -74,3 +129,19 @@ class ImagesDataModule(TensorDataModule):
         except OSError as error:
             raise InputError(f"{file}: cannot be read; run pipeline.preprocess_images again") from error
         return torch.from_numpy(grey / 255)[None]
+
+
+def label_of(model: str, models: Sequence[str], labels: Sequence[str]) -> str:
+    """The label that one of several models learns: its own, or one that none of them is named after.
+
+    Args:
+        model: the label that it is named after; case does not matter.
+        models: those of all models, in their order.
+        labels: of the set, by alphabet.
+    """
+    named = {label.casefold(): label for label in labels}
+    if model.casefold() in named:
+        return named[model.casefold()]
+    without = [each for each in models if each.casefold() not in named]
+    free = [label for label in labels if label.casefold() not in {each.casefold() for each in models}] or labels
+    return free[without.index(model) % len(free)]

@@ -1,8 +1,11 @@
 """Parameters of the data modules."""
 
-from typing import Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
 
-from pipeline.settings.base import DataSettings, Fraction, PositiveInt
+from pydantic import Field
+
+from pipeline.settings.base import DataSettings, Fraction, PositiveInt, Section
 
 
 class NBodyData(DataSettings):
@@ -16,17 +19,26 @@ class NBodyData(DataSettings):
     """Of the simulations."""
 
 
+class OwnLabel(Section):
+    """What ``auto`` stands for in one of several models that share a section."""
+
+    model: str
+    """The label that the model is named after: healthy of autoencoder-healthy."""
+    models: list[str]
+    """Those of all models of the section, in their order."""
+
+
 class PictureData(DataSettings):
     """Pictures of some labels."""
 
-    labels: Literal["all", "own"] | list[str]
-    """own: the label after the dash of the model's name."""
+    labels: Literal["auto", "all"] | Annotated[list[str], Field(min_length=1)] | OwnLabel
+    """auto: the label after the dash of the model's name; where the set has others, each model takes one of them."""
 
-    def of_model(self, name: str) -> Self:
-        """The label that stands for ``own`` is that of the model's name."""
-        if self.labels != "own":
+    def of_model(self, name: str, models: Sequence[str]) -> Self:
+        if self.labels != "auto":
             return self
-        return self.model_copy(update={"labels": [name.partition("-")[2]]})
+        own, *every = (model.partition("-")[2] for model in (name, *models))
+        return self.model_copy(update={"labels": OwnLabel(model=own, models=every)})
 
 
 class MapData(DataSettings):

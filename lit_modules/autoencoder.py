@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_modules.base import Batch, LitBase
+from lit_modules.base import Batch, PictureReader
 from lit_modules.networks.autoencoder.autoencoder import Autoencoder
 from lit_modules.networks.autoencoder.deformation import deform, draw_deformations
 from lit_modules.networks.autoencoder.settings import AutoencoderSettings
@@ -15,7 +15,7 @@ from pipeline.errors import InputError
 N_EXAMPLES = 8
 
 
-class LitAutoencoder(LitBase):
+class LitAutoencoder(PictureReader):
     """Least squares reconstruction; the weights of the last epoch are kept, as in the course.
 
     The buffer ``snapshot`` (2, 8, 1, side, side) keeps eight validation pictures and their
@@ -38,6 +38,7 @@ class LitAutoencoder(LitBase):
         return self.net(images)
 
     def fit_statistics(self, data: Any) -> None:
+        super().fit_statistics(data)
         images = data.splits["train"]["image"]
         size = images.shape[-1]
         if size != self.settings.side:

@@ -87,6 +87,27 @@ class LitBase(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+class PictureReader(LitBase):
+    """A model of pictures that knows how those it was trained on became grey squares.
+
+    Buffers:
+        padded: whether they were padded to squares; False: their middle was cut out.
+        white: the level of the files that became white: 255 of 8 bits.
+    """
+
+    padded: Tensor
+    white: Tensor
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.register_buffer("padded", torch.tensor(False))
+        self.register_buffer("white", torch.tensor(255))
+
+    def fit_statistics(self, data: Any) -> None:
+        self.padded.fill_(data.padded)
+        self.white.fill_(data.white)
+
+
 class MapReader(LitBase):
     """A model of flux maps, log10 F/(Lsun kpc⁻²), that knows what it was trained on.
 

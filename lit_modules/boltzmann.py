@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from lit_modules.base import Batch, LitBase
+from lit_modules.base import Batch, PictureReader
 from lit_modules.networks.boltzmann.general import BoltzmannMachine, cooling
 from lit_modules.networks.boltzmann.pixels import isophotes, stretch
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 PSEUDO_LIKELIHOOD_PIXELS = 512
 
 
-class LitMachine(LitBase):
+class LitMachine(PictureReader):
     """What both machines share: pictures of one size, and Gibbs chains that go on from step to step.
 
     Each process has its own chains. They are no buffer (DDP would overwrite them with those of
@@ -34,6 +34,7 @@ class LitMachine(LitBase):
         Raises:
             InputError: the pictures do not have the size of the model.
         """
+        super().fit_statistics(data)
         images, size = data.splits["train"]["image"], self.settings.size
         if images.shape[-2:] != (size, size):
             width = images.shape[-1]

@@ -16,7 +16,7 @@ from pipeline.settings.load import Params, load_params
 from pipeline.training.registry import MODELS
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.common.result import Picture
+    from pipeline.evaluation.common.result import Picture, Result
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -49,19 +49,20 @@ def evaluate(name: str, params: Params) -> None:
         result = evaluation.evaluate(module.eval(), datamodule, section)
         show(2, "figures")
         metrics = numbers({**tested, **result.metrics})
-        write(name, metrics, result.pictures, evaluation.LABELS)
+        write(name, metrics, result, evaluation.LABELS | result.labels)
         track(name, section, metrics, result.pictures)
 
 
-def write(name: str, metrics: dict[str, float], pictures: "list[Picture]", labels: dict[str, str]) -> None:
-    """Write the metrics, and a folder of the pictures and of what the metrics mean."""
+def write(name: str, metrics: dict[str, float], result: "Result", labels: dict[str, str]) -> None:
+    """Write the metrics, and a folder of the pictures, of what the metrics mean and of what was learned."""
     from pipeline.evaluation.common.result import write_json, write_pictures
 
     with atomic_file(Path("reports/evaluate") / f"{name}.json") as temporary:
         write_json(metrics, temporary)
     with atomic_folder(Path("reports/figures") / name) as temporary:
-        write_pictures(pictures, temporary)
+        write_pictures(result.pictures, temporary)
         write_json(labels, temporary / "labels.json")
+        write_json({"title": result.title or MODELS[name].title, "notes": result.notes}, temporary / "learned.json")
 
 
 def track(name: str, section: ModelSection, metrics: dict[str, float], pictures: "list[Picture]") -> None:

@@ -24,6 +24,10 @@ ROWS = {  # first part of a metric's key: what it was measured on
     "model": "of the model itself",
 }
 
+SETS = {"lungs": "lungs-50", "globular_clusters": "globular_clusters-255"}  # of pictures, and where their splits stand
+LOSSLESS = {"lossless": True, "quality": 60, "method": 4}  # WebP
+PHOTO = {"quality": 90, "method": 4}
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the page."""
@@ -47,25 +51,36 @@ def render(params: Params) -> str:
         params.report.n_pictures,
         params.report.seed,
     )
+    sets = {name: set_entry(Path("data/raw") / name, Path("data/images") / grey) for name, grey in SETS.items()}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("report.html.jinja").render(
         nbody=accuracy(read_json(Path("reports/nbody.json"))),
-        gallery=[{"caption": picture.caption, "uri": figure_uri(picture.figure)} for picture in pictures],
-        samples=[sample(Path("data/raw/lungs"), label) for label in ("healthy", "covid")],
+        gallery=[{"caption": picture.caption, "uri": figure_uri(picture.figure, **PHOTO)} for picture in pictures],
+        sets=list(sets.values()),
+        drawn={name: entry["drawn"] for name, entry in sets.items()},
         models=[model_entry(name) for name in MODELS],
     )
+
+
+def set_entry(raw: Path, grey: Path) -> dict[str, Any]:
+    """What the page shows of one set of pictures."""
+    from pipeline.evaluation.common.picture_set import picture_set
+
+    entry = picture_set(raw, grey, read_json(raw / "import.json"), read_json(grey / "preprocess.json"))
+    sheets = [{"caption": caption, "uri": image_uri(sheet, **PHOTO)} for caption, sheet in entry["sheets"]]
+    return {**entry, "sheets": sheets}
 
 
 def model_entry(name: str) -> dict[str, Any]:
     """What the page shows of one model: tables, curves and pictures."""
     metrics = read_json(Path("reports/evaluate") / f"{name}.json")
     folder = Path("reports/figures") / name
-    captions, labels = (read_json(folder / f"{file}.json") for file in ("captions", "labels"))
+    captions, labels, learned = (read_json(folder / f"{file}.json") for file in ("captions", "labels", "learned"))
     return {
         "name": name,
-        "title": MODELS[name].title,
+        **learned,
         "tables": tables(metrics, labels),
         "curves": figure_uri(curves(Path("reports/train") / f"{name}.csv")),
         "pictures": [{"caption": text, "uri": file_uri(folder / f"{file}.png")} for file, text in captions.items()],
@@ -129,22 +144,6 @@ def curves(path: Path) -> Any:
     return figure
 
 
-def sample(folder: Path, label: str, count: int = 8) -> dict[str, str]:
-    """The first pictures of a label, side by side."""
-    import matplotlib.pyplot as plt
-    from PIL import Image
-
-    from pipeline.evaluation.common.result import style
-
-    files = sorted((folder / label).glob("*.png"))[:count]
-    with style():
-        figure, axes = plt.subplots(1, len(files), figsize=(1.4 * len(files), 1.6), squeeze=False)
-        for axis, file in zip(axes[0], files, strict=True):
-            axis.imshow(Image.open(file), cmap="gray")
-            axis.set_axis_off()
-    return {"caption": f"The first {len(files)} pictures labelled {label}.", "uri": figure_uri(figure)}
-
-
 def cell(value: float, low: float | None = None, high: float | None = None) -> str:
     """A number for people, four significant digits and no needless exponent, with the ends of its interval."""
     if low is None or high is None:
@@ -164,23 +163,29 @@ def read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: missing or unreadable; `dvc repro` writes it") from error
 
 
-def figure_uri(figure: Any) -> str:
+def figure_uri(figure: Any, **compression: Any) -> str:
     """A figure as a data URI."""
     import matplotlib.pyplot as plt
+    from PIL import Image
 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     plt.close(figure)
-    return _png_uri(buffer.getvalue())
+    return image_uri(Image.open(buffer), **compression)
 
 
 def file_uri(path: Path) -> str:
-    """A PNG file as a data URI."""
-    return _png_uri(path.read_bytes())
+    """A picture file as a data URI."""
+    from PIL import Image
+
+    return image_uri(Image.open(path))
 
 
-def _png_uri(content: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+def image_uri(image: Any, **compression: Any) -> str:
+    """A picture as a data URI of WebP: every pixel as it is, unless ``compression`` says otherwise."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "WEBP", **(compression or LOSSLESS))
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 if __name__ == "__main__":

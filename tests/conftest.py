@@ -51,7 +51,7 @@ def cases() -> Path:
 
 def training_split(tensors: dict[str, Any]) -> Any:
     """As much of a data module as ``fit_statistics`` reads."""
-    return SimpleNamespace(splits={"train": tensors})
+    return SimpleNamespace(splits={"train": tensors}, padded=False, white=255)
 
 
 def maps_data(batch: dict[str, Any], psf_sigma: float = 4.0) -> Any:

@@ -1,5 +1,6 @@
 """What all declarations of parameters share: strict checks, common types, the parts of a model's section."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,8 +37,8 @@ class DataSettings(Section):
     batch_size: PositiveInt
     """Rows of a global batch, over all processes together."""
 
-    def of_model(self, name: str) -> Self:
-        """These settings for one of several models that share a section."""
+    def of_model(self, name: str, models: Sequence[str]) -> Self:
+        """These settings for one of the ``models`` that share a section."""
         return self
 
 

@@ -44,7 +44,8 @@ class Params(Section):
     def model_section(self, name: str) -> Any:
         """The section of a model, such as ``autoencoder-healthy``: a :class:`ModelSection` of its family."""
         section: ModelSection = getattr(self, _field(MODELS[name].section))
-        return section.model_copy(update={"data": section.data.of_model(name)})
+        models = [model.name for model in MODELS.values() if model.section == MODELS[name].section]
+        return section.model_copy(update={"data": section.data.of_model(name, models)})
 
 
 def _field(section: str) -> str:

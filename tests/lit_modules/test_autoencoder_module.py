@@ -29,6 +29,7 @@ def blobs(n: int, seed: int) -> Tensor:
 
 class Blobs(TensorDataModule):
     Settings = DataSettings
+    padded, white = False, 255
 
     def setup(self, stage: str | None = None) -> None:
         sizes = {"train": 16, "val": 5, "test": 64}

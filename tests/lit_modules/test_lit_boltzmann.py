@@ -30,6 +30,7 @@ def discs(n: int, seed: int) -> Tensor:
 
 class Discs(TensorDataModule):
     Settings = DataSettings
+    padded, white = False, 255
 
     def setup(self, stage: str | None = None) -> None:
         self.splits = {name: {"image": discs(32, k)} for k, name in enumerate(("train", "val", "test"))}

@@ -9,6 +9,7 @@ import pytest
 from conftest import edit_params, run_stage
 
 from pipeline.training import tracking
+from pipeline.training.registry import MODELS
 
 
 class Recorder:
@@ -35,5 +36,7 @@ def test_every_number_and_picture_reaches_the_tracker(workspace: Path, monkeypat
     assert recorder.metrics == written
     assert all(isinstance(value, float) for value in written.values())
     captions, labels = (json.loads(Path(f"reports/figures/gnn/{x}.json").read_text()) for x in ("captions", "labels"))
+    learned = json.loads(Path("reports/figures/gnn/learned.json").read_text())
+    assert learned == {"title": MODELS["gnn"].title, "notes": []}
     assert recorder.images == [f"figures/{picture}" for picture in captions]
     assert {re.sub("_(low|high)$", "", key.split("/")[-1]) for key in written} <= set(labels)

@@ -1,8 +1,11 @@
 """Sizes, and splits by group: stratified, the same for all sizes, never a patient on two sides."""
 
 import csv
+import io
+import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from conftest import ROOT, edit_params, run_stage
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.preprocess_images import split_groups
+from pipeline.preprocess_images import join_groups, most_frequent_labels, split_groups
 
 
 @pytest.fixture(autouse=True)
@@ -30,13 +33,22 @@ def write_raw(name: str, labels: dict[str, int]) -> None:
             pixels = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(raw / label / f"{k}.png")
             rows.append((f"{label}/{k}.png", label, f"{label}/{k // 2}"))
-    with (raw / "index.csv").open("w", newline="") as file:
+    write_index(raw, rows)
+
+
+def write_index(raw: Path, rows: list[tuple[str, str, str]]) -> None:
+    with (raw / "index.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("file", "label", "group"), *rows])
+    (raw / "import.json").write_text('{"white": 4095}')
 
 
 def index(name: str) -> list[dict[str, str]]:
-    with Path(f"data/images/{name}/index.csv").open(newline="") as file:
+    with Path(f"data/images/{name}/index.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def told(name: str) -> dict[str, Any]:
+    return json.loads(Path(f"data/images/{name}/preprocess.json").read_text("utf-8"))
 
 
 def test_contract() -> None:
@@ -74,12 +86,83 @@ def test_labels_of_one_picture_are_split_together() -> None:
     assert Counter(splits.values()) == {"train": 14, "val": 2, "test": 4}
 
 
+def test_a_patient_of_two_labels_is_one_group_of_the_more_frequent_one() -> None:
+    groups = ["p1", "p1", "p1", "p2", "p2", "p3"]
+    labels = ["ill", "well", "ill", "well", "ill", "well"]
+    assert most_frequent_labels(groups, labels) == {"p1": "ill", "p2": "ill", "p3": "well"}
+
+
+def test_groups_are_joined_through_others() -> None:
+    """Pictures 0 and 2 look alike, and 2 and 3: with picture 1, which is the patient of 0, they are one group."""
+    assert join_groups(["b", "b", "c", "a", "d"], [(0, 2), (2, 3)]) == ["a", "a", "a", "a", "d"]
+    assert join_groups(["b", "a"], []) == ["b", "a"]
+
+
+def natural(rng: np.random.Generator) -> Image.Image:
+    """Noise of amplitude 1/f, (200, 240): rough on all scales, as photographs are."""
+    frequency = np.hypot(np.fft.fftfreq(200)[:, None], np.fft.rfftfreq(240))
+    frequency[0, 0] = np.inf
+    grey = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(200, 240))) / frequency)
+    return Image.fromarray(np.uint8(255 * (grey - grey.min()) / np.ptp(grey)))
+
+
+def test_copies_lie_on_one_side(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever their labels, sizes and formats; 24 originals with a copy each would else be parted."""
+    raw = Path("data/raw/lungs")
+    rng = np.random.default_rng(0)
+    rows = []
+    for label in ("жёлтый", "b"):
+        (raw / label).mkdir(parents=True)
+    for k in range(24):
+        original = natural(rng)
+        original.save(raw / f"b/{k}.png")
+        if k % 2:
+            jpeg = io.BytesIO()
+            original.resize((120, 100)).save(jpeg, "JPEG", quality=60)
+            copy = Image.open(jpeg)
+        else:
+            copy = original
+        copy.save(raw / f"жёлтый/{k}.png")
+        rows += [(f"{label}/{k}.png", label, f"{label}/{k}") for label in ("b", "жёлтый")]
+    write_index(raw, rows)
+    run_stage("preprocess_images", "lungs-10")
+    sides: dict[str, set[str]] = {}
+    for row in index("lungs-10"):
+        sides.setdefault(Path(row["file"]).name, set()).add(row["split"] + row["group"])
+    assert len(sides) == 24 and all(len(side) == 1 for side in sides.values())
+    found = told("lungs-10")
+    assert {files[0] for files in found["duplicates"]} == {f"b/{k}.png" for k in range(0, 24, 2)}
+    assert {files[0] for files in found["near_duplicates"]} == {f"b/{k}.png" for k in range(1, 24, 2)}
+    warnings = capsys.readouterr().err
+    assert "b/0.png, жёлтый/0.png" in warnings and "near duplicates" in warnings and "7 more" in warnings
+
+
+def test_padded_or_cropped() -> None:
+    raw = Path("data/raw/lungs/a")
+    raw.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for k in range(6):
+        pixels = rng.integers(0, 100, (40, 80), dtype=np.uint8)
+        pixels[:, :20] = 255  # what a crop cuts off
+        Image.fromarray(pixels).save(raw / f"{k}.png")
+    write_index(raw.parent, [(f"a/{k}.png", "a", f"a/{k}") for k in range(6)])
+    run_stage("preprocess_images", "lungs-8")
+    cropped = np.asarray(Image.open("data/images/lungs-8/a/0.png"))
+    assert told("lungs-8") == {"padded": False, "white": 4095, "duplicates": [], "near_duplicates": []}
+    edit_params(Path(), {"images.lungs.square": "pad"})
+    run_stage("preprocess_images", "lungs-8")
+    padded = np.asarray(Image.open("data/images/lungs-8/a/0.png"))
+    assert told("lungs-8")["padded"] is True
+    assert cropped.max() < 110
+    assert padded[0].max() == 0 and padded[-1].max() == 0 and padded[3, 0] == 255
+
+
 def test_small_labels_have_one_of_each() -> None:
     splits = split_groups({"a/1": "a", "a/2": "a", "a/3": "a"}, 0.1, 0.1, 1)
     assert sorted(splits.values()) == ["test", "train", "val"]
     assert set(split_groups({"a/1": "a"}, 0.0, 0.0, 1).values()) == {"train"}
     for groups, fractions in (({"a/1": "a", "a/2": "a"}, (0.1, 0.1)), ({f"a/{k}": "a" for k in range(10)}, (0.5, 0.5))):
-        with pytest.raises(InputError, match=r"images\.val_fraction"):
+        with pytest.raises(InputError, match=r"^a: \d+ pictures .*images\.val_fraction"):
             split_groups(groups, *fractions, 1)
 
 

@@ -1,6 +1,12 @@
 """The tables of the report: each number once, under the rows that it was measured on."""
 
-from pipeline.report import tables
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from pipeline.report import image_uri, tables
 
 
 def test_training_errors_do_not_stand_under_held_out() -> None:
@@ -25,3 +31,12 @@ def test_training_errors_do_not_stand_under_held_out() -> None:
         {"corner": "held out", "columns": ["model"], "rows": [("the loss", ["0.5"])]},
         {"corner": "of the model itself", "columns": ["model"], "rows": [("log Z (nats)", ["7"])]},
     ]
+
+
+def test_pictures_keep_every_pixel() -> None:
+    """The page's lossless WebP against the PNG that it stands for."""
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    uri = image_uri(Image.fromarray(pixels))
+    head, _, content = uri.partition(",")
+    assert head == "data:image/webp;base64"
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))), pixels)

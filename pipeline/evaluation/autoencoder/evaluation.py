@@ -16,6 +16,7 @@ from lit_modules.autoencoder import LitAutoencoder
 from pipeline.evaluation.autoencoder.settings import Autoencoder
 from pipeline.evaluation.common.bootstrap import scored
 from pipeline.evaluation.common.panels import WIDTH, picture_rows
+from pipeline.evaluation.common.pictures import heading, in_words, learned, no_math
 from pipeline.evaluation.common.result import BLUE, GREY, ORANGE, Picture, Result, compared, style
 
 Reconstruct = Callable[[Tensor], Tensor]
@@ -26,20 +27,21 @@ LABELS = {
     "mse": "mean square error of a pixel",
     "snapshot_mse": "mean square error of a pixel of eight pictures, part-way through the training",
     "final_mse": "mean square error of a pixel of the same eight pictures, at the end of the training",
-    "novelty_auc": "AUC of the error, another label against the model's own (no diagnosis)",
+    "novelty_auc": "AUC of the error, other labels against the model's own (no diagnosis)",
 }
 
 
 @torch.no_grad()
 def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder) -> Result:
     """Errors of the network and of its rivals on pictures that none of them has seen."""
-    train, test = data.images("train"), data.images("test")
+    train, test = data.splits["train"]["image"], data.splits["test"]["image"]
     methods: dict[str, Reconstruct] = {"model": model.net, **principal_components(model, train, params)}
     after = {
         "snapshot": min(model.settings.snapshot_epoch, params.trainer.max_epochs),
         "end": params.trainer.max_epochs,
     }
-    examples, early = model.snapshot
+    shown = min(len(data.splits["val"]["image"]), data.settings.batch_size)  # the snapshot repeats those of few
+    examples, early = model.snapshot[:, :shown]
     late = model.net(examples)
     held_out, training = ({who: errors(f, images) for who, f in methods.items()} for images in (test, train))
     metrics: dict[str, Any] = {
@@ -54,13 +56,17 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder)
         epochs(examples, early, late, after),
         bars(means(held_out), means(training), active),
     ]
-    if data.other_labels:
-        novel = data.images(labels=data.other_labels)
-        scores = {who: (held_out[who], errors(f, novel)) for who, f in methods.items()}
-        metrics |= compared("novelty_auc", {who: auc(*pair) for who, pair in scores.items()})
-        own, other = ", ".join(data.labels or []), ", ".join(data.other_labels)
-        pictures.append(novelty(*scores["model"], own, other))
-    return Result(metrics, pictures)
+    result = Result(metrics, pictures, title=heading("Autoencoder", data), notes=[learned(data)])
+    novel = data.novel()
+    if novel is None:
+        result.notes.append("No picture of another label to tell these from, so there is no AUC.")
+        return result
+    scores = {who: (held_out[who], errors(f, novel)) for who, f in methods.items()}
+    own, other = in_words(data.labels), in_words(data.other_labels)
+    result.metrics |= compared("novelty_auc", {who: auc(*pair) for who, pair in scores.items()})
+    result.labels["novelty_auc"] = f"AUC of the error, {other} against {own} (no diagnosis)"
+    result.pictures.append(novelty(*scores["model"], own, other))
+    return result
 
 
 def means(errors: dict[str, Tensor]) -> dict[str, float]:
@@ -74,14 +80,17 @@ def errors(reconstruct: Reconstruct, images: Tensor) -> Tensor:
 
 
 def principal_components(model: LitAutoencoder, train: Tensor, params: Autoencoder) -> dict[str, Reconstruct]:
-    """Baselines, fitted to the training pictures or to deformed copies of them like those the network saw."""
+    """Baselines, fitted to the training pictures or to deformed copies of them like those the network saw.
+
+    n pictures have n - 1 components: a row of more is left out.
+    """
     copies = torch.cat([model.deformed(train, step) for step in range(params.evaluate.copies)])
     plain, deformed = linear_fits(train), linear_fits(copies)
     ks, code = params.evaluate.pca_components, model.settings.widths[-1]
     methods = {"mean_picture": plain(0)}
-    methods |= {f"pca_{k}": plain(k) for k in ks}
+    methods |= {f"pca_{k}": plain(k) for k in ks if k < len(train)}
     methods["pca_full_rank"] = plain(len(train) - 1)
-    methods |= {f"pca_{k}_of_deformed": deformed(k) for k in dict.fromkeys([max(ks), code])}
+    methods |= {f"pca_{k}_of_deformed": deformed(k) for k in dict.fromkeys([max(ks), code]) if k < len(copies)}
     return methods
 
 
@@ -116,9 +125,9 @@ def reconstructions(
         "reconstruction": seen[:, 0].clamp(0, 1),
         "difference\n(grey: none)": 0.5 + (seen - images)[:, 0],
     }
-    title = f"{', '.join(data.labels or ['all'])}: held-out pictures after {params.trainer.max_epochs} epochs"
+    words = f"{no_math(in_words(data.labels))}: held-out pictures after {params.trainer.max_epochs} epochs"
     with style():
-        figure = picture_rows(rows, title)
+        figure = picture_rows(rows, words)
     caption = f"Pictures the network never saw, above what it draws from {active} numbers each, and the difference."
     return Picture("reconstructions", caption, figure)
 
@@ -166,16 +175,21 @@ def novelty(own: Tensor, other: Tensor, own_name: str, other_name: str) -> Pictu
         figure: Figure
         figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
         both = torch.cat([own, other])
-        edges = np.geomspace(0.95 * float(both.min()), 1.05 * float(both.max()), 25).tolist()
-        kinds = ((own, BLUE, f"{own_name}, held out"), (other, ORANGE, f"{other_name}, never trained on"))
+        largest = float(both.max())
+        edges = np.geomspace(max(0.95 * float(both.min()), 1e-9 * largest), 1.05 * largest, 25).tolist()
+        kinds = (
+            (own, BLUE, f"{no_math(own_name)}, held out"),
+            (other, ORANGE, f"{no_math(other_name)}, never trained on"),
+        )
         for values, colour, label in kinds:
             weights = np.full(len(values), 1 / len(values))
             axis.hist(values.numpy(), edges, weights=weights, alpha=0.6, color=colour, label=f"{label} ({len(values)})")
         axis.set(xscale="log", xlabel="mean square error per pixel", ylabel="share of the pictures")
-        axis.set_title(f"Error of the network trained on {own_name}: AUC {auc(own, other):.2f} (no diagnosis)")
+        axis.set_title(f"Error of the network trained on {no_math(own_name)}: AUC {auc(own, other):.2f} (no diagnosis)")
         axis.legend()
     caption = (
-        "AUC: how often a picture of the other kind has the larger error; 0.5 is guessing, below it that kind is "
+        f"AUC: how often a picture of {other_name} has a larger error than one of {own_name}, on which alone this "
+        "network was trained; 0.5 is guessing, below it the other kind is "
         "simply easier to redraw. It is no diagnosis: on real pictures it sees the hospital as well as the disease."
     )
     return Picture("novelty", caption, figure)

@@ -16,7 +16,7 @@ from lit_modules.networks.symmetry import symmetries
 from pipeline.evaluation.boltzmann.settings import Boltzmann
 from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
-from pipeline.evaluation.common.pictures import rms, tiles
+from pipeline.evaluation.common.pictures import heading, learned, rms, tiles
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, compared, style
 
 LABELS = {
@@ -57,25 +57,25 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
             ),
             Picture(
                 "energies",
-                "Energies of states: pictures of clusters lie as low as the machine's own samples, and pixels lit "
-                "independently with the same mean lie higher: the machine has learned that they belong together.",
+                "Energies of states. Where pictures lie as low as the machine's own samples, and pixels lit "
+                "independently with the same mean lie higher, the machine has learned that they belong together.",
                 energy_figure(energies),
             ),
             Picture(
                 "samples",
                 "What the machine dreams of: states cooled from random ones. Each is what would be brighter than some "
-                "level in the picture of a cluster.",
+                "level in a picture.",
                 sample_figure(model, samples),
             ),
             Picture(
                 "couplings",
-                "Left: how strongly the pixel marked grey is coupled to every other pixel. Red ones are lit together; "
-                "they lie in a ring about the centre: the machine found out by itself that clusters are round. "
+                "Left: how strongly the pixel marked grey is coupled to every other pixel. Red ones are lit together: "
+                "in a ring about the centre where it found out by itself that the pictures show round things. "
                 "Right: how each hidden unit is coupled to the pixels.",
                 coupling_figure(model),
             ),
         ]
-    return Result(metrics, pictures)
+    return Result(metrics, pictures, title=heading("General Boltzmann machine", data), notes=[learned(data)])
 
 
 def recall_by_all(model: LitBoltzmann, grey: Tensor, train: Tensor) -> dict[str, Tensor]:

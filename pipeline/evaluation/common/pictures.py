@@ -1,6 +1,13 @@
-"""Pictures as rows of pixels: shown as squares, and compared."""
+"""Pictures as rows of pixels, shown as squares and compared; and the words for what was learned from them."""
+
+from collections.abc import Sequence
 
 from torch import Tensor
+
+from datamodules.images import ImagesDataModule
+from datamodules.settings import OwnLabel
+
+NAMED = 4  # labels that are written out
 
 
 def tiles(pixels: Tensor, size: int) -> Tensor:
@@ -11,3 +18,34 @@ def tiles(pixels: Tensor, size: int) -> Tensor:
 def rms(answer: Tensor, truth: Tensor) -> Tensor:
     """Root of the mean squared error of intensities in [0, 1], over all pixels."""
     return (answer - truth).square().mean().sqrt()
+
+
+def in_words(labels: Sequence[str]) -> str:
+    """Labels for people; of many, the first ones and the number of the rest."""
+    more = len(labels) - NAMED
+    return ", ".join(labels) if more <= 0 else f"{', '.join(labels[:NAMED])} and {more} more"
+
+
+def no_math(text: str) -> str:
+    """The text as a figure has to be told it: two dollar signs would begin and end mathematics."""
+    return text.replace("$", r"\$")
+
+
+def heading(kind: str, data: ImagesDataModule) -> str | None:
+    """The report's heading of a model of this kind; None where the title of its row in models.yaml is true."""
+    match data.settings.labels:
+        case "all":
+            return None
+        case OwnLabel(model=model) if [model.casefold()] == [label.casefold() for label in data.labels]:
+            return None
+    pictures = data.set_name.replace("_", " ")
+    return f"{kind} of {pictures}" + (f": {in_words(data.labels)}" if data.labels != [data.set_name] else "")
+
+
+def learned(data: ImagesDataModule) -> str:
+    """The sentence that says which pictures a model was trained on and judged by."""
+    train, val, test = (len(data.splits[split]["image"]) for split in ("train", "val", "test"))
+    return (
+        f"Learned from {train} pictures labelled {in_words(data.labels)}, watched on {val}, "
+        f"judged by {test} that no training saw."
+    )

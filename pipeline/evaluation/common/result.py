@@ -62,12 +62,18 @@ class Result:
         pictures: figures in reading order.
         hdus: file name to an astropy HDU list, for maps.
         tables: file name to a polars table.
+        title: of the model in the report, where it depends on the data; None: that of its row in models.yaml.
+        notes: sentences above the numbers.
+        labels: a sentence for each measure whose meaning depends on the data, beside the family's ``LABELS``.
     """
 
     metrics: dict[str, Any]
     pictures: list[Picture] = field(default_factory=list)
     hdus: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
+    title: str | None = None
+    notes: list[str] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 def compared(what: str, values: Mapping[str, Any], split: str = "test") -> dict[str, Any]:

@@ -17,7 +17,7 @@ from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, Restrict
 from lit_modules.networks.symmetry import symmetries
 from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
-from pipeline.evaluation.common.pictures import tiles
+from pipeline.evaluation.common.pictures import heading, learned, tiles
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, compared, style
 from pipeline.evaluation.rbm.settings import Evaluate, Rbm
 
@@ -83,13 +83,13 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
         pictures = [
             Picture(
                 "grown_from_one",
-                "Artificial clusters, each grown from the original above it: the longer the Gibbs chain, the less is "
+                "Artificial pictures, each grown from the original above it: the longer the Gibbs chain, the less is "
                 "left of the original. Grey is the chance that a pixel is lit; the last row is a draw, star by star.",
                 grown_from_one(model, train[:n], settings.sweeps),
             ),
             Picture(
                 "grown_from_several",
-                f"Artificial clusters with {N_PARENTS} parents: each hidden unit inherits its state from one of them. "
+                f"Artificial pictures with {N_PARENTS} parents: each hidden unit inherits its state from one of them. "
                 "The last row is the training picture that explains the child best.",
                 grown_from_several(model, train, memory, n),
             ),
@@ -112,7 +112,7 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
                 filter_figure(model),
             ),
         ]
-    return Result(metrics, pictures)
+    return Result(metrics, pictures, title=heading("Restricted Boltzmann machine", data), notes=[learned(data)])
 
 
 def log_partition(net: RestrictedBoltzmannMachine, settings: Evaluate) -> tuple[float, float]:
@@ -140,7 +140,7 @@ def grown_from_one(model: LitRBM, originals: Tensor, sweeps: list[int]) -> Figur
         rows[f"sweep {n}"] = model.net.grow(originals[None], n)
     rows["as stars"] = list(rows.values())[-1].bernoulli()
     rows = {label: tiles(pixels, model.settings.size) for label, pixels in rows.items()}
-    return picture_rows(rows, "Artificial globular clusters, each grown from one original")
+    return picture_rows(rows, "Artificial pictures, each grown from one original")
 
 
 def grown_from_several(model: LitRBM, train: Tensor, memory: Tensor, n: int) -> Figure:
@@ -151,7 +151,7 @@ def grown_from_several(model: LitRBM, train: Tensor, memory: Tensor, n: int) -> 
     rows = {f"parent {k + 1}": parent for k, parent in enumerate(parents)}
     rows |= {"child": child, "as stars": stars, "nearest\noriginal": memory[explained_by(stars, memory).argmax(1)]}
     rows = {label: tiles(pixels, model.settings.size) for label, pixels in rows.items()}
-    return picture_rows(rows, "Artificial globular clusters with several parents")
+    return picture_rows(rows, "Artificial pictures with several parents")
 
 
 def reconstruction_figure(model: LitRBM, originals: Tensor) -> Figure:

@@ -1,12 +1,22 @@
-"""Baselines against the eigenvectors of the covariance, and the score against counting pairs."""
+"""Baselines against the eigenvectors of the covariance, the score against counting pairs, and words for any labels."""
 
+import csv
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from datamodules.images import ImagesDataModule
+from datamodules.settings import PictureData
 from lit_modules.autoencoder import LitAutoencoder
 from pipeline.errors import InputError
+from pipeline.evaluation.autoencoder import evaluation
 from pipeline.evaluation.autoencoder.evaluation import auc, errors, linear_fits
 from pipeline.evaluation.autoencoder.prediction import predict
 
@@ -30,11 +40,87 @@ def test_auc_counts_pairs() -> None:
     assert auc(own / 1e6, other / 1e6) == pytest.approx(np.mean(pairs))
 
 
-def test_predict(tmp_path) -> None:
-    model = LitAutoencoder(
+def autoencoder() -> LitAutoencoder:
+    return LitAutoencoder(
         side=10, widths=[8], active_units=None, snapshot_epoch=1, rotation=0.1, scale=0.1, shift=0.1, warp=0.0,
         contrast=0.0, augment_seed=1, lr=1e-3, weight_decay=0.0,
     ).eval()  # fmt: skip
+
+
+def evaluated(folder: Path, labels: list[str], model: str) -> Any:
+    """Evaluate what ``model`` learns of a set of 8 pictures a label."""
+    rows = []
+    rng = np.random.default_rng(0)
+    for label in labels:
+        (folder / label).mkdir(parents=True)
+        for k in range(8):
+            Image.fromarray(rng.integers(0, 256, (10, 10), dtype=np.uint8)).save(folder / label / f"{k}.png")
+            split = "train" if k < 4 else "val" if k < 5 else "test"
+            rows.append((f"{label}/{k}.png", label, f"{label}/{k}", split))
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("file", "label", "group", "split"), *rows])
+    (folder / "preprocess.json").write_text('{"padded": true, "white": 4095}')
+    settings = PictureData(labels="auto", batch_size=2).of_model(model, ["autoencoder-healthy", "autoencoder-covid"])
+    data = ImagesDataModule(folder, seed=1, **settings.model_dump())
+    data.setup()
+    module = autoencoder()
+    module.fit_statistics(data)
+    assert (bool(module.padded), int(module.white)) == (True, 4095), "prediction treats a picture as training did"
+    params = SimpleNamespace(
+        evaluate=SimpleNamespace(pca_components=[2, 16], copies=3, n_pictures=2), trainer=SimpleNamespace(max_epochs=1)
+    )
+    result = evaluation.evaluate(module, data, params)  # type: ignore[arg-type]
+    for picture in result.pictures:
+        picture.figure.savefig(io.BytesIO())  # raises where a label is read as mathematics
+    plt.close("all")
+    return result
+
+
+@pytest.mark.parametrize(
+    ("labels", "model", "title", "learned", "other"),
+    [
+        (["covid", "healthy"], "autoencoder-covid", None, "covid", "healthy"),
+        (["COVID", "Normal"], "autoencoder-healthy", "Autoencoder of lungs: Normal", "Normal", "COVID"),
+        (["$a_$", "b"], "autoencoder-healthy", "Autoencoder of lungs: $a_$", "$a_$", "b"),
+        (["больной", "здоровый"], "autoencoder-covid", "Autoencoder of lungs: здоровый", "здоровый", "больной"),
+        (
+            ["a", "b", "c", "d", "e", "f"],
+            "autoencoder-healthy",
+            "Autoencoder of lungs: a",
+            "a",
+            "b, c, d, e and 1 more",
+        ),
+    ],
+)
+def test_words_are_those_of_the_labels(
+    tmp_path: Path, labels: list[str], model: str, title: str | None, learned: str, other: str
+) -> None:
+    result = evaluated(tmp_path / "lungs-10", labels, model)
+    assert result.title == title
+    assert result.notes == [
+        f"Learned from 4 pictures labelled {learned}, watched on 1, judged by 3 that no training saw."
+    ]
+    assert result.labels == {"novelty_auc": f"AUC of the error, {other} against {learned} (no diagnosis)"}
+    assert f"a picture of {other} has a larger error than one of {learned}" in result.pictures[-1].caption
+    assert "test/novelty_auc" in result.metrics
+
+
+def test_one_label_has_no_auc(tmp_path: Path) -> None:
+    result = evaluated(tmp_path / "lungs-10", ["lungs"], "autoencoder-covid")
+    assert result.title == "Autoencoder of lungs"
+    assert result.notes[1] == "No picture of another label to tell these from, so there is no AUC."
+    assert [picture.name for picture in result.pictures] == ["reconstructions", "epochs", "errors"]
+    assert not [key for key in result.metrics if "auc" in key]
+
+
+def test_four_pictures_have_three_components(tmp_path: Path) -> None:
+    result = evaluated(tmp_path / "lungs-10", ["lungs"], "autoencoder-covid")
+    rivals = {key.split("/")[1] for key in result.metrics if key.startswith("baseline/")}
+    assert rivals == {"mean_picture", "pca_2", "pca_full_rank", "pca_8_of_deformed"}, "no pca_16 of 4 or 12 pictures"
+
+
+def test_predict(tmp_path: Path) -> None:
+    model = autoencoder()
     Image.effect_noise((30, 20), 60).convert("RGB").save(tmp_path / "a.png")
     result = predict([model], tmp_path / "a.png")
     assert result.metrics["mse"] > 0

@@ -50,6 +50,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append((f"spots/{k}.png", "spots", str(k), "test" if k < 4 else "val" if k < 6 else "train"))
     with (folder / "index.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("file", "label", "group", "split"), *rows])
+    (folder / "preprocess.json").write_text('{"padded": false, "white": 255}')
     return folder
 
 
@@ -95,6 +96,8 @@ def test_evaluate_general(general: LitBoltzmann, data: ImagesDataModule) -> None
     found = checked(result.metrics, boltzmann.LABELS)
     assert found["test/recall_rms_low"] < found["test/recall_rms"] < found["test/recall_rms_high"]
     assert [picture.name for picture in result.pictures] == ["recall", "energies", "samples", "couplings"]
+    assert result.title is None
+    assert result.notes == ["Learned from 12 pictures labelled spots, watched on 2, judged by 4 that no training saw."]
     # by hand: the mean picture over all symmetries is symmetric, so its right half is its left one
     train, test = stretch(data.images("train")), stretch(data.images("test"))
     square = train.mean(0).view(SIZE, SIZE)
