@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.errors import InputError
 from pipeline.inputs import background, checks
 from pipeline.inputs.missing import zero_blocks
 from pipeline.inputs.options import FitsOptions
@@ -58,7 +59,7 @@ def brought(
         number: of the band, so that each has noise of its own.
 
     Raises:
-        InputError: it does not cover the grid, or a sky shall be subtracted that cannot be measured.
+        InputError: it does not cover the grid, or a sky shall be subtracted that cannot be measured or is none.
     """
     wide = cut(path, image, target, REACH)
     wide.flux[zero_blocks(wide.flux)] = np.nan
@@ -67,6 +68,8 @@ def brought(
     warnings = [*image.warnings, *checks.saturation(inside.flux, inside.saturated)]
     warnings += checks.coarse_pixels(place.area**0.5, maps.psf_fwhm)
     level, left = 0.0, None
+    if image.finished and options.sky == "subtract":
+        raise InputError(f"{path}: --sky subtract: a map in Lsun/kpc2 is finished; leave the option out")
     if not image.finished:
         sky = background.sky(wide.flux, place.distance(), place.half)
         level, told = background.handled(path, sky, inside.flux, place.area, options.sky)

@@ -99,7 +99,12 @@ def read_observation(path: Path, maps: TrainingMaps, options: FitsOptions = Fits
         InputError: the file is no map, a FITS file lacks units, filter, zero point or WCS, the
             map covers less than the field, is empty, or has no value in more than 5 % of its pixels.
     """
-    seen = read_npy(path, maps) if path.suffix.lower() == ".npy" else read_fits(path, maps, options)
+    if path.suffix.lower() == ".npy":
+        seen = read_npy(path, maps)
+        if options != FitsOptions():
+            seen.warnings.append("a .npy map is taken as it is: what was said of FITS pictures was not used")
+    else:
+        seen = read_fits(path, maps, options)
     if np.ptp(seen.log_flux) == 0:
         raise InputError(f"{path}: all pixels of the field are equal; the map is empty or saturated, give another")
     flux = 10**seen.log_flux - (seen.sky or 0.0)
@@ -149,7 +154,10 @@ def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observati
     missing = ~np.isfinite(flux)
     warnings = [text for band in bands for text in band.warnings] + warnings + checks.negative(flux)
     flux = filled(path, flux, missing, warnings)
-    draws = drawn(bands, zero_point_mag, flux)
+    draws = noisy(bands, flux)
+    noise = None if draws is None else noise_of(draws)
+    if draws is not None or zero_point_mag:
+        draws = (flux[None] if draws is None else draws) * zero_point_factors(zero_point_mag)
     widths = [band.psf_arcsec for band in bands if band.psf_arcsec is not None]
     skies = [band.sky for band in bands if band.sky is not None]
     return Observation(
@@ -157,7 +165,7 @@ def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observati
         mask=missing,
         wcs=target,
         psf_sigma=max(widths) / maps.pixel_arcsec if widths else None,
-        noise=None if draws is None else noise_of(draws),
+        noise=noise,
         sky=float(np.mean(skies)) if skies else None,
         draws=None if draws is None else log(draws, maps),
         warnings=warnings,
@@ -198,27 +206,33 @@ def image_in(band: str, path: Path, options: FitsOptions) -> "CalibratedImage":
     return found[0]
 
 
-def drawn(bands: "list[Band]", zero_point_mag: float, flux: Map) -> Map | None:
-    """Flux in V as noise and zero point might have made it, (DRAWS, pixels, pixels); None: both are known.
+def noisy(bands: "list[Band]", flux: Map) -> Map | None:
+    """Flux in V as noise might have made it, (DRAWS, pixels, pixels); None where no band tells its noise.
 
     Args:
         bands: the images that V was made of.
-        zero_point_mag: uncertainty of the zero point of V, mag.
         flux: in V, all pixels with a value, (pixels, pixels).
     """
     from pipeline.inputs.band import DRAWS
     from pipeline.inputs.photometry import visual
 
     noises = [np.zeros((DRAWS, 1, 1)) if band.noise is None else np.nan_to_num(band.noise) for band in bands]
-    if zero_point_mag == 0 and not any(noise.any() for noise in noises):
+    if not any(noise.any() for noise in noises):
         return None
-    factors = 10 ** (0.4 * zero_point_mag * np.random.default_rng(ZERO_POINT_SEED).standard_normal(DRAWS))
     draws = []
-    for noise, factor in zip(zip(*noises, strict=True), factors, strict=True):
-        images = [replace(band.image, flux=band.image.flux + n) for band, n in zip(bands, noise, strict=True)]
+    for each in zip(*noises, strict=True):
+        images = [replace(band.image, flux=band.image.flux + n) for band, n in zip(bands, each, strict=True)]
         v = visual(images)[0]
-        draws.append(factor * np.where(np.isfinite(v), v, flux))
+        draws.append(np.where(np.isfinite(v), v, flux))
     return np.stack(draws)
+
+
+def zero_point_factors(mag: float) -> Map:
+    """By which a zero point with a standard deviation in magnitudes may change all flux, (DRAWS, 1, 1)."""
+    from pipeline.inputs.band import DRAWS
+
+    errors = np.random.default_rng(ZERO_POINT_SEED).standard_normal((DRAWS, 1, 1))
+    return np.asarray(10 ** (0.4 * mag * errors))
 
 
 def noise_of(draws: Map) -> Map:

@@ -247,3 +247,69 @@ def test_the_field_and_the_stars_are_those_of_the_training(tmp_path: Path) -> No
     assert flux.shape == (80, 80) and flux.sum() == pytest.approx(star.sum(), rel=1e-3)
     assert np.sqrt((flux * (u**2 + v**2)).sum() / flux.sum() / 2) == pytest.approx(0.75, rel=0.03)
     assert found.psf_sigma == 1.5
+
+
+# --- noise, sky and two files -----------------------------------------------------------------------
+
+
+def counts(path: Path, values: np.ndarray, pixel: float = 0.25, **cards) -> Path:
+    known = {"FILTER": "V", "A_V": 0.0, "PSFFWHM": 2.3548, "MAGZPT": 27.0}
+    return write(path, values, unit="adu", geometry={"pixel": pixel, "angle": 0.4}, **(known | cards))
+
+
+def cluster(side: int, pixel: float, sky: float = 0.0, noise: float = 0.0) -> np.ndarray:
+    """Counts of a round cluster in pixels of any size, with its sky and the noise of a pixel."""
+    y, x = pixel * (np.indices((side, side)) - (side - 1) / 2)
+    light = 100 * pixel**2 / 0.25**2 * np.exp(-(x**2 + y**2) / 2 / 6**2)
+    return light + sky + np.random.default_rng(4).normal(0, noise, light.shape)
+
+
+@pytest.mark.parametrize(("pixel", "fwhm"), [(0.25, 2.3548), (0.25, 1.2), (0.125, 1.2), (0.4, 1.2)])
+def test_noise_is_what_is_left_of_it_on_the_grid(tmp_path: Path, pixel: float, fwhm: float) -> None:
+    """The scatter of an empty, noisy image after smoothing and resampling is the noise that is stated."""
+    side = round(100 / pixel)
+    empty = 1000 + np.random.default_rng(7).normal(0, 5.0, (side, side))
+    seen = read(counts(tmp_path / "noisy.fits", empty, pixel, PSFFWHM=fwhm))
+    scatter = np.std(10**seen.log_flux)
+    assert np.median(seen.noise) == pytest.approx(scatter, rel=0.15)
+    assert read(tmp_path / "noisy.fits").draws == pytest.approx(seen.draws)  # the same every time
+
+
+def test_a_map_without_noise_and_with_a_known_zero_point_has_no_draws(tmp_path: Path) -> None:
+    seen = read(write(tmp_path / "map.fits", log_map()))
+    assert seen.draws is None and seen.noise is None and seen.possible.shape == (1, SIDE, SIDE)
+
+
+def test_a_sky_is_told_and_subtracted(tmp_path: Path) -> None:
+    clean = read(counts(tmp_path / "clean.fits", cluster(400, 0.25, noise=0.5)))
+    path = counts(tmp_path / "sky.fits", cluster(400, 0.25, sky=10.0, noise=0.5))
+    kept, taken = read(path), read(path, sky="subtract")
+    one = 10 ** (0.4 * (4.81 + 10 - 27)) / (4 * np.pi)  # Lsun/kpc2 of a count
+    assert kept.sky == pytest.approx(10 * one, rel=0.02) and "an even light" in " ".join(kept.warnings)
+    assert clean.sky is None or abs(clean.sky) < 0.1 * one
+    assert (10**taken.log_flux).sum() == pytest.approx((10**clean.log_flux).sum(), rel=0.01)
+    with pytest.raises(InputError, match="finished"):
+        read(write(tmp_path / "map.fits", log_map()), sky="subtract")
+
+
+def test_options_do_not_change_an_npy_map_in_silence(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", log_map())
+    assert "not used" in " ".join(read(tmp_path / "a.npy", ebv=0.1).warnings)
+
+
+@pytest.mark.parametrize(("shift", "told"), [(3.0, False), (12.0, True)])
+def test_a_cluster_off_the_middle_is_told(tmp_path: Path, shift: float, told: bool) -> None:
+    y, x = 0.25 * (np.indices((SIDE, SIDE)) - (SIDE - 1) / 2)
+    light = np.exp(-((x - shift) ** 2 + y**2) / 2 / 3**2) * 1e-3 + 1e-9
+    warnings = " ".join(read(write(tmp_path / "off.fits", light, unit="Lsun/kpc2")).warnings)
+    assert ("off the field's middle" in warnings) == told
+
+
+def test_coarse_pixels_are_told(tmp_path: Path) -> None:
+    coarse = read(counts(tmp_path / "coarse.fits", cluster(60, 2.0), 2.0))
+    fine = read(counts(tmp_path / "fine.fits", cluster(150, 0.8), 0.8))
+    assert "pixels of 2.00 arcsec are too coarse" in " ".join(coarse.warnings)
+    assert "coarse" not in " ".join(fine.warnings)
+    true = cluster(160, 0.25)
+    one = 10 ** (0.4 * (4.81 + 10 - 27)) / (4 * np.pi)
+    np.testing.assert_allclose(10 ** coarse.log_flux[40:120, 40:120] / one, true[40:120, 40:120], rtol=0.06)
