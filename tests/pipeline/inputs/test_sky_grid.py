@@ -152,3 +152,20 @@ def test_two_bands_on_one_grid() -> None:
         flux = on_grid(star(wcs, (side, side), at, 1.0), wcs, target, place.area)
         assert centroid(flux, target).separation(at).arcsec < 0.02
         assert flux.sum() == pytest.approx(1, rel=2e-3)
+
+
+def test_between_coarse_pixels_a_star_keeps_its_width() -> None:
+    """Squares of even light, or straight lines between pixels of 0.8 arcsec, would widen its 1 arcsec by 3 or 5 %."""
+    wcs = coordinates(80, 0.8)
+    flux, _ = gridded(star(wcs, (80, 80), wcs.pixel_to_world(41.3, 38.8), 1.0), wcs)
+    x = np.arange(PIXELS) * PIXEL
+    mean = (flux * x).sum() / flux.sum()
+    assert np.sqrt((flux * (x - mean) ** 2).sum() / flux.sum()) == pytest.approx(1.0, rel=0.015)
+
+
+def test_a_hole_between_coarse_pixels_stays_one() -> None:
+    image, wcs = np.ones((80, 80)), coordinates(80, 0.8)
+    image[40:44, 38:40] = np.nan
+    flux, _ = gridded(image, wcs)
+    assert np.isnan(flux).sum() * PIXEL**2 == pytest.approx(8 * 0.8**2, rel=0.15)
+    assert np.nanmax(np.abs(flux - (PIXEL / 0.8) ** 2)) < 1e-9
