@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytorch_lightning as pl
 from torch import Tensor
 
-from datamodules.loader import EpochSampler, TensorLoader
+from datamodules.loader import EpochSampler, GroupedLoader, TensorLoader
 from pipeline.settings.base import DataSettings
 
 
@@ -34,8 +34,11 @@ class TensorDataModule(pl.LightningDataModule):
         self.path, self.seed = Path(path), seed
         self.settings = self.Settings(**parameters)
 
-    def _loader(self, split: str, *, shuffle: bool = False) -> TensorLoader:
-        tensors = self.splits[split]
+    def _loader(self, split: str, *, shuffle: bool = False) -> TensorLoader | GroupedLoader:
+        return self._batches(self.splits[split], shuffle=shuffle)
+
+    def _batches(self, tensors: dict[str, Tensor], *, shuffle: bool) -> TensorLoader:
+        """This rank's batches of tensors, on the device."""
         rank, world_size = 0, 1
         if self.trainer is not None:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
@@ -46,11 +49,11 @@ class TensorDataModule(pl.LightningDataModule):
         sampler = EpochSampler(n, batch, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size)
         return TensorLoader(tensors, sampler)
 
-    def train_dataloader(self) -> TensorLoader:
+    def train_dataloader(self) -> TensorLoader | GroupedLoader:
         return self._loader("train", shuffle=True)
 
-    def val_dataloader(self) -> TensorLoader:
+    def val_dataloader(self) -> TensorLoader | GroupedLoader:
         return self._loader("val")
 
-    def test_dataloader(self) -> TensorLoader:
+    def test_dataloader(self) -> TensorLoader | GroupedLoader:
         return self._loader("test")
