@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,13 @@ from pipeline.errors import InputError
 COLUMNS = ("N_sim", "N_star", "time_step", "x", "y", "z", "vx", "vy", "vz")
 ATTRIBUTES = ("mass", "charge")
 Systems = dict[str, NDArray[np.float64]]
+
+
+class Gravity(NamedTuple):
+    """A law of force: the constant of gravity and the Plummer length."""
+
+    G: float
+    softening: float
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,11 @@ class Units:
     length_unit: str
     time_unit: str
     mass_unit: str
+
+    @property
+    def gravity(self) -> Gravity | None:
+        """The law of force, where it is known."""
+        return None if self.G is None or self.softening is None else Gravity(self.G, self.softening)
 
     @classmethod
     def read(cls, path: Path) -> "Units | None":

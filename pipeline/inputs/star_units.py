@@ -23,6 +23,7 @@ class StarUnits:
         mass: in Msun.
         time: in sqrt(pc^3 / (G Msun)), 14.9 Myr.
         speed: in sqrt(G Msun / pc), 0.0656 km/s.
+        length_name: of the unit of length.
     """
 
     name: str = NBODY
@@ -30,6 +31,7 @@ class StarUnits:
     mass: float = 1.0
     time: float = 1.0
     speed: float = 1.0
+    length_name: str = "N-body length units"
 
     def to_ours(self, table: "pl.DataFrame") -> "pl.DataFrame":
         """A table with the columns of the contract, converted."""
@@ -84,6 +86,7 @@ def read_units(text: str, where: str) -> StarUnits:
         mass.to(u.Msun),
         float((1 * time / unit_time).to(u.one)),
         float((1 * speed * unit_time / u.pc).to(u.one)),
+        length.to_string(),
     )
 
 
