@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytorch_lightning as pl
 from torch import Tensor
 
-from datamodules.loader import EpochSampler, GroupedLoader, TensorLoader
+from datamodules.loader import EpochSampler, TensorLoader
 from pipeline.settings.base import DataSettings
 
 
@@ -34,7 +34,7 @@ class TensorDataModule(pl.LightningDataModule):
         self.path, self.seed = Path(path), seed
         self.settings = self.Settings(**parameters)
 
-    def _loader(self, split: str, *, shuffle: bool = False) -> TensorLoader | GroupedLoader:
+    def _loader(self, split: str, *, shuffle: bool = False) -> TensorLoader:
         return self._batches(self.splits[split], shuffle=shuffle)
 
     def _batches(self, tensors: dict[str, Tensor], *, shuffle: bool) -> TensorLoader:
@@ -49,11 +49,11 @@ class TensorDataModule(pl.LightningDataModule):
         sampler = EpochSampler(n, batch, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size)
         return TensorLoader(tensors, sampler)
 
-    def train_dataloader(self) -> TensorLoader | GroupedLoader:
+    def train_dataloader(self) -> TensorLoader:
         return self._loader("train", shuffle=True)
 
-    def val_dataloader(self) -> TensorLoader | GroupedLoader:
+    def val_dataloader(self) -> TensorLoader:
         return self._loader("val")
 
-    def test_dataloader(self) -> TensorLoader | GroupedLoader:
+    def test_dataloader(self) -> TensorLoader:
         return self._loader("test")

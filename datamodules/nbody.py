@@ -17,12 +17,12 @@ Group = dict[str, Tensor]
 
 
 class NBodyDataModule(TensorDataModule):
-    """Batches ``{"position", "velocity": (B, horizon + 1, n, 3), "time": (B, horizon + 1)}``, all stars of n in one batch.
+    """Batches ``{"position", "velocity": (B, horizon + 1, n, 3), "time": (B, horizon + 1)}``, one n a batch.
 
     ``mass`` or ``charge`` (B, n) is there if the table has that column. All windows of a simulation are
-    in the same split. ``splits[split]`` is a list with a group of windows for each number of stars, the smallest first;
-    ``trajectories[split]`` the same of whole runs, (simulations, times, ...), and ``units`` the physics they obey, where
-    that is known.
+    in the same split. ``splits[split]`` is a list with a group of windows for each number of stars, the smallest
+    first; ``trajectories[split]`` the same of whole runs, (simulations, times, ...), and ``units`` the physics they
+    obey, where that is known.
 
     ``path`` is a folder with ``trajectories.csv`` or ``trajectories.parquet``, at the contract of
     :func:`~datamodules.trajectories.read_table`, and maybe ``units.json``; ``seed`` is also that of the split.
@@ -82,7 +82,7 @@ class NBodyDataModule(TensorDataModule):
                 windows[name] = tensor.unfold(1, self.settings.horizon + 1, 1).movedim(-1, 2).flatten(0, 1).contiguous()
         return windows
 
-    def _loader(self, split: str, *, shuffle: bool = False) -> GroupedLoader:
+    def _loader(self, split: str, *, shuffle: bool = False) -> GroupedLoader:  # type: ignore[override]
         loaders = [self._batches(windows, shuffle=shuffle) for windows in self.splits[split]]
         return GroupedLoader(loaders, shuffle=shuffle, seed=self.seed)
 

@@ -176,11 +176,11 @@ def _check_states(states: pl.DataFrame, simulations: pl.DataFrame, where: str) -
             f"{where}: simulation {number:g} has {state['stars']} stars at time {state['time_step']:g} and {stars} at "
             "others; give each star at each time, once"
         )
-    usual = simulations["times"].mode().max()
+    usual = int(simulations["times"].mode().max())  # type: ignore[arg-type]
     odd = simulations.filter(pl.col("times") != usual)
     if len(odd):
         raise InputError(
-            f"{where}: simulation {odd['N_sim'][0]:g} has {odd['times'][0]} times, others {usual}; "
+            f"{where}: simulation {odd['N_sim'][0]:g} has {odd['times'][0]} times, others {usual:d}; "
             "give whole simulations with the same times"
         )
     if simulations["stars"].min() < 2:  # type: ignore[operator]

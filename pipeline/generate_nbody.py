@@ -1,7 +1,7 @@
 """Simulates many systems of stars and writes their paths.
 
-Reads the section nbody of params.yaml; writes data/synthetic/nbody/trajectories.csv (or .parquet), units.json there, which
-holds the physics that the numbers obey, and reports/nbody.json, how well they do.
+Reads the section nbody of params.yaml; writes data/synthetic/nbody/trajectories.csv (or .parquet), units.json beside
+it, which holds the physics that the numbers obey, and reports/nbody.json, how well they do.
 """
 
 import argparse

@@ -1,7 +1,8 @@
-"""Brings star systems to the contract: reads ``nbody.source``, a folder of generate_nbody, a table of yours, or several.
+"""Brings star systems to the contract: reads ``nbody.source``, what generate_nbody wrote or a table of yours.
 
-A table is a .csv, .parquet or AMUSE's .hdf5, in the units ``nbody.units``. Writes data/nbody/trajectories.csv (or
-.parquet, as ``nbody.format`` says) and data/nbody/units.json.
+It may be a folder of several tables, whose simulations are then numbered on. A table is a .csv, .parquet or AMUSE's
+.hdf5, in the units ``nbody.units``. Writes data/nbody/trajectories.csv (or .parquet, as ``nbody.format`` says) and
+data/nbody/units.json.
 """
 
 import argparse
@@ -65,7 +66,9 @@ def import_trajectories(nbody: NBody) -> None:
             write_parquet(frame.lazy(), physics, folder / "trajectories.parquet")
         (folder / "units.json").write_text(json.dumps(asdict(physics), indent=2) + "\n")
     stars = ", ".join(f"{len(group['N_sim'])} of {group['position'].shape[2]} stars" for group in systems)
-    print(f"{source}: {frame['N_sim'].n_unique()} simulations ({stars}), {systems[0]['time'].shape[1]} times -> {FOLDER}")
+    print(
+        f"{source}: {frame['N_sim'].n_unique()} simulations ({stars}), {systems[0]['time'].shape[1]} times -> {FOLDER}"
+    )
 
 
 def link(source: Path, target: Path) -> None:
@@ -116,7 +119,7 @@ def physics_of(
     known = change is not None and change <= KEPT
     if change is not None and not known:
         warn(
-            f"nbody.source: the energy of its simulations changes by {change:.0%} (median) with G = 1 and no softening; "
+            f"nbody.source: the energy of its simulations changes by {change:.0%} (median) with G = 1, no softening; "
             "check nbody.units, unless they are softened: energies are left out of the evaluation"
         )
     total = None

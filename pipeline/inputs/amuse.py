@@ -80,7 +80,9 @@ def _value(value: Any, unit: str | bytes, name: str, systems: set[str], path: Pa
     try:
         factor, length, mass, time = _product(ast.parse(expression, mode="eval").body)
     except (SyntaxError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: {name} has the unit {text}, which is none of mechanics; save it in another") from error
+        raise InputError(
+            f"{path}: {name} has the unit {text}, which is none of mechanics; save it in another"
+        ) from error
     wanted = {"time_step": (0, 0, 1), "mass": (0, 1, 0)}.get(name, (1, 0, -1) if name.startswith("v") else (1, 0, 0))
     if (length, mass, time) != wanted:
         raise InputError(f"{path}: {name} has the unit {expression}; save it in one of its own kind")
@@ -93,7 +95,7 @@ def _value(value: Any, unit: str | bytes, name: str, systems: set[str], path: Pa
 def _product(node: ast.expr) -> tuple[float, float, float, float]:
     """A factor, and the powers of length, mass and time, of an expression of names, numbers, *, / and **."""
     match node:
-        case ast.Constant(value=number):
+        case ast.Constant(value=int() | float() as number):
             return float(number), 0, 0, 0
         case ast.Name(id=name):
             return 1.0, *((float(name == base)) for base in WORDS)  # type: ignore[return-value]

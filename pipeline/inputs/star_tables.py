@@ -14,7 +14,7 @@ from pipeline.inputs.amuse import read_amuse
 from pipeline.inputs.star_units import NBODY, StarUnits, read_units
 
 ORDER = (*COLUMNS, *ATTRIBUTES)
-# What columns may be called, without case, spaces and signs; of several numbers of a star or a simulation the first counts.
+# What columns may be called, without case, spaces and signs. Of several that number a star the first counts.
 NAMES = {
     "N_sim": ("nsim", "sim", "simid", "simulation", "run", "runid", "realisation", "realization", "system", "systemid"),
     "N_star": ("nstar", "star", "starid", "particle", "particleid", "id", "name", "key", "body", "bodyid", "index"),
@@ -66,7 +66,9 @@ def read_star_table(path: Path, units: str | None = None, key: str = "--units") 
         if magic[:4] == b"PAR1":
             frame, law = pl.read_parquet(path), metadata(path)
             frame, ignored = _renamed(frame, path)
-            return StarTable(_contract(stated.to_ours(_numbers(frame, path, None)), path), stated, law, _left_out(ignored))
+            return StarTable(
+                _contract(stated.to_ours(_numbers(frame, path, None)), path), stated, law, _left_out(ignored)
+            )
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         reason = str(error).partition("\n")[0]
@@ -86,7 +88,9 @@ def _from_text(text: str, path: Path, stated: StarUnits) -> StarTable:
         raise InputError(f"{path}: no table in it; give a CSV with a header and a row for each star and time")
     head, begin = _header(text)
     separator = next((sign for sign in ";,\t" if sign in head), " ")
-    names = [name.strip().strip("\"'").strip() for name in (head.split() if separator == " " else head.split(separator))]
+    names = [
+        name.strip().strip("\"'").strip() for name in (head.split() if separator == " " else head.split(separator))
+    ]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InputError(f"{path}: column {twice[0]} is there twice; remove one")
@@ -94,7 +98,9 @@ def _from_text(text: str, path: Path, stated: StarUnits) -> StarTable:
     warnings = [] if text.endswith("\n") else ["the last line has no end: if the file is cut, its last number is wrong"]
     in_brackets = re.findall(r"[\[(][^\])]*[\])]", head)
     if in_brackets and stated.name == NBODY:
-        warnings.append(f"units in the header ({', '.join(dict.fromkeys(in_brackets))}) are not read; state them as units")
+        warnings.append(
+            f"units in the header ({', '.join(dict.fromkeys(in_brackets))}) are not read; state them as units"
+        )
     frame, ignored = _renamed(frame, path)
     lines = (text, begin)
     frame = _numbers(frame, path, lines, comma=separator != ",")
@@ -111,8 +117,8 @@ def _header(text: str) -> tuple[str, int]:
         if bare.startswith("#"):
             comment = bare.lstrip("#").strip()
         elif bare:
-            first = re.split(r"[;,\s]+", bare.strip("\"'"))[0]
-            return (comment, begin - len(line)) if comment and _is_number(first) else (bare, begin)
+            rows = any(_is_number(value) for value in re.split(r"[;,\s]+", bare))
+            return (comment, begin - len(line)) if comment and rows else (bare, begin)
     return comment, begin
 
 
@@ -167,7 +173,7 @@ def _left_out(ignored: list[str]) -> list[str]:
 
 
 def _numbers(frame: pl.DataFrame, path: Path, lines: tuple[str, int] | None, *, comma: bool = False) -> pl.DataFrame:
-    """The columns as float64; names of stars and simulations become numbers by first appearance."""
+    """The columns as float64; names of stars and simulations become numbers by alphabet."""
     columns = []
     for name, column in zip(frame.columns, frame.get_columns(), strict=True):
         if column.dtype != pl.String:
@@ -217,5 +223,7 @@ def _contract(frame: pl.DataFrame, path: Path, lines: tuple[str, int] | None = N
     twice = frame.select("N_sim", "time_step", "N_star").is_duplicated().arg_true()
     if len(twice):
         place = _place(twice[1], lines)
-        raise InputError(f"{path}: {place} has a star a second time at one time; give columns of time, star and simulation")
+        raise InputError(
+            f"{path}: {place} has a star a second time at one time; give columns of time, star and simulation"
+        )
     return frame.sort("N_sim", "time_step", "N_star")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from datamodules.trajectories import systems_by_stars
@@ -29,16 +30,19 @@ def starts_of_file(nbody: NBody) -> Start:
     Raises:
         InputError: the file is no good, or its simulations have different numbers of stars.
     """
-    return _read(nbody.initial_file, nbody.units)
+    path = Path(nbody.initial_file)
+    return _read(nbody.initial_file, nbody.units, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @lru_cache(maxsize=1)
-def _read(file: str, units: str) -> Start:
+def _read(file: str, units: str, modified: int) -> Start:
     from pipeline.simulation.nbody.initial_conditions import total_mass
 
     path = Path(file)
     frame = read_star_table(path, units, key="nbody.units").frame
-    first = frame.filter(frame["time_step"] == frame["time_step"].min().over(frame["N_sim"]))  # type: ignore[union-attr]
+    first = frame.filter(pl.col("time_step") == pl.col("time_step").min().over("N_sim")).with_columns(
+        time_step=pl.lit(0.0)
+    )
     groups = systems_by_stars(first, file)
     if len(groups) > 1:
         numbers = " and ".join(str(group["position"].shape[2]) for group in groups)

@@ -28,7 +28,9 @@ def check_size(nbody: NBody, block_rows: int, folder: Path) -> None:
     free, memory = shutil.disk_usage(folder).free, available_memory()
     remedy = "raise nbody.dt, or lower nbody.t_end, nbody.n_simulations or nbody.n_stars"
     if rows * ROW_BYTES > free:
-        raise InputError(f"nbody: {rows:.3g} rows would take {_size(rows * ROW_BYTES)} of disk, {_size(free)} are free; {remedy}")
+        raise InputError(
+            f"nbody: {rows:.3g} rows would take {_size(rows * ROW_BYTES)} of disk, {_size(free)} are free; {remedy}"
+        )
     needed = max(simulation, min(block_rows, rows)) * STATE_BYTES
     if needed > memory:
         raise InputError(

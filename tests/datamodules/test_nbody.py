@@ -131,7 +131,10 @@ MISTAKES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     "empty value": (change("y", 5, None), "line 7 has no number in column y"),
     "text": (change("x", 3, "far"), "not a table of numbers"),
     "no rows": (lambda frame: frame.head(0), "the last line is cut or missing"),
-    "star missing at one time": (only((SIM != 4) | (STAR != 1) | (TIME != 0.3)), "simulation 4 has 2 stars at time 0.3"),
+    "star missing at one time": (
+        only((SIM != 4) | (STAR != 1) | (TIME != 0.3)),
+        "simulation 4 has 2 stars at time 0.3",
+    ),
     "one star": (only(STAR == 0), "simulations of one star"),
     "short simulation": (only((SIM != 2) | (TIME < 0.3)), "simulation 2 has 3 times, others 5"),
     "star twice": (change("N_star", 4, 0), "column N_star changes"),

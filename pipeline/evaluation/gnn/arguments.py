@@ -17,11 +17,13 @@ Writes also the forecast as <name>_forecast.csv with the columns N_sim,N_star,ti
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Tables of star systems, and their units."""
-    parser.add_argument("input", nargs="+", type=Path, help=".csv, .parquet or AMUSE's .hdf5 of star systems; see below")
+    parser.add_argument(
+        "input", nargs="+", type=Path, help=".csv, .parquet or AMUSE's .hdf5 of star systems; see below"
+    )
     parser.add_argument(
         "--units",
         metavar="UNITS",
-        help='of table and answers, such as "pc Msun Myr", "AU Msun yr", "pc Msun km/s"; default: those of the training',
+        help='of table and answers: "pc Msun Myr", "AU Msun yr", "pc Msun km/s", ...; default: those of the training',
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = COLUMNS

@@ -186,9 +186,9 @@ def smooth(x: Array, v: Array, mass: Array, dt: float, gravity: Gravity | None) 
 def force_law(
     model: LitGNN, positions: list[Array], masses: list[Array], gravity: Gravity | None
 ) -> tuple[Array, Array, Array | None, Array]:
-    """Of groups of systems: distances, the learned and the true pull between two average stars at rest, and all distances in the data.
+    """Distances, the learned and the true pull between two average stars at rest, and all distances in the data.
 
-    Charges are taken to be opposite and one.
+    The data are groups of systems of one number of stars. Charges are taken to be opposite and one.
     """
     kind = model.settings.attribute
     pairs = np.concatenate([separations(x) for x in positions])

@@ -43,7 +43,9 @@ def predict(models: list[LitGNN], path: Path, units: str | None = None) -> Resul
     steps = len(times) - 1 or AHEAD
     if len(times) > 1 and abs((times[1] - times[0]) / dt - 1) > 1e-3:
         apart, step = (length / table.units.time for length in (times[1] - times[0], dt))
-        raise InputError(f"{path}: outputs are {apart:g} apart, but the network steps by {step:g}; give others, or train")
+        raise InputError(
+            f"{path}: outputs are {apart:g} apart, but the network steps by {step:g}; give others, or train"
+        )
     warnings = [*table.warnings, *outside(model, groups, table)]
     forecasts = [forecast(model, group, steps) for group in groups]
     runs = [run_of(tensors(group)) for group in groups]
@@ -72,7 +74,8 @@ def measures(groups: list[Systems], forecasts: list[Run], runs: list[Run]) -> di
         "stars": stars[0] if len(stars) == 1 else stars,
     }
     kept = [
-        drifts(predicted, masses(tensors(group), None), None) for group, predicted in zip(groups, forecasts, strict=True)
+        drifts(predicted, masses(tensors(group), None), None)
+        for group, predicted in zip(groups, forecasts, strict=True)
     ]
     for what in kept[0]:
         metrics[f"{what}_error_median"] = at_end(np.concatenate([change[what] for change in kept]))
@@ -87,7 +90,7 @@ def outside(model: LitGNN, groups: list[Systems], table: StarTable) -> Iterator[
     """Warnings where first states lie outside what the network was trained on, in the units of the table."""
     starts = [tensors(group) for group in groups]
     scale = table.units
-    ranges = {
+    ranges: dict[str, tuple[torch.Tensor, list[torch.Tensor], float]] = {
         "numbers of stars": (model.stars_range, [torch.tensor([group["position"].shape[2]]) for group in starts], 1.0),
         "distances of stars": (model.distance_range, [distances(g["position"][:, 0]) for g in starts], scale.length),
         "speeds": (model.speed_range, [speeds(group["velocity"][:, 0]) for group in starts], scale.speed),
@@ -96,13 +99,15 @@ def outside(model: LitGNN, groups: list[Systems], table: StarTable) -> Iterator[
         ranges["masses"] = (model.attribute_range, [group["mass"] for group in starts], scale.mass)
     if "charge" in starts[0]:
         ranges["charges"] = (model.attribute_range, [group["charge"] for group in starts], 1.0)
+    if "mass" in starts[0] and model.settings.attribute == "none" and not model.attribute_range.isfinite().all():
+        yield "masses are left out: the network was trained on stars of one mass, which nothing tells"
     for what, (known, values, unit) in ranges.items():
         low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
         least, most = (float(bound) for bound in known)
         if low < least - 1e-5 * abs(least) or high > most + 1e-5 * abs(most):
             yield (
                 f"{what} from {low / unit:.3g} to {high / unit:.3g} lie outside the training, "
-                f"{least / unit:.3g} to {most / unit:.3g}: the forecast may be wrong; check the units, or train on yours"
+                f"{least / unit:.3g} to {most / unit:.3g}: the forecast may be wrong; check the units or train on yours"
             )
 
 
@@ -140,7 +145,10 @@ def tracks(groups: list[Systems], runs: list[Run], forecasts: list[Run], table: 
     length = table.units.length
     with style():
         figure = track_figure(
-            [runs[g].x[k] / length for _, g, k in first], [forecasts[g].x[k] / length for _, g, k in first], labels, table.units.length_name
+            [runs[g].x[k] / length for _, g, k in first],
+            [forecasts[g].x[k] / length for _, g, k in first],
+            labels,
+            table.units.length_name,
         )
     caption = "Rings: the network's forecast from the first state. Lines: the tracks of the file, where it has them."
     return Picture("tracks", caption, figure)
