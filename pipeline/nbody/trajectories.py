@@ -114,7 +114,7 @@ def check_energy(nbody: NBody, block: range, error: "NDArray[np.float64]") -> No
     if nbody.tolerance is not None and error[worst] > MOST_ENERGY_ERROR:
         raise InputError(
             f"nbody: simulation {block.start + worst} has a relative energy error of {error[worst]:.2g} with the "
-            "finest steps: stars meet; raise nbody.softening or nbody.virial_ratio, or keep it with nbody.tolerance: null"
+            "finest steps: stars meet; raise nbody.softening or nbody.virial_ratio (nbody.tolerance: null keeps it)"
         )
 
 

@@ -118,7 +118,7 @@ def rows_of(groups: list[Systems], forecasts: list[Run], times: "np.ndarray") ->
     frames = []
     for group, run in zip(groups, forecasts, strict=True):
         shape = run.x.shape[:3]
-        columns = {
+        columns: dict[str, np.ndarray] = {
             "N_sim": group["N_sim"].astype(int)[:, None, None],
             "N_star": group["N_star"].astype(int)[:, None],
             "time_step": times[:, None],
