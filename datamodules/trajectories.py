@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -219,3 +219,36 @@ def _check_apart(position: NDArray[np.float64], columns: Systems, where: str) ->
                 f"{where}: two stars of simulation {columns['N_sim'][k, 0, 0]:g} lie on one point at "
                 f"time {columns['time_step'][k, t, 0]:g}; move or remove one"
             )
+
+
+def table_of(groups: list[Systems]) -> pl.DataFrame:
+    """The inverse of :func:`systems_by_stars`: the rows of groups of systems, sorted."""
+    frames = []
+    for systems in groups:
+        columns: dict[str, NDArray[Any]] = {
+            "N_sim": systems["N_sim"].astype(np.int64)[:, None, None],
+            "N_star": systems["N_star"].astype(np.int64)[:, None],
+            "time_step": systems["time"][:, :, None],
+            **{axis: systems["position"][..., k] for k, axis in enumerate("xyz")},
+            **{f"v{axis}": systems["velocity"][..., k] for k, axis in enumerate("xyz")},
+            **{name: systems[name][:, None] for name in ATTRIBUTES if name in systems},
+        }
+        shape = systems["position"].shape[:3]
+        frames.append(pl.DataFrame({name: np.broadcast_to(value, shape).ravel() for name, value in columns.items()}))
+    return pl.concat(frames).sort("N_sim", "time_step", "N_star")
+
+
+def at_rest(systems: Systems) -> tuple[Systems, Systems]:
+    """Systems in the frame in which their centre of mass rests at the origin at first, and the motion of that centre.
+
+    No force depends on the frame, but a float32 far from the origin, or of a fast system, has few digits left for it.
+
+    Returns:
+        The systems, and ``position`` and ``velocity`` (simulations, times, 1, 3) to add to have them where they were.
+    """
+    mass = systems.get("mass", np.ones(systems["N_star"].shape))[..., None]
+    x, v = ((mass * systems[name][:, 0]).sum(1) / mass.sum(1) for name in ("position", "velocity"))
+    since = systems["time"] - systems["time"][:, :1]
+    velocity = np.broadcast_to(v[:, None, None], (*since.shape, 1, 3))
+    motion = {"position": x[:, None, None] + velocity * since[..., None, None], "velocity": velocity}
+    return systems | {name: systems[name] - motion[name] for name in motion}, motion

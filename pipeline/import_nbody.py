@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datamodules.trajectories import Systems, Units, systems_by_stars
+from datamodules.trajectories import Systems, Units, at_rest, systems_by_stars, table_of
 from pipeline.errors import InputError, run, warn
 from pipeline.inputs.star_tables import StarTable, read_star_table
 from pipeline.inputs.star_units import NBODY, OURS
@@ -54,9 +54,8 @@ def import_trajectories(nbody: NBody) -> None:
                     link(file, folder / file.name)
         return
     tables = [read_star_table(path, nbody.units, key="nbody.units") for path in tables_of(source)]
-    frame = renumbered(tables)
-    systems = systems_by_stars(frame, str(source))
-    frame, physics = physics_of(frame, systems, tables, nbody)
+    systems = systems_by_stars(renumbered(tables), str(source))
+    frame, physics = physics_of(systems, tables)
     for text in dict.fromkeys(text for table in tables for text in table.warnings):
         warn(f"{source}: {text}")
     with atomic_folder(FOLDER) as folder:
@@ -103,16 +102,17 @@ def renumbered(tables: list[StarTable]) -> "pl.DataFrame":
     return pl.concat(frames)
 
 
-def physics_of(
-    frame: "pl.DataFrame", systems: list[Systems], tables: list[StarTable], nbody: NBody
-) -> tuple["pl.DataFrame", Units]:
-    """What the rows obey: as the file says, else gravity with G = 1 where it is seen to conserve their energy.
+def physics_of(systems: list[Systems], tables: list[StarTable]) -> tuple["pl.DataFrame", Units]:
+    """Rows and what they obey: as the file says, else gravity with G = 1 where it is seen to conserve their energy.
+
+    Systems whose law the file does not say are brought to rest at the origin.
 
     Equal masses of systems of one size become their total, as in the contract, and the rows lose them.
     """
     laws = {table.law for table in tables}
-    if len(laws) == 1 and (law := laws.pop()) is not None and nbody.units == NBODY:
-        return frame, law
+    if len(laws) == 1 and (law := laws.pop()) is not None:
+        return table_of(systems), law
+    frame = table_of([at_rest(group)[0] for group in systems])
     physical = any(table.units.name != NBODY for table in tables)
     words = OURS if physical else WORDS
     change = energy_change(systems)

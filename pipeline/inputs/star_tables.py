@@ -11,7 +11,7 @@ import polars as pl
 from datamodules.trajectories import ATTRIBUTES, COLUMNS, Units, check_names, check_numbers
 from pipeline.errors import InputError
 from pipeline.inputs.amuse import read_amuse
-from pipeline.inputs.star_units import NBODY, StarUnits, read_units
+from pipeline.inputs.star_units import NBODY, OURS, StarUnits, read_units
 
 ORDER = (*COLUMNS, *ATTRIBUTES)
 # What columns may be called, without case, spaces and signs. Of several that number a star the first counts.
@@ -64,16 +64,24 @@ def read_star_table(path: Path, units: str | None = None, key: str = "--units") 
             frame, warnings = _contract(frame, path), _left_out(ignored)
             return StarTable(frame, own if stated.name == NBODY else stated, None, warnings)
         if magic[:4] == b"PAR1":
-            frame, law = pl.read_parquet(path), metadata(path)
-            frame, ignored = _renamed(frame, path)
-            return StarTable(
-                _contract(stated.to_ours(_numbers(frame, path, None)), path), stated, law, _left_out(ignored)
-            )
+            return _from_parquet(path, stated)
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: no CSV, Parquet or HDF5 file of AMUSE ({reason}); give one") from error
     return _from_text(text, path, stated)
+
+
+def _from_parquet(path: Path, stated: StarUnits) -> StarTable:
+    """Rows that say their physics are in our units already."""
+    law = metadata(path)
+    frame, ignored = _renamed(pl.read_parquet(path), path)
+    frame = _numbers(frame, path, None)
+    if law is None:
+        frame = stated.to_ours(frame)
+    elif stated.name != NBODY and law.length_unit != OURS["length_unit"]:
+        raise InputError(f"{path}: its metadata say {law.length_unit}, not {stated.name}; name no units")
+    return StarTable(_contract(frame, path), stated, law, _left_out(ignored))
 
 
 def metadata(path: Path) -> Units | None:

@@ -158,6 +158,9 @@ def test_parquet_carries_its_physics_through() -> None:
     run_stage("import_nbody")
     assert Units.read(CSV.with_name("units.json")) == metadata(Path("mine.parquet"))
     assert read_table(parquet).equals(read_table(Path("mine.parquet")))
+    edit_params(Path(), {"nbody.units": "pc Msun Myr"})
+    with pytest.raises(InputError, match=r"mine\.parquet: its metadata say N-body unit, not pc Msun Myr"):
+        run_stage("import_nbody")
 
 
 def test_what_is_generated_is_linked() -> None:
@@ -166,6 +169,25 @@ def test_what_is_generated_is_linked() -> None:
     made = Path("data/synthetic/nbody")
     assert sorted(path.name for path in CSV.parent.iterdir()) == ["trajectories.csv", "units.json"]
     assert CSV.samefile(made / "trajectories.csv")
+
+
+def test_a_cluster_on_its_way_through_the_galaxy_is_the_same_cluster() -> None:
+    own = own_simulations([3, 4] * 6)
+    here = imported(own, units="pc Msun Myr")
+    run_stage("train", "gnn")
+    moved = own.with_columns(pl.col("Pos_X") + 8000 + 220 * pl.col("Time"), pl.col("Vel_X") + 220)
+    far = imported(moved, units="pc Msun Myr")
+    np.testing.assert_allclose(far.to_numpy(), here.to_numpy(), rtol=0, atol=1e-8)
+    answers = {}
+    for name, table in (("own", own), ("moved", moved)):
+        table.filter(pl.col("Run") < 7).write_csv(f"{name}.csv")
+        run_stage("predict", "gnn", f"{name}.csv", "--units", "pc Msun Myr", "--out", "out")
+        answers[name] = pl.read_csv(f"out/{name}_forecast.csv"), json.loads(Path(f"out/{name}.json").read_text())
+    (own_rows, own_answer), (moved_rows, moved_answer) = answers.values()
+    expected = own_rows.with_columns(pl.col("x") + 8000 + 220 * pl.col("time_step"), pl.col("vx") + 220)
+    np.testing.assert_allclose(moved_rows.to_numpy(), expected.to_numpy(), rtol=0, atol=1e-4)
+    assert moved_answer["warnings"] == own_answer["warnings"]
+    assert moved_answer["position_error_median"] == pytest.approx(own_answer["position_error_median"], rel=1e-4)
 
 
 def test_a_folder_of_tables_is_one_set(folder: Path) -> None:

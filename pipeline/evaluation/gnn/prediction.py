@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from datamodules.nbody import tensors
-from datamodules.trajectories import Systems, systems_by_stars
+from datamodules.trajectories import Systems, at_rest, systems_by_stars, table_of
 from lit_modules.gnn import LitGNN, distances, speeds
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import Picture, Result, style
-from pipeline.evaluation.gnn.evaluation import at_end, masses, network, run_of
+from pipeline.evaluation.gnn.evaluation import at_end, masses, network
 from pipeline.evaluation.gnn.figures import track_figure
 from pipeline.evaluation.gnn.measures import Run, drifts, relative_error
 from pipeline.inputs.star_tables import StarTable, read_star_table
@@ -48,22 +48,25 @@ def predict(models: list[LitGNN], path: Path, units: str | None = None) -> Resul
         )
     warnings = [*table.warnings, *outside(model, groups, table)]
     forecasts = [forecast(model, group, steps) for group in groups]
-    runs = [run_of(tensors(group)) for group in groups]
+    runs = [Run(group["position"], group["velocity"]) for group in groups]
     metrics = measures(groups, forecasts, runs) | {"steps": steps, "time_step": dt / table.units.time}
     if units is not None:
         metrics["units"] = table.units.name
     metrics["warnings"] = warnings
-    rows = table.units.from_ours(rows_of(groups, forecasts, times[0] + dt * np.arange(steps + 1)))
+    rows = table.units.from_ours(rows_of(groups, forecasts, dt))
     return Result(metrics, [tracks(groups, runs, forecasts, table)], tables={"forecast": rows})
 
 
 def forecast(model: LitGNN, systems: Systems, steps: int) -> Run:
-    """Rollouts from the first states of systems of one number of stars."""
-    seen = tensors(systems)
+    """Rollouts from the first states of systems of one number of stars, computed at rest at the origin."""
+    resting, centre = at_rest(systems | {name: systems[name][:, :1] for name in ("position", "velocity", "time")})
+    seen = tensors(resting)
     if model.settings.attribute == "none" and "mass" in seen and (seen["mass"] == seen["mass"][0, 0]).all():
         del seen["mass"]  # all equal, as those that the network has learned
     attribute = model.attribute(seen)
-    return network(model, Run(systems["position"][:, 0], systems["velocity"][:, 0]), attribute, steps)
+    run = network(model, Run(resting["position"][:, 0], resting["velocity"][:, 0]), attribute, steps)
+    ahead = float(model.net.time) * np.arange(steps + 1)[:, None, None]
+    return Run(run.x + centre["position"] + centre["velocity"] * ahead, run.v + centre["velocity"])
 
 
 def measures(groups: list[Systems], forecasts: list[Run], runs: list[Run]) -> dict[str, Any]:
@@ -88,7 +91,7 @@ def measures(groups: list[Systems], forecasts: list[Run], runs: list[Run]) -> di
 
 def outside(model: LitGNN, groups: list[Systems], table: StarTable) -> Iterator[str]:
     """Warnings where first states lie outside what the network was trained on, in the units of the table."""
-    starts = [tensors(group) for group in groups]
+    starts = [tensors(at_rest(group)[0]) for group in groups]
     scale = table.units
     ranges: dict[str, tuple[torch.Tensor, list[torch.Tensor], float]] = {
         "numbers of stars": (model.stars_range, [torch.tensor([group["position"].shape[2]]) for group in starts], 1.0),
@@ -111,23 +114,13 @@ def outside(model: LitGNN, groups: list[Systems], table: StarTable) -> Iterator[
             )
 
 
-def rows_of(groups: list[Systems], forecasts: list[Run], times: "np.ndarray") -> "pl.DataFrame":
+def rows_of(groups: list[Systems], forecasts: list[Run], dt: float) -> "pl.DataFrame":
     """The forecasts as a table of the contract, in our units."""
-    import polars as pl
-
-    frames = []
+    found = []
     for group, run in zip(groups, forecasts, strict=True):
-        shape = run.x.shape[:3]
-        columns: dict[str, np.ndarray] = {
-            "N_sim": group["N_sim"].astype(int)[:, None, None],
-            "N_star": group["N_star"].astype(int)[:, None],
-            "time_step": times[:, None],
-            **{axis: run.x[..., k] for k, axis in enumerate("xyz")},
-            **{f"v{axis}": run.v[..., k] for k, axis in enumerate("xyz")},
-            **{name: group[name][:, None] for name in ("mass", "charge") if name in group},
-        }
-        frames.append(pl.DataFrame({name: np.broadcast_to(value, shape).ravel() for name, value in columns.items()}))
-    return pl.concat(frames).sort("N_sim", "time_step", "N_star")
+        time = group["time"][:, :1] + dt * np.arange(run.x.shape[1])
+        found.append(group | {"position": run.x, "velocity": run.v, "time": time})
+    return table_of(found)
 
 
 def tracks(groups: list[Systems], runs: list[Run], forecasts: list[Run], table: StarTable) -> Picture:
