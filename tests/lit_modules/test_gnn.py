@@ -96,3 +96,42 @@ def test_attributes_of_module_and_data_agree(wanted: str, extra: str | None) -> 
         batch[extra] = torch.ones(4, 4)
     with pytest.raises(InputError, match=r"gnn\.model\.attribute"):
         module.fit_statistics(training([batch]))
+
+
+def test_auto_is_what_the_data_have() -> None:
+    torch.manual_seed(0)
+    module, batch = LitGNN(**{**SETTINGS, "attribute": "auto"}), windows(8, 1)
+    module.fit_statistics(training([batch]))
+    assert module.settings.attribute == "none" and module.hparams["attribute"] == "none"
+    expected = LitGNN(**SETTINGS).state_dict()
+    assert {name: x.shape for name, x in module.state_dict().items()} == {name: x.shape for name, x in expected.items()}
+    module = LitGNN(**{**SETTINGS, "attribute": "auto"})
+    module.fit_statistics(training([{**batch, "mass": torch.rand(8, 4) + 1}]))
+    assert module.settings.attribute == "mass"
+    assert LitGNN(**module.hparams).load_state_dict(module.state_dict())
+
+
+def test_ranges_are_those_of_the_training() -> None:
+    small, large = windows(8, 1), windows(5, 1)
+    small = {name: tensor[:, :, :3] if tensor.ndim == 4 else tensor for name, tensor in small.items()}
+    masses = [torch.rand(8, 3) + 1, torch.rand(5, 4) + 1]
+    module = LitGNN(**{**SETTINGS, "attribute": "mass"})
+    module.fit_statistics(training([{**group, "mass": m} for group, m in zip((small, large), masses, strict=True)]))
+    pairs, speeds = [], []
+    for group in (small, large):
+        for x, v in zip(
+            group["position"][:, 0].double().numpy(), group["velocity"][:, 0].double().numpy(), strict=True
+        ):
+            pairs += [np.linalg.norm(x[i] - x[j]) for i in range(len(x)) for j in range(i)]
+            speeds += np.linalg.norm(v - v.mean(0), axis=1).tolist()
+    assert module.distance_range.tolist() == pytest.approx([min(pairs), max(pairs)], rel=1e-5)
+    assert module.speed_range.tolist() == pytest.approx([min(speeds), max(speeds)], rel=1e-5)
+    assert module.stars_range.tolist() == [3, 4]
+    every = torch.cat([m.flatten() for m in masses])
+    assert module.attribute_range.tolist() == [every.min(), every.max()]
+    centred = [(x := group["position"]) - x.mean(2, keepdim=True) for group in (small, large)]
+    size = np.sqrt(np.mean(np.concatenate([x.numpy().ravel() for x in centred]) ** 2))
+    assert float(module.net.size) == pytest.approx(size, rel=1e-5), "over all stars of both groups"
+    module = LitGNN(**SETTINGS)
+    module.fit_statistics(training([small, large], SimpleNamespace(total_mass=12.0)))
+    assert module.attribute_range.tolist() == [3, 4]

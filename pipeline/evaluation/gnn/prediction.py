@@ -72,10 +72,8 @@ def forecast(model: LitGNN, systems: Systems, steps: int) -> Run:
 def measures(groups: list[Systems], forecasts: list[Run], runs: list[Run]) -> dict[str, Any]:
     """How many systems of how many stars, what the forecasts keep, and how far they are from the rest of the file."""
     stars = [group["position"].shape[2] for group in groups]
-    metrics: dict[str, Any] = {
-        "systems": sum(len(group["N_sim"]) for group in groups),
-        "stars": stars[0] if len(stars) == 1 else stars,
-    }
+    metrics: dict[str, Any] = {"systems": sum(len(group["N_sim"]) for group in groups)}
+    metrics |= {"stars": stars[0]} if len(stars) == 1 else {"fewest_stars": stars[0], "most_stars": stars[-1]}
     kept = [
         drifts(predicted, masses(tensors(group), None), None)
         for group, predicted in zip(groups, forecasts, strict=True)

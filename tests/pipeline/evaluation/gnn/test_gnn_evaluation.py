@@ -106,6 +106,21 @@ def test_evaluate(tmp_path: Path, attribute: str) -> None:
     assert len(momentum) == 4 and all(value < 1e-5 for value in momentum)
 
 
+def test_systems_of_unequal_numbers_of_stars_count_alike(tmp_path: Path) -> None:
+    path = csv(tmp_path, runs(), mass=4.0)
+    table = pl.read_csv(path).filter((pl.col("N_sim") % 2 > 0) | (pl.col("N_star") < 3))
+    table.write_csv(path)
+    data = NBodyDataModule(tmp_path, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
+    result = evaluate(untrained(data, attribute="mass"), data, PARAMS)
+    assert [group["position"].shape[2] for group in data.trajectories["test"]] == [3, 5]
+    squared = []
+    for group in data.trajectories["test"]:
+        x, v = group["position"].double().numpy(), group["velocity"].double().numpy()
+        squared += np.square(x[:, :-1] + 0.1 * v[:, :-1] - x[:, 1:]).mean((2, 3)).ravel().tolist()
+    found = numbers(result.metrics)["baseline/constant_velocity/one_step_position_mse"]
+    assert found == pytest.approx(np.mean(squared), rel=1e-4)
+
+
 def test_rollout_longer_than_the_run(tmp_path: Path) -> None:
     path = csv(tmp_path, runs(steps=4))
     data = NBodyDataModule(path.parent, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
