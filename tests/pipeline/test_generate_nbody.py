@@ -22,6 +22,7 @@ from pipeline import generate_nbody, parallel
 from pipeline.errors import InputError
 from pipeline.inputs.star_tables import metadata
 from pipeline.nbody import trajectories, trajectory_csv
+from pipeline.report import accuracy
 from pipeline.settings.load import load_params
 from pipeline.settings.nbody import NBody
 from pipeline.simulation.nbody import animation, integrators
@@ -96,6 +97,7 @@ def test_tolerance_is_met_or_reported(capsys: pytest.CaptureFixture[str], monkey
     report = json.loads(REPORT.read_text())
     assert report["tolerance_missed"] == len(report["simulations_that_missed_it"]) > 0
     assert f"{report['tolerance_missed']} simulations miss nbody.tolerance" in capsys.readouterr().err
+    assert accuracy(report)["scalars"]["tolerance missed"] == str(report["tolerance_missed"]), "the page shows it"
 
 
 def test_simulation_k_is_the_same_in_a_longer_run() -> None:
