@@ -7,17 +7,16 @@ it, which holds the physics that the numbers obey, and reports/nbody.json, how w
 import argparse
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.errors import InputError, run
+from pipeline.errors import InputError, run, warn
 from pipeline.nbody.initial_file import sized
 from pipeline.nbody.size import check_size
-from pipeline.nbody.trajectories import BLOCK_ROWS, equal_mass, film, simulate_block, summary, units
+from pipeline.nbody.trajectories import BLOCK_ROWS, MOST_ENERGY_ERROR, equal_mass, film, simulate_block, summary, units
 from pipeline.nbody.trajectory_parquet import write_parquet
 from pipeline.outputs import atomic_file, atomic_folder, fingerprint
 from pipeline.parallel import in_parallel
@@ -95,7 +94,9 @@ def generate(nbody: NBody, runtime: Runtime) -> None:
     with atomic_file(SUMMARY) as temporary:
         temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     if report.get("tolerance_missed"):
-        print(f"warning: {report['tolerance_missed']} simulations miss nbody.tolerance; {SUMMARY}", file=sys.stderr)
+        warn(f"{report['tolerance_missed']} simulations miss nbody.tolerance; {SUMMARY}")
+    if (worst := report["relative_energy_error"]["max"]) > MOST_ENERGY_ERROR:
+        warn(f"the largest relative energy error is {worst:.2g}, kept by nbody.tolerance: null; see {SUMMARY}")
     shutil.rmtree(scratch)
 
 

@@ -63,7 +63,7 @@ def test_file_keeps_the_contract() -> None:
     assert not any(Path("runs/generate_nbody").iterdir())
 
 
-def test_report_tells_what_is_conserved() -> None:
+def test_report_tells_what_is_conserved(capsys: pytest.CaptureFixture[str]) -> None:
     generate()
     report = json.loads(REPORT.read_text())
     assert report["simulations"] == 60
@@ -74,6 +74,7 @@ def test_report_tells_what_is_conserved() -> None:
     assert report["closest_approach"] > 0
     generate({"nbody.integrator": "leapfrog", "nbody.substeps": 1, "nbody.tolerance": None})  # the course's own run
     assert json.loads(REPORT.read_text())["relative_energy_error"]["median"] > 0.3
+    assert "kept by nbody.tolerance: null" in capsys.readouterr().err
 
 
 def test_units_are_those_of_the_run() -> None:
