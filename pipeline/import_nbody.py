@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 FOLDER = Path("data/nbody")
+OURS_ALONE = Path("data/synthetic")  # what stands there no person edits, so that a hard link is safe
 KEPT = 0.01  # relative change of the energy up to which a law of force is believed
 WORDS = dict.fromkeys(OURS, "N-body unit")
 
@@ -51,7 +52,7 @@ def import_trajectories(nbody: NBody) -> None:
         with atomic_folder(FOLDER) as folder:
             for file in sorted(source.glob("*.*")):
                 if file.name in ("units.json", "trajectories.csv", "trajectories.parquet"):
-                    link(file, folder / file.name)
+                    copy(file, folder / file.name)
         return
     tables = [read_star_table(path, nbody.units, key="nbody.units") for path in tables_of(source)]
     systems = systems_by_stars(renumbered(tables), str(source))
@@ -70,12 +71,15 @@ def import_trajectories(nbody: NBody) -> None:
     )
 
 
-def link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the file system has none."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+def copy(source: Path, target: Path) -> None:
+    """Copy a file; link it where no person edits it, for DVC makes what it keeps read-only."""
+    if OURS_ALONE in source.parents:
+        try:
+            os.link(source, target)
+            return
+        except OSError:  # another file system, or one without links
+            pass
+    shutil.copyfile(source, target)
 
 
 def tables_of(source: Path) -> list[Path]:

@@ -133,8 +133,8 @@ def test_from_own_table_to_a_forecast_in_own_units(capsys: pytest.CaptureFixture
     run_stage("predict", "gnn", "si.csv", "--out", "out")  # nobody said that it is in metres
     warnings = json.loads(Path("out/si.json").read_text())["warnings"]
     assert [text.split(" from")[0] for text in warnings[1:]] == ["distances of stars", "speeds", "masses"]
-    run_stage("predict", "gnn", "si.csv", "--units", "m kg s", "--out", "out")
-    assert json.loads(Path("out/si.json").read_text())["warnings"] == warnings[:1]
+    run_stage("predict", "gnn", "si.csv", "--units", "m kg s", "--out", "metres")
+    assert json.loads(Path("metres/si.json").read_text())["warnings"] == warnings[:1]
 
 
 def test_numbers_of_stars_outside_the_training() -> None:

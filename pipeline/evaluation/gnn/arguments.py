@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 HELP = "Forecast star systems from their first state, and compare with the rest of the file"
+SUFFIXES = (".csv", ".txt", ".dat", ".parquet", ".hdf5", ".h5")  # files taken from a folder
 COLUMNS = """\
 A table has a row for each star at each time, in any order; its names may be written in many ways:
   x y z vx vy vz          positions and velocities; also pos_x, vel_x, ...
@@ -17,8 +18,9 @@ Writes also the forecast as <name>_forecast.csv with the columns N_sim,N_star,ti
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Tables of star systems, and their units."""
+    parser.set_defaults(suffixes=SUFFIXES)
     parser.add_argument(
-        "input", nargs="+", type=Path, help=".csv, .parquet or AMUSE's .hdf5 of star systems; see below"
+        "input", nargs="+", type=Path, help="table of star systems (.csv, .parquet, AMUSE's .hdf5), or folder of them"
     )
     parser.add_argument(
         "--units",
