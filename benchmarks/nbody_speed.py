@@ -138,7 +138,7 @@ def with_csv(rounds: int, quick: bool) -> list[Row]:
     few, many = (100, 300) if quick else (10_000, 60_000)
     by_script = 30 if quick else 1000
     x, v = normal_start(by_script, 5)
-    course: dict[str, Any] = {"integrator": "leapfrog", "substeps": 1}
+    course: dict[str, Any] = {"integrator": "leapfrog", "substeps": 1, "tolerance": None}
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "script.csv"

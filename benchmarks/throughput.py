@@ -59,7 +59,9 @@ def build(name: str) -> tuple[Any, Any, Any]:
     datamodule.setup("fit")
     train = datamodule.splits["train"]
     module.fit_statistics(datamodule)
-    datamodule.splits["train"] = {name: x[: MOST_STEPS * section.data.batch_size] for name, x in train.items()}
+    first, groups = slice(MOST_STEPS * section.data.batch_size), train if isinstance(train, list) else [train]
+    short = [{name: x[first] for name, x in group.items()} for group in groups]
+    datamodule.splits["train"] = short if isinstance(train, list) else short[0]
     return module, datamodule, section
 
 

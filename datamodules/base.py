@@ -35,7 +35,10 @@ class TensorDataModule(pl.LightningDataModule):
         self.settings = self.Settings(**parameters)
 
     def _loader(self, split: str, *, shuffle: bool = False) -> TensorLoader:
-        tensors = self.splits[split]
+        return self._batches(self.splits[split], shuffle=shuffle)
+
+    def _batches(self, tensors: dict[str, Tensor], *, shuffle: bool) -> TensorLoader:
+        """This rank's batches of tensors, on the device."""
         rank, world_size = 0, 1
         if self.trainer is not None:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size

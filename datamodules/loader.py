@@ -80,3 +80,49 @@ class TensorLoader:
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         for rows in self.sampler:
             yield {name: tensor[rows.to(tensor.device)] for name, tensor in self.tensors.items()}
+
+
+class GroupSampler:
+    """Whose turn it is among several samplers: the same for every rank, drawn from (seed, epoch) to shuffle."""
+
+    def __init__(self, samplers: list[EpochSampler], *, shuffle: bool, seed: int) -> None:
+        self.samplers, self.shuffle, self.seed, self.epoch = samplers, shuffle, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+        for sampler in self.samplers:
+            sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return sum(len(sampler) for sampler in self.samplers)
+
+    def __iter__(self) -> Iterator[int]:
+        lengths = torch.tensor([len(sampler) for sampler in self.samplers])
+        turns = torch.arange(len(lengths)).repeat_interleave(lengths)
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            turns = turns[torch.randperm(len(turns), generator=generator)]
+        yield from turns.tolist()
+
+
+class GroupedLoader:
+    """Batches of several loaders, whose tensors differ in shape, such as systems of different numbers of stars.
+
+    Args:
+        loaders: one a group.
+        shuffle: True for training.
+        seed: of whose turn it is.
+    """
+
+    def __init__(self, loaders: list[TensorLoader], *, shuffle: bool, seed: int) -> None:
+        self.loaders = loaders
+        self.sampler = GroupSampler([loader.sampler for loader in loaders], shuffle=shuffle, seed=seed)
+        self.batch_sampler = None  # as of TensorLoader
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        batches = [iter(loader) for loader in self.loaders]
+        for turn in self.sampler:
+            yield next(batches[turn])

@@ -1,79 +1,43 @@
-"""Trajectories of star systems: from the course's CSV to windows of consecutive states."""
+"""Trajectories of star systems: from the contract's table to windows of consecutive states."""
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
+from datamodules.loader import GroupedLoader
 from datamodules.settings import NBodyData
+from datamodules.trajectories import ATTRIBUTES, Systems, Units, read_table, systems_by_stars, trajectory_file
 from pipeline.errors import InputError
 
-COLUMNS = ("N_sim", "N_star", "time_step", "x", "y", "z", "vx", "vy", "vz")
-ATTRIBUTES = ("mass", "charge")
-
-
-@dataclass(frozen=True)
-class Units:
-    """Physics of a set of trajectories, as ``units.json`` beside them states it.
-
-    Attributes:
-        G: constant of gravity.
-        softening: Plummer length.
-        total_mass: of a system whose stars are equally heavy; None where the CSV has masses.
-        length_unit: of positions and softening, in words.
-        time_unit: of times, in words.
-        mass_unit: of masses, in words.
-    """
-
-    G: float
-    softening: float
-    total_mass: float | None
-    length_unit: str
-    time_unit: str
-    mass_unit: str
-
-    @classmethod
-    def read(cls, path: Path) -> "Units | None":
-        """From a file; None where there is none, as of charges or trajectories of one's own.
-
-        Raises:
-            InputError: the file is broken or has other keys.
-        """
-        if not path.exists():
-            return None
-        try:
-            return cls(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{path}: cannot read it ({error}); run generate_nbody, or remove it") from error
+Group = dict[str, Tensor]
 
 
 class NBodyDataModule(TensorDataModule):
-    """Batches ``{"position", "velocity": (B, horizon + 1, n, 3), "time": (B, horizon + 1)}``.
+    """Batches ``{"position", "velocity": (B, horizon + 1, n, 3), "time": (B, horizon + 1)}``, one n a batch.
 
-    ``mass`` or ``charge`` (B, n) is there if the CSV has that column. All windows of a simulation are
-    in the same split. ``trajectories[split]`` has the same tensors for whole runs, (simulations, times, ...), and
-    ``units`` the physics they obey, where that is known.
+    ``mass`` or ``charge`` (B, n) is there if the table has that column. All windows of a simulation are
+    in the same split. ``splits[split]`` is a list with a group of windows for each number of stars, the smallest
+    first; ``trajectories[split]`` the same of whole runs, (simulations, times, ...), and ``units`` the physics they
+    obey, where that is known.
 
-    ``path`` is a folder with ``trajectories.csv``, at the contract of :func:`read_trajectories`, and maybe
-    ``units.json``; ``seed`` is also that of the split.
+    ``path`` is a folder with ``trajectories.csv`` or ``trajectories.parquet``, at the contract of
+    :func:`~datamodules.trajectories.read_table`, and maybe ``units.json``; ``seed`` is also that of the split.
     """
 
     Settings = NBodyData
     settings: NBodyData
-    trajectories: dict[str, dict[str, Tensor]]
+    trajectories: dict[str, list[Group]]
+    splits: dict[str, list[Group]]  # type: ignore[assignment]
     units: Units | None
 
     @property
     def file(self) -> Path:
         """The trajectories."""
-        return self.path / "trajectories.csv"
+        return trajectory_file(self.path)
 
     def setup(self, stage: str | None = None) -> None:
         """Read the file once, split it and cut the windows.
@@ -83,14 +47,21 @@ class NBodyDataModule(TensorDataModule):
         """
         if hasattr(self, "trajectories"):
             return
-        runs = read_trajectories(self.file)
+        groups = systems_by_stars(read_table(self.file), str(self.file))
         self.units = Units.read(self.path / "units.json")
-        n, times = runs["time"].shape
+        times = groups[0]["time"].shape[1]
         if self.settings.horizon >= times:
             raise InputError(
                 f"{self.file}: runs of {times} outputs are too short for a horizon of {self.settings.horizon} steps; "
                 "lower gnn.data.horizon or lengthen nbody.t_end"
             )
+        self.trajectories = {split: selected(groups, numbers) for split, numbers in self._split(groups).items()}
+        self.splits = {split: [self._windows(part) for part in parts] for split, parts in self.trajectories.items()}
+
+    def _split(self, groups: list[Systems]) -> dict[str, np.ndarray]:
+        """Numbers of the simulations of each split, in the order in which they were drawn."""
+        numbers = np.sort(np.concatenate([systems["N_sim"] for systems in groups]))
+        n = len(numbers)
         order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
         n_val, n_test = round(self.settings.val_fraction * n), round(self.settings.test_fraction * n)
         if min(n_val, n_test, n - n_val - n_test) < 1:
@@ -99,10 +70,9 @@ class NBodyDataModule(TensorDataModule):
                 "and gnn.data.test_fraction"
             )
         parts = zip(("val", "test", "train"), order.tensor_split((n_val, n_val + n_test)), strict=True)
-        self.trajectories = {split: {name: tensor[rows] for name, tensor in runs.items()} for split, rows in parts}
-        self.splits = {split: self._windows(part) for split, part in self.trajectories.items()}
+        return {split: numbers[rows.numpy()] for split, rows in parts}
 
-    def _windows(self, runs: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _windows(self, runs: Group) -> Group:
         starts = runs["time"].shape[1] - self.settings.horizon
         windows = {}
         for name, tensor in runs.items():
@@ -112,123 +82,48 @@ class NBodyDataModule(TensorDataModule):
                 windows[name] = tensor.unfold(1, self.settings.horizon + 1, 1).movedim(-1, 2).flatten(0, 1).contiguous()
         return windows
 
+    def _loader(self, split: str, *, shuffle: bool = False) -> GroupedLoader:  # type: ignore[override]
+        loaders = [self._batches(windows, shuffle=shuffle) for windows in self.splits[split]]
+        return GroupedLoader(loaders, shuffle=shuffle, seed=self.seed)
+
     def to_pyg(self, split: str) -> list[Any]:
         """The windows as PyG graphs: complete, with ``pos``, ``vel``, ``mass`` or ``charge``, and ``y_pos``, ``y_vel``.
 
         Targets have the shape (n, horizon, 3).
         """
-        from torch_geometric.data import Data
-
-        tensors = self.splits[split]
-        n = tensors["position"].shape[2]
-        edge_index = (~torch.eye(n, dtype=torch.bool)).nonzero().T.contiguous()
-        return [
-            Data(
-                pos=position[0],
-                vel=velocity[0],
-                y_pos=position[1:].transpose(0, 1),
-                y_vel=velocity[1:].transpose(0, 1),
-                edge_index=edge_index,
-                **{name: tensors[name][k] for name in ATTRIBUTES if name in tensors},
-            )
-            for k, (position, velocity) in enumerate(zip(tensors["position"], tensors["velocity"], strict=True))
-        ]
+        return [graph for windows in self.splits[split] for graph in _graphs(windows)]
 
 
-def read_trajectories(path: Path) -> dict[str, Tensor]:
-    """Read the CSV ``N_sim,N_star,time_step,x,y,z,vx,vy,vz`` and, if stars differ, ``mass`` or ``charge``.
-
-    Returns:
-        ``position`` and ``velocity`` (simulations, times, n, 3), ``time`` (simulations, times), and ``mass`` or
-        ``charge`` (simulations, n); float32, in the order of N_sim, time_step and N_star.
-
-    Raises:
-        InputError: a column is missing or unknown, a value is no number, the file is cut, star counts or
-            times differ, there is a lone star, or two stars lie on one point.
-    """
-    table = _numbers(path).sort("N_sim", "time_step", "N_star")
-    snapshots = table.group_by("N_sim", "time_step", maintain_order=True).len()
-    n, times = _same(path, snapshots, "len", "stars"), _same(path, snapshots.group_by("N_sim").len(), "len", "times")
-    if n < 2:
-        raise InputError(f"{path}: simulations of one star have nothing to learn; give at least two")
-    columns = {name: table[name].to_numpy().reshape(-1, times, n) for name in table.columns}
-    for name, axis in (("time_step", 0), ("N_star", 1), *((name, 1) for name in ATTRIBUTES if name in columns)):
-        values = columns[name]
-        if (values != values.take([0], axis)).any() or (name == "N_star" and (np.diff(values) == 0).any()):
-            raise InputError(
-                f"{path}: column {name} changes where it should not; all simulations need the same times, "
-                "and a simulation the same stars at all of them"
-            )
-    steps = np.diff(columns["time_step"][0, :, 0])
-    if not np.allclose(steps, steps[:1], rtol=1e-6):
-        raise InputError(f"{path}: column time_step is not evenly spaced; give outputs at equal steps")
-    position = _vectors(columns, "x", "y", "z")
-    _check_apart(path, position, columns)
-    velocity = _vectors(columns, "vx", "vy", "vz")
-    arrays = {"position": position, "velocity": velocity, "time": columns["time_step"][..., 0]}
-    arrays |= {name: columns[name][:, 0] for name in ATTRIBUTES if name in columns}
-    return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
+def tensors(systems: Systems) -> Group:
+    """What a network sees of systems, in float32."""
+    names = ("position", "velocity", "time", *(name for name in ATTRIBUTES if name in systems))
+    return {name: torch.from_numpy(systems[name].astype(np.float32)) for name in names}
 
 
-def _numbers(path: Path) -> pl.DataFrame:
-    """The table of the file, all columns known and all values finite."""
-    try:
-        with path.open("rb") as file:
-            names = file.readline().decode().strip().split(",")
-            rows_begin = file.tell()
-            whole = file.seek(0, 2) > rows_begin and file.seek(-1, 2) and file.read() == b"\n"
-        _check_names(path, names)
-        if not whole:
-            raise InputError(f"{path}: the last line is cut or missing; run generate_nbody again")
-        table = pl.read_csv(path, schema_overrides=dict.fromkeys(names, pl.Float64))
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}: not a CSV of numbers ({reason}); run generate_nbody again") from error
-    for name in names:
-        bad = (~table[name].is_finite()).fill_null(True).arg_true()
-        if len(bad):
-            raise InputError(f"{path}: line {bad[0] + 2} has no number in column {name}; mend or remove its simulation")
-    if "mass" in names and (table["mass"] <= 0).any():
-        raise InputError(f"{path}: a mass is not positive; give each star one")
-    return table
+def selected(groups: list[Systems], numbers: np.ndarray) -> list[Group]:
+    """Tensors of the simulations with these numbers, in this order; no group without any."""
+    found = []
+    for systems in groups:
+        row = {number: k for k, number in enumerate(systems["N_sim"])}
+        rows = [row[number] for number in numbers if number in row]
+        if rows:
+            found.append({name: tensor[rows] for name, tensor in tensors(systems).items()})
+    return found
 
 
-def _check_names(path: Path, names: list[str]) -> None:
-    missing = [name for name in COLUMNS if name not in names]
-    unknown = [name for name in names if name not in COLUMNS + ATTRIBUTES]
-    if missing:
-        raise InputError(f"{path}: column {missing[0]} is missing; the header is {','.join(COLUMNS)}")
-    if unknown or {"mass", "charge"} <= set(names):
-        raise InputError(
-            f"{path}: column {(unknown or ['charge'])[0]} is one too many; beside {','.join(COLUMNS)} there may be "
-            "mass or charge"
+def _graphs(windows: Group) -> list[Any]:
+    from torch_geometric.data import Data
+
+    n = windows["position"].shape[2]
+    edge_index = (~torch.eye(n, dtype=torch.bool)).nonzero().T.contiguous()
+    return [
+        Data(
+            pos=position[0],
+            vel=velocity[0],
+            y_pos=position[1:].transpose(0, 1),
+            y_vel=velocity[1:].transpose(0, 1),
+            edge_index=edge_index,
+            **{name: windows[name][k] for name in ATTRIBUTES if name in windows},
         )
-
-
-def _same(path: Path, groups: pl.DataFrame, column: str, what: str) -> int:
-    """The one value of ``column``; where it differs, an error that names the first simulation that does."""
-    usual = int(groups[column].mode().min())  # type: ignore[arg-type]
-    odd = groups.filter(pl.col(column) != usual)
-    if len(odd):
-        raise InputError(
-            f"{path}: simulation {odd['N_sim'][0]:g} has {odd[column][0]} {what}, others {usual}; "
-            "give whole simulations of equal size"
-        )
-    return usual
-
-
-def _vectors(columns: dict[str, NDArray[np.float64]], *names: str) -> NDArray[np.float64]:
-    return np.stack([columns[name] for name in names], axis=-1)
-
-
-def _check_apart(path: Path, position: NDArray[np.float64], columns: dict[str, NDArray[np.float64]]) -> None:
-    """No two stars on one point: their direction would be undefined."""
-    n = position.shape[2]
-    for i in range(n - 1):
-        meet = (position[:, :, i, None] == position[:, :, i + 1 :]).all(-1).any(-1)
-        if meet.any():
-            k, t = np.argwhere(meet)[0]
-            raise InputError(
-                f"{path}: two stars of simulation {columns['N_sim'][k, 0, 0]:g} lie on one point at "
-                f"time {columns['time_step'][k, t, 0]:g}; move or remove one"
-            )
+        for k, (position, velocity) in enumerate(zip(windows["position"], windows["velocity"], strict=True))
+    ]

@@ -1,5 +1,6 @@
 """The next state of N stars, by a spectral graph network with a learned force law."""
 
+import math
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from lit_modules.networks.graph.nbody import NBodyNetwork
 from lit_modules.networks.graph.settings import NBodySettings
 from pipeline.errors import InputError
 
+MOST_PAIRS = 1 << 22  # held in memory at once
+
 
 class LitGNN(LitBase):
     """Learns to advance stars by one output step, or by several in a row.
@@ -18,16 +21,30 @@ class LitGNN(LitBase):
     stars differ, ``mass`` or ``charge`` (B, n). With several steps the network is fed its own
     predictions, which no gradient passes (the pushforward of Brandstetter et al. 2022, arXiv
     2202.03376, sec. 3.1). Errors count in units of a star's typical motion in a step.
+
+    With the attribute ``auto`` the network is built for what the training data have.
+
+    Buffers:
+        motion: of a star in a step.
+        distance_range, speed_range, attribute_range: least and largest of the training: distances of two stars, speeds
+            in the centre of mass, masses or charges (masses also of stars that are equally heavy, where known).
+        stars_range: least and largest number of stars.
     """
 
     Settings = NBodySettings
     settings: NBodySettings
     motion: Tensor
+    distance_range: Tensor
+    speed_range: Tensor
+    attribute_range: Tensor
+    stars_range: Tensor
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.net = NBodyNetwork(self.settings)
         self.register_buffer("motion", torch.ones(()))
+        for name in ("distance_range", "speed_range", "attribute_range", "stars_range"):  # until told by data
+            self.register_buffer(name, torch.tensor([-math.inf, math.inf]))
 
     def forward(self, position: Tensor, velocity: Tensor, attribute: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.net(position, velocity, attribute)
@@ -48,13 +65,31 @@ class LitGNN(LitBase):
         return tensors.get(wanted)
 
     def fit_statistics(self, data: Any) -> None:
-        tensors = data.splits["train"]
-        position, velocity, attribute = tensors["position"], tensors["velocity"], self.attribute(tensors)
-        self.net.size = (position - position.mean(2, keepdim=True)).square().mean().sqrt()
-        self.net.time = (tensors["time"][:, 1] - tensors["time"][:, 0]).mean()
-        self.motion = velocity.square().mean().sqrt() * self.net.time
-        if attribute is not None:
-            self.net.attribute_unit = attribute.square().mean().sqrt()
+        """Take units, ranges and, where it is ``auto``, the attribute from the groups of windows of the training."""
+        groups = data.splits["train"]
+        if self.settings.attribute == "auto":
+            self._build_for(next((name for name in ("mass", "charge") if name in groups[0]), "none"))
+        positions, velocities = [group["position"] for group in groups], [group["velocity"] for group in groups]
+        attributes = [attribute for group in groups if (attribute := self.attribute(group)) is not None]
+        self.net.size = pooled([x - x.mean(2, keepdim=True) for x in positions]).square().mean().sqrt()
+        self.net.time = pooled([group["time"][:, 1] - group["time"][:, 0] for group in groups]).mean()
+        self.motion = pooled(velocities).square().mean().sqrt() * self.net.time
+        if attributes:
+            self.net.attribute_unit = pooled(attributes).square().mean().sqrt()
+        stars = torch.tensor([float(x.shape[2]) for x in positions])
+        self.stars_range = extent([stars])
+        self.distance_range = extent([distances(x[:, 0]) for x in positions])
+        self.speed_range = extent([speeds(v[:, 0]) for v in velocities])
+        if attributes:
+            self.attribute_range = extent(attributes)
+        elif data.units is not None and data.units.total_mass is not None:
+            self.attribute_range = extent([data.units.total_mass / stars])
+
+    def _build_for(self, attribute: str) -> None:
+        self.settings = self.settings.model_copy(update={"attribute": attribute})
+        self.save_hyperparameters(self.settings.model_dump(), logger=False)
+        if attribute != "none":
+            self.net = NBodyNetwork(self.settings)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         attribute = self.attribute(batch)
@@ -67,3 +102,29 @@ class LitGNN(LitBase):
         position, velocity = torch.stack(position_errors).mean(), torch.stack(velocity_errors).mean()
         weighted = position + self.settings.velocity_weight * velocity * self.net.time**2
         return {"loss": weighted / self.motion**2, "position_mse": position, "velocity_mse": velocity}
+
+
+def pooled(tensors: list[Tensor]) -> Tensor:
+    """All numbers of tensors of several shapes."""
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+def extent(tensors: list[Tensor]) -> Tensor:
+    """Least and largest number, shape (2,)."""
+    return torch.stack(pooled(tensors).aminmax())
+
+
+def distances(position: Tensor) -> Tensor:
+    """Least and largest distance of two stars of systems (systems, n, 3), shape (2,)."""
+    n = position.shape[1]
+    pairs = torch.triu_indices(n, n, 1)
+    ranges = [
+        extent([torch.cdist(some, some, compute_mode="donot_use_mm_for_euclid_dist")[:, pairs[0], pairs[1]]])
+        for some in position.split(max(1, MOST_PAIRS // n**2))
+    ]
+    return extent(ranges)
+
+
+def speeds(velocity: Tensor) -> Tensor:
+    """Speeds of stars (systems, n, 3) relative to the mean of their system, (systems, n)."""
+    return (velocity - velocity.mean(1, keepdim=True)).norm(dim=-1)

@@ -1,33 +1,35 @@
 """Simulates many systems of stars and writes their paths.
 
-Reads the section nbody of params.yaml; writes data/nbody/trajectories.csv, data/nbody/units.json, which holds the
-physics that the numbers obey, and reports/nbody.json, how well they do.
+Reads the section nbody of params.yaml; writes data/synthetic/nbody/trajectories.csv (or .parquet), units.json beside
+it, which holds the physics that the numbers obey, and reports/nbody.json, how well they do.
 """
 
 import argparse
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.errors import InputError, run
-from pipeline.nbody.trajectories import BLOCK_ROWS, film, simulate_block, summary, units
-from pipeline.outputs import atomic_file, fingerprint
+from pipeline.errors import InputError, run, warn
+from pipeline.nbody.initial_file import sized
+from pipeline.nbody.size import check_size
+from pipeline.nbody.trajectories import BLOCK_ROWS, MOST_ENERGY_ERROR, equal_mass, film, simulate_block, summary, units
+from pipeline.nbody.trajectory_parquet import write_parquet
+from pipeline.outputs import atomic_file, atomic_folder, fingerprint
 from pipeline.parallel import in_parallel
 from pipeline.settings.load import load_params
 from pipeline.settings.nbody import NBody
 from pipeline.settings.runtime import Runtime
 
-TRAJECTORIES = Path("data/nbody/trajectories.csv")
-UNITS = Path("data/nbody/units.json")
+FOLDER = Path("data/synthetic/nbody")
 SUMMARY = Path("reports/nbody.json")
 ROWS, JOURNAL = "rows.csv", "rows.json"  # in runs/: the growing file, and [blocks, bytes] of it that are whole
 CODE = (  # what the rows depend on
-    "nbody/trajectories.py",
-    "nbody/trajectory_csv.py",
+    "inputs/star_tables.py",
+    "nbody",
     "simulation/clusters/mass_function.py",
     "simulation/nbody/gravity.py",
     "simulation/nbody/initial_conditions.py",
@@ -45,19 +47,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     params = load_params(args.params)
+    nbody = sized(params.nbody)
     if args.animate:
-        animate(params.nbody, *args.animate)
+        animate(nbody, *args.animate)
         return
     if args.live or params.runtime.plot_real_time:
         from pipeline.simulation.nbody.animation import show
 
-        show(lambda k, figure: film(params.nbody, k, figure), params.nbody.n_simulations)
-    generate(params.nbody, params.runtime)
+        show(lambda k, figure: film(nbody, k, figure), nbody.n_simulations)
+    generate(nbody, params.runtime)
 
 
 def generate(nbody: NBody, runtime: Runtime) -> None:
     """Simulate block after block and append their rows, from where an earlier run was stopped."""
-    code = (Path(__file__).parent / name for name in CODE)
+    code = [Path(__file__).parent / name for name in CODE]
+    if nbody.initial_conditions == "file":
+        code.append(Path(nbody.initial_file))
+    check_size(nbody, BLOCK_ROWS, Path())
     scratch = Path("runs/generate_nbody").resolve() / fingerprint(nbody.model_dump_json(), code)
     scratch.mkdir(parents=True, exist_ok=True)
     size = max(1, BLOCK_ROWS // (nbody.n_stars * (nbody.steps + 1)))
@@ -75,20 +81,22 @@ def generate(nbody: NBody, runtime: Runtime) -> None:
             append(parts[k], rows, k + 1)
         for _ in done:  # ends the progress bar
             pass
-    with atomic_file(TRAJECTORIES) as temporary:
-        shutil.move(scratch / ROWS, temporary)
-    if nbody.parquet:
-        import polars as pl
+    physics = units(nbody)
+    with atomic_folder(FOLDER) as folder:
+        if nbody.format == "parquet":
+            import polars as pl
 
-        with atomic_file(TRAJECTORIES.with_suffix(".parquet")) as temporary:
-            pl.scan_csv(TRAJECTORIES).sink_parquet(temporary, row_group_size=BLOCK_ROWS)
-    with atomic_file(UNITS) as temporary:
-        temporary.write_text(json.dumps(units(nbody), indent=2) + "\n")
+            write_parquet(pl.scan_csv(scratch / ROWS), physics, folder / "trajectories.parquet")
+        else:
+            shutil.move(scratch / ROWS, folder / "trajectories.csv")
+        (folder / "units.json").write_text(json.dumps(asdict(physics), indent=2) + "\n")
     report = summary(nbody, parts)
     with atomic_file(SUMMARY) as temporary:
         temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     if report.get("tolerance_missed"):
-        print(f"warning: {report['tolerance_missed']} simulations miss nbody.tolerance; {SUMMARY}", file=sys.stderr)
+        warn(f"{report['tolerance_missed']} simulations miss nbody.tolerance; {SUMMARY}")
+    if (worst := report["relative_energy_error"]["max"]) > MOST_ENERGY_ERROR:
+        warn(f"the largest relative energy error is {worst:.2g}, kept by nbody.tolerance: null; see {SUMMARY}")
     shutil.rmtree(scratch)
 
 
@@ -104,7 +112,7 @@ def open_rows(scratch: Path, nbody: NBody) -> Iterator[tuple[BinaryIO, int]]:
         rows.seek(length)
         if not length:
             columns = "N_sim,N_star,time_step,x,y,z,vx,vy,vz"
-            rows.write((columns + ("\n" if nbody.mass_function == "equal" else ",mass\n")).encode())
+            rows.write((columns + (",mass\n" if equal_mass(nbody) is None else "\n")).encode())
         yield rows, appended
 
 

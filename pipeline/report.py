@@ -118,7 +118,9 @@ def accuracy(metrics: dict[str, Any]) -> dict[str, Any]:
     rows = {name: row for name, row in metrics.items() if isinstance(row, dict)}
     columns = list(next(iter(rows.values())))
     cells = [(name.replace("_", " "), [cell(value) for value in row.values()]) for name, row in rows.items()]
-    scalars = {name.replace("_", " "): cell(value) for name, value in metrics.items() if name not in rows}
+    scalars = {
+        name.replace("_", " "): cell(value) for name, value in metrics.items() if not isinstance(value, dict | list)
+    }
     return {"table": {"corner": "at the output times", "columns": columns, "rows": cells}, "scalars": scalars}
 
 

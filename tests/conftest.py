@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch starts; small t
 ROOT = Path(__file__).parents[1]
 DATA_STAGES = [
     ("generate_nbody",),
+    ("import_nbody",),
     ("generate_clusters",),
     ("import_clusters",),
     ("preprocess_maps",),

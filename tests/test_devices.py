@@ -50,6 +50,23 @@ def test_two_processes(workspace: Path, name: str) -> None:
         assert (workspace / f"models/{name}.ckpt").read_bytes() == first, "reproducible for a number of processes"
 
 
+@pytest.mark.slow
+def test_two_processes_train_on_unequal_numbers_of_stars(workspace: Path) -> None:
+    """Each step is of one number of stars, the same in both processes."""
+    import polars as pl
+
+    table = pl.read_csv("data/nbody/trajectories.csv").filter((pl.col("N_sim") % 3 > 0) | (pl.col("N_star") < 3))
+    Path("data").unlink()
+    Path("data/nbody").mkdir(parents=True)
+    table.write_csv("data/nbody/trajectories.csv")
+    found = []
+    for devices in (1, 2):
+        prepare(workspace, "gnn", devices)
+        run(workspace, "-m", "pipeline.train", "gnn")
+        found.append(losses(workspace, "gnn"))
+    assert found[1] == pytest.approx(found[0], rel=1e-5)
+
+
 def gradients(rank: int, world_size: int, port: int, folder: str) -> None:
     """Save the mean gradient over the ranks of π-DOC's loss on each rank's part of eight maps."""
     from torch.nn.parallel import DistributedDataParallel

@@ -13,7 +13,6 @@ from pipeline.inputs.options import FitsOptions
 from pipeline.inputs.pictures import SUFFIXES
 
 MAPS = (".fits", ".fit", ".fts", ".fz", ".fits.gz", ".fits.bz2", ".npy")  # files taken from a folder
-TABLES = (".csv",)
 
 
 def add_pictures(parser: argparse.ArgumentParser) -> None:
@@ -24,15 +23,6 @@ def add_pictures(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         help=f"picture or folder of them ({', '.join(SUFFIXES)}), colour or grey, any size",
-    )
-
-
-def add_tables(parser: argparse.ArgumentParser) -> None:
-    """One or more tables of star systems."""
-    parser.set_defaults(suffixes=TABLES)
-    columns = "N_sim,N_star,time_step,x,y,z,vx,vy,vz and mass or charge where stars differ"
-    parser.add_argument(
-        "input", nargs="+", type=Path, help=f".csv with the columns {columns}, or folder of them; one output is enough"
     )
 
 

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datamodules.trajectories import Units
 from pipeline.errors import InputError
+from pipeline.inputs.star_units import NBODY, OURS
 from pipeline.outputs import atomic_file
 from pipeline.settings.nbody import NBody
 
@@ -14,30 +16,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pipeline.nbody.initial_file import Start
     from pipeline.simulation.nbody.animation import StarFilm
     from pipeline.simulation.nbody.integrators import Trajectories
 
+MOST_ENERGY_ERROR = 1.0  # relative
 BLOCK_ROWS = 100_000  # rows computed at once: bounds the memory
 
 
 def simulate(nbody: NBody, simulations: range) -> "tuple[Trajectories, NDArray[np.float64]]":
     """Trajectories and masses of the given simulations."""
-    from pipeline.simulation.nbody.initial_conditions import draw
     from pipeline.simulation.nbody.integrators import integrate_to_tolerance
 
-    x, v, mass = draw(
-        nbody.seed,
-        simulations,
-        stars=nbody.n_stars,
-        profile=nbody.initial_conditions,
-        king_w0=nbody.king_w0,
-        fractal_dimension=nbody.fractal_dimension,
-        mass_function=nbody.mass_function,
-        mass_segregation=nbody.mass_segregation,
-        virial_ratio=nbody.virial_ratio,
-        softening=nbody.softening,
-        G=nbody.G,
-    )
+    x, v, mass = start(nbody, simulations)
     trajectories = integrate_to_tolerance(
         x,
         v,
@@ -53,11 +44,45 @@ def simulate(nbody: NBody, simulations: range) -> "tuple[Trajectories, NDArray[n
     return trajectories, mass
 
 
+def start(nbody: NBody, simulations: range) -> "Start":
+    """Positions, velocities and masses with which simulations begin, drawn or from the file."""
+    from pipeline.nbody.initial_file import Start, starts_of_file
+    from pipeline.simulation.nbody.initial_conditions import draw
+
+    if nbody.initial_conditions == "file":
+        return Start(*(part[simulations.start : simulations.stop] for part in starts_of_file(nbody)))
+    drawn = draw(
+        nbody.seed,
+        simulations,
+        stars=nbody.n_stars,
+        profile=nbody.initial_conditions,
+        king_w0=nbody.king_w0,
+        fractal_dimension=nbody.fractal_dimension,
+        mass_function=nbody.mass_function,
+        mass_segregation=nbody.mass_segregation,
+        virial_ratio=nbody.virial_ratio,
+        softening=nbody.softening,
+        G=nbody.G,
+    )
+    return Start(*drawn)
+
+
+def equal_mass(nbody: NBody) -> float | None:
+    """Total mass of each system, where all stars are equally heavy; else None."""
+    from pipeline.nbody.initial_file import starts_of_file
+    from pipeline.simulation.nbody.initial_conditions import total_mass
+
+    if nbody.initial_conditions == "file":
+        mass = starts_of_file(nbody).mass
+        return float(mass[0].sum()) if (mass == mass[0, 0]).all() else None
+    return total_mass(nbody.initial_conditions) if nbody.mass_function == "equal" else None
+
+
 def simulate_block(nbody: NBody, block: range, part: Path) -> Path:
     """Simulate the systems numbered ``block``; leave their rows in ``part`` and their errors beside it.
 
     Raises:
-        InputError: a close encounter made the numbers run away.
+        InputError: a close encounter made the numbers run away, or left no energy to speak of.
     """
     import numpy as np
 
@@ -66,16 +91,31 @@ def simulate_block(nbody: NBody, block: range, part: Path) -> Path:
     try:
         with _announcing_compilation():
             paths, mass = simulate(nbody, block)
+        check_energy(nbody, block, paths.energy_error)
         with atomic_file(part.with_suffix(".npy")) as temporary:
             np.save(temporary, errors(paths))
         time = np.round(np.arange(nbody.steps + 1) * nbody.dt, 12)
-        masses = None if nbody.mass_function == "equal" else mass
+        masses = mass if equal_mass(nbody) is None else None
         with atomic_file(part) as temporary, temporary.open("wb") as rows:
             write_rows(rows, block.start, time, paths.x, paths.v, masses)
     except ArithmeticError as error:
         which = f"simulations {block.start} to {block.stop - 1}"
         raise InputError(f"nbody: {which}: {error}; raise nbody.softening or nbody.substeps") from error
     return part
+
+
+def check_energy(nbody: NBody, block: range, error: "NDArray[np.float64]") -> None:
+    """Refuse motion that solves no equation, unless a tolerance of null says that it is wanted.
+
+    Raises:
+        InputError: a relative energy error is above :data:`MOST_ENERGY_ERROR`.
+    """
+    worst = int(error.argmax())
+    if nbody.tolerance is not None and error[worst] > MOST_ENERGY_ERROR:
+        raise InputError(
+            f"nbody: simulation {block.start + worst} has a relative energy error of {error[worst]:.2g} with the "
+            "finest steps: stars meet; raise nbody.softening or nbody.virial_ratio (nbody.tolerance: null keeps it)"
+        )
 
 
 def errors(paths: "Trajectories") -> "NDArray[np.void]":
@@ -123,18 +163,11 @@ def summary(nbody: NBody, parts: list[Path]) -> dict[str, Any]:
     return report
 
 
-def units(nbody: NBody) -> dict[str, Any]:
+def units(nbody: NBody) -> Units:
     """Physics of the trajectories: what a reader needs for their forces and energies."""
-    from pipeline.simulation.nbody.initial_conditions import total_mass
-
-    return {
-        "G": nbody.G,
-        "softening": nbody.softening,
-        "total_mass": total_mass(nbody.initial_conditions) if nbody.mass_function == "equal" else None,
-        "length_unit": "N-body unit",
-        "time_unit": "N-body unit",
-        "mass_unit": "N-body unit",
-    }
+    physical = nbody.initial_conditions == "file" and nbody.units != NBODY
+    words = OURS if physical else dict.fromkeys(OURS, "N-body unit")
+    return Units(nbody.G, nbody.softening, equal_mass(nbody), **words)
 
 
 def film(nbody: NBody, k: int, figure: Any = None) -> "StarFilm":

@@ -8,7 +8,7 @@ from pipeline.settings.base import NonNegativeFloat, PositiveFloat, PositiveInt,
 
 
 class NBody(Section):
-    """How systems start and how they are integrated; units are N-body units unless G says otherwise."""
+    """How systems start and how they are integrated, in N-body units unless G says otherwise; whose are trained on."""
 
     n_simulations: PositiveInt
     n_stars: Annotated[int, Field(ge=2)]
@@ -16,7 +16,8 @@ class NBody(Section):
     dt: PositiveFloat
     softening: NonNegativeFloat
     G: PositiveFloat
-    initial_conditions: Literal["course", "plummer", "king", "fractal"]
+    initial_conditions: Literal["course", "plummer", "king", "fractal", "file"]
+    initial_file: str
     king_w0: Annotated[float, Field(gt=0, le=16)]
     fractal_dimension: Annotated[float, Field(ge=1, le=3)]
     virial_ratio: NonNegativeFloat | None
@@ -25,8 +26,10 @@ class NBody(Section):
     integrator: Literal["leapfrog", "yoshida4", "force_gradient4", "hermite4"]
     substeps: PositiveInt
     tolerance: PositiveFloat | None
-    parquet: bool
     seed: Seed
+    source: str
+    units: str
+    format: Literal["csv", "parquet"]
 
     @field_validator("dt")
     @classmethod

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 import torch
 
-from datamodules.nbody import NBodyDataModule, Units, read_trajectories
+from datamodules.nbody import NBodyDataModule, tensors
+from datamodules.trajectories import Units, read_table, systems_by_stars
 from pipeline.errors import InputError
 
 SYSTEMS, TIMES, STARS = 10, 5, 3
@@ -26,6 +27,11 @@ def table() -> pl.DataFrame:
 def written(frame: pl.DataFrame, folder: Path) -> Path:
     frame.write_csv(folder / "trajectories.csv")
     return folder / "trajectories.csv"
+
+
+def read_trajectories(path: Path) -> dict[str, torch.Tensor]:
+    [systems] = systems_by_stars(read_table(path), str(path))
+    return tensors(systems)
 
 
 def module(path: Path, horizon: int = 2) -> NBodyDataModule:
@@ -45,17 +51,17 @@ def test_windows_are_consecutive_and_splits_are_by_simulation(tmp_path: Path) ->
     data.setup("fit")
     simulations = {}
     for split, systems in (("train", 5), ("val", 2), ("test", 3)):
-        x = data.splits[split]["position"][..., 0]
+        x = data.splits[split][0]["position"][..., 0]
         assert x.shape == (systems * 3, 3, STARS)
         assert (x.diff(dim=1) == 10).all() and (x.diff(dim=2) == 1).all()
         assert (x // 100 == x[:, :1, :1] // 100).all(), "a window stays within its simulation"
-        assert torch.allclose(data.splits[split]["time"].diff(dim=1), torch.tensor(0.1))
+        assert torch.allclose(data.splits[split][0]["time"].diff(dim=1), torch.tensor(0.1))
         simulations[split] = set((x[:, 0, 0] // 100).int().tolist())
-        assert data.trajectories[split]["position"].shape == (systems, TIMES, STARS, 3)
+        assert data.trajectories[split][0]["position"].shape == (systems, TIMES, STARS, 3)
     assert sorted(k for split in simulations.values() for k in split) == list(range(SYSTEMS))
     again = module(data.file)
     again.setup("fit")
-    assert all(torch.equal(again.splits[s]["position"], data.splits[s]["position"]) for s in data.splits)
+    assert all(torch.equal(again.splits[s][0]["position"], data.splits[s][0]["position"]) for s in data.splits)
 
 
 def test_units_are_those_beside_the_trajectories(tmp_path: Path) -> None:
@@ -77,19 +83,19 @@ def test_attributes(tmp_path: Path, name: str) -> None:
     frame = table().with_columns((pl.col("N_sim") + 0.25 * pl.col("N_star") + 1).alias(name))
     data = module(written(frame, tmp_path))
     data.setup("fit")
-    tensors = data.splits["train"]
-    expected = tensors["position"][:, 0, :1, 0] // 100 + 1 + 0.25 * torch.arange(3)
-    assert torch.equal(tensors[name], expected)
+    found = data.splits["train"][0]
+    expected = found["position"][:, 0, :1, 0] // 100 + 1 + 0.25 * torch.arange(3)
+    assert torch.equal(found[name], expected)
 
 
 def test_pyg_graphs_hold_the_same(tmp_path: Path) -> None:
     data = module(written(table().with_columns(mass=pl.lit(2.0)), tmp_path))
     data.setup("fit")
-    graphs, tensors = data.to_pyg("val"), data.splits["val"]
-    assert len(graphs) == len(tensors["time"]) and graphs[0].num_nodes == STARS
+    graphs, [found] = data.to_pyg("val"), data.splits["val"]
+    assert len(graphs) == len(found["time"]) and graphs[0].num_nodes == STARS
     assert graphs[0].is_undirected() and graphs[0].num_edges == STARS * (STARS - 1)
-    assert torch.equal(graphs[2].pos, tensors["position"][2, 0]) and torch.equal(graphs[2].mass, tensors["mass"][2])
-    assert torch.equal(graphs[2].y_vel[:, 1], tensors["velocity"][2, 2])
+    assert torch.equal(graphs[2].pos, found["position"][2, 0]) and torch.equal(graphs[2].mass, found["mass"][2])
+    assert torch.equal(graphs[2].y_vel[:, 1], found["velocity"][2, 2])
 
 
 def change(column: str, row: int, value: float | str | None) -> Callable[[pl.DataFrame], pl.DataFrame]:
@@ -123,17 +129,19 @@ MISTAKES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     "NaN": (change("vz", 20, float("nan")), "line 22 has no number in column vz"),
     "infinity": (change("x", 0, float("inf")), "line 2 has no number in column x"),
     "empty value": (change("y", 5, None), "line 7 has no number in column y"),
-    "text": (change("x", 3, "far"), "not a CSV of numbers"),
+    "text": (change("x", 3, "far"), "not a table of numbers"),
     "no rows": (lambda frame: frame.head(0), "the last line is cut or missing"),
-    "star missing at one time": (only((SIM != 4) | (STAR != 1) | (TIME != 0.3)), "simulation 4 has 2 stars, others 3"),
-    "simulation of fewer stars": (only((SIM != 8) | (STAR < 2)), "simulation 8 has 2 stars, others 3"),
+    "star missing at one time": (
+        only((SIM != 4) | (STAR != 1) | (TIME != 0.3)),
+        "simulation 4 has 2 stars at time 0.3",
+    ),
     "one star": (only(STAR == 0), "simulations of one star"),
     "short simulation": (only((SIM != 2) | (TIME < 0.3)), "simulation 2 has 3 times, others 5"),
     "star twice": (change("N_star", 4, 0), "column N_star changes"),
     "other times": (having(time_step=TIME * pl.when(SIM == 3).then(2).otherwise(1)), "column time_step changes"),
     "uneven times": (having(time_step=TIME**2), "not evenly spaced"),
     "mass that changes": (having(mass=1 + TIME), "column mass changes"),
-    "mass of nothing": (having(mass=pl.lit(0.0)), "a mass is not positive"),
+    "mass of nothing": (having(mass=pl.lit(0.0)), "line 2: a mass is not positive"),
     "coincident stars": (coincident, "two stars of simulation 6 lie on one point at time 0.2"),
 }
 
@@ -174,3 +182,33 @@ def test_no_table(tmp_path: Path) -> None:
     for name in ("absent.csv", "empty.csv", "binary.csv"):
         with pytest.raises(InputError, match=name):
             read_trajectories(tmp_path / name)
+
+
+def test_parquet_is_read_as_the_csv(tmp_path: Path) -> None:
+    path = written(table(), tmp_path)
+    expected = read_trajectories(path)
+    table().write_parquet(path.with_suffix(".parquet"))
+    path.unlink()
+    data = module(path)
+    assert data.file.suffix == ".parquet"
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in read_trajectories(data.file).items())
+    data.setup("fit")
+
+
+def test_unequal_numbers_of_stars_make_groups(tmp_path: Path) -> None:
+    frame = table().filter((SIM % 3 > 0) | (STAR < 2))  # simulations 0, 3, 6 and 9 have two stars
+    data = module(written(frame, tmp_path))
+    data.setup("fit")
+    seen = []
+    for split, groups in data.splits.items():
+        for windows, runs in zip(groups, data.trajectories[split], strict=True):
+            n = windows["position"].shape[2]
+            simulations = (runs["position"][:, 0, 0, 0] // 100).int().tolist()
+            assert all((2 if k % 3 == 0 else 3) == n for k in simulations)
+            seen += simulations
+    assert sorted(seen) == list(range(SYSTEMS))
+    assert [len(data.splits["train"]), data.splits["train"][0]["position"].shape[2]] == [2, 2]
+    loader = data.train_dataloader()
+    rows = sum(len(batch["time"]) for batch in loader)
+    assert rows == sum(len(g["time"]) // min(4, len(g["time"])) * min(4, len(g["time"])) for g in data.splits["train"])
+    assert len(loader) == len(list(loader))

@@ -1,11 +1,11 @@
 """The graph network learns a force law, and takes several steps as it says."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import training_split
 
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
@@ -15,6 +15,11 @@ SETTINGS: dict[str, Any] = {
     "layers": 2, "hidden": 16, "filter": "linear", "coefficients": 4, "attribute": "none", "velocities": False,
     "symmetric": True, "shared": True, "velocity_weight": 0.1, "lr": 1e-2, "weight_decay": 0.0,
 }  # fmt: skip
+
+
+def training(groups: list[dict[str, torch.Tensor]], units: Any = None) -> Any:
+    """As much of the data module as ``fit_statistics`` reads."""
+    return SimpleNamespace(splits={"train": groups}, units=units)
 
 
 def windows(systems: int, steps: int) -> dict[str, torch.Tensor]:
@@ -28,7 +33,7 @@ def windows(systems: int, steps: int) -> dict[str, torch.Tensor]:
 def test_it_finds_the_force_law() -> None:
     torch.manual_seed(0)
     module, data = LitGNN(**{**SETTINGS, "velocity_weight": 1.0}), windows(512, 1)
-    module.fit_statistics(training_split(data))
+    module.fit_statistics(training([data]))
     optimizer = torch.optim.AdamW(module.parameters(), lr=SETTINGS["lr"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, SETTINGS["lr"], total_steps=400)
     for _ in range(400):
@@ -49,7 +54,7 @@ def test_it_finds_the_force_law() -> None:
 def test_several_steps_are_the_mean_of_single_ones() -> None:
     torch.manual_seed(0)
     module, batch = LitGNN(**SETTINGS), windows(8, 3)
-    module.fit_statistics(training_split(batch))
+    module.fit_statistics(training([batch]))
     losses = module.losses(batch)
     with torch.no_grad():
         positions, velocities = module.net.rollout(batch["position"][:, 0], batch["velocity"][:, 0], None, 3)
@@ -78,7 +83,7 @@ def test_no_gradient_passes_from_a_step_to_the_step_before() -> None:
 
 def test_units_come_from_the_training_split() -> None:
     module, batch = LitGNN(**SETTINGS), windows(64, 1)
-    module.fit_statistics(training_split({**batch, "position": batch["position"] + 100.0}))
+    module.fit_statistics(training([{**batch, "position": batch["position"] + 100.0}]))
     assert module.net.time == pytest.approx(0.3)
     assert module.net.size == pytest.approx(float(batch["position"].std()), rel=0.5)
     assert module.motion == pytest.approx(float((batch["position"][:, 1] - batch["position"][:, 0]).std()), rel=0.2)
@@ -90,4 +95,43 @@ def test_attributes_of_module_and_data_agree(wanted: str, extra: str | None) -> 
     if extra:
         batch[extra] = torch.ones(4, 4)
     with pytest.raises(InputError, match=r"gnn\.model\.attribute"):
-        module.fit_statistics(training_split(batch))
+        module.fit_statistics(training([batch]))
+
+
+def test_auto_is_what_the_data_have() -> None:
+    torch.manual_seed(0)
+    module, batch = LitGNN(**{**SETTINGS, "attribute": "auto"}), windows(8, 1)
+    module.fit_statistics(training([batch]))
+    assert module.settings.attribute == "none" and module.hparams["attribute"] == "none"
+    expected = LitGNN(**SETTINGS).state_dict()
+    assert {name: x.shape for name, x in module.state_dict().items()} == {name: x.shape for name, x in expected.items()}
+    module = LitGNN(**{**SETTINGS, "attribute": "auto"})
+    module.fit_statistics(training([{**batch, "mass": torch.rand(8, 4) + 1}]))
+    assert module.settings.attribute == "mass"
+    assert LitGNN(**module.hparams).load_state_dict(module.state_dict())
+
+
+def test_ranges_are_those_of_the_training() -> None:
+    small, large = windows(8, 1), windows(5, 1)
+    small = {name: tensor[:, :, :3] if tensor.ndim == 4 else tensor for name, tensor in small.items()}
+    masses = [torch.rand(8, 3) + 1, torch.rand(5, 4) + 1]
+    module = LitGNN(**{**SETTINGS, "attribute": "mass"})
+    module.fit_statistics(training([{**group, "mass": m} for group, m in zip((small, large), masses, strict=True)]))
+    pairs, speeds = [], []
+    for group in (small, large):
+        for x, v in zip(
+            group["position"][:, 0].double().numpy(), group["velocity"][:, 0].double().numpy(), strict=True
+        ):
+            pairs += [np.linalg.norm(x[i] - x[j]) for i in range(len(x)) for j in range(i)]
+            speeds += np.linalg.norm(v - v.mean(0), axis=1).tolist()
+    assert module.distance_range.tolist() == pytest.approx([min(pairs), max(pairs)], rel=1e-5)
+    assert module.speed_range.tolist() == pytest.approx([min(speeds), max(speeds)], rel=1e-5)
+    assert module.stars_range.tolist() == [3, 4]
+    every = torch.cat([m.flatten() for m in masses])
+    assert module.attribute_range.tolist() == [every.min(), every.max()]
+    centred = [(x := group["position"]) - x.mean(2, keepdim=True) for group in (small, large)]
+    size = np.sqrt(np.mean(np.concatenate([x.numpy().ravel() for x in centred]) ** 2))
+    assert float(module.net.size) == pytest.approx(size, rel=1e-5), "over all stars of both groups"
+    module = LitGNN(**SETTINGS)
+    module.fit_statistics(training([small, large], SimpleNamespace(total_mass=12.0)))
+    assert module.attribute_range.tolist() == [3, 4]

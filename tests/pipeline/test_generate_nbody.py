@@ -17,14 +17,17 @@ import pytest
 from conftest import ROOT, edit_params, run_stage
 from PIL import Image
 
+from datamodules.trajectories import Units
 from pipeline import generate_nbody, parallel
 from pipeline.errors import InputError
+from pipeline.inputs.star_tables import metadata
 from pipeline.nbody import trajectories, trajectory_csv
+from pipeline.report import accuracy
 from pipeline.settings.load import load_params
 from pipeline.settings.nbody import NBody
 from pipeline.simulation.nbody import animation, integrators
 
-CSV = Path("data/nbody/trajectories.csv")
+CSV = Path("data/synthetic/nbody/trajectories.csv")
 REPORT = Path("reports/nbody.json")
 
 
@@ -60,7 +63,7 @@ def test_file_keeps_the_contract() -> None:
     assert not any(Path("runs/generate_nbody").iterdir())
 
 
-def test_report_tells_what_is_conserved() -> None:
+def test_report_tells_what_is_conserved(capsys: pytest.CaptureFixture[str]) -> None:
     generate()
     report = json.loads(REPORT.read_text())
     assert report["simulations"] == 60
@@ -69,18 +72,19 @@ def test_report_tells_what_is_conserved() -> None:
     assert report["relative_energy_error"]["median"] < 1e-4
     assert report["momentum_error"]["max"] < 1e-12
     assert report["closest_approach"] > 0
-    generate({"nbody.integrator": "leapfrog", "nbody.substeps": 1})  # the course's own run
+    generate({"nbody.integrator": "leapfrog", "nbody.substeps": 1, "nbody.tolerance": None})  # the course's own run
     assert json.loads(REPORT.read_text())["relative_energy_error"]["median"] > 0.3
+    assert "kept by nbody.tolerance: null" in capsys.readouterr().err
 
 
 def test_units_are_those_of_the_run() -> None:
     generate({"nbody.G": 2.0, "nbody.softening": 0.25})
-    units = json.loads(Path("data/nbody/units.json").read_text())
+    units = json.loads(Path("data/synthetic/nbody/units.json").read_text())
     assert (units["G"], units["softening"], units["total_mass"]) == (2.0, 0.25, 20.0)
     generate({"nbody.initial_conditions": "plummer"})
-    assert json.loads(Path("data/nbody/units.json").read_text())["total_mass"] == 1.0
+    assert json.loads(Path("data/synthetic/nbody/units.json").read_text())["total_mass"] == 1.0
     generate({"nbody.mass_function": "salpeter"})
-    assert json.loads(Path("data/nbody/units.json").read_text())["total_mass"] is None
+    assert json.loads(Path("data/synthetic/nbody/units.json").read_text())["total_mass"] is None
 
 
 def test_tolerance_is_met_or_reported(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +98,7 @@ def test_tolerance_is_met_or_reported(capsys: pytest.CaptureFixture[str], monkey
     report = json.loads(REPORT.read_text())
     assert report["tolerance_missed"] == len(report["simulations_that_missed_it"]) > 0
     assert f"{report['tolerance_missed']} simulations miss nbody.tolerance" in capsys.readouterr().err
+    assert accuracy(report)["scalars"]["tolerance missed"] == str(report["tolerance_missed"]), "the page shows it"
 
 
 def test_simulation_k_is_the_same_in_a_longer_run() -> None:
@@ -115,9 +120,15 @@ def test_masses_get_a_column_where_they_differ() -> None:
     assert (masses["n"] == 5).all()
 
 
-def test_parquet_beside_it() -> None:
-    generate({"nbody.parquet": True})
-    assert pl.read_parquet(CSV.with_suffix(".parquet")).equals(pl.read_csv(CSV))
+def test_parquet_holds_the_same_rows_and_its_physics() -> None:
+    generate({"nbody.softening": 0.2})
+    table = pl.read_csv(CSV)
+    edit_params(Path(), {"nbody.format": "parquet"})
+    run_stage("generate_nbody")
+    assert [path.name for path in sorted(CSV.parent.iterdir())] == ["trajectories.parquet", "units.json"]
+    assert pl.read_parquet(CSV.with_suffix(".parquet")).equals(table)
+    assert metadata(CSV.with_suffix(".parquet")) == Units.read(CSV.with_name("units.json"))
+    assert metadata(CSV.with_suffix(".parquet")).softening == 0.2  # type: ignore[union-attr]
 
 
 def test_one_large_system_is_written_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ class NBodyNetwork(nn.Module):
     @staticmethod
     def _attribute_features(settings: NBodySettings) -> int:
         """Number of :meth:`Edges.attribute_features`."""
-        if settings.attribute == "none":
+        if settings.attribute in ("none", "auto"):
             return 0
         return 1 if settings.symmetric and settings.attribute == "charge" else 2
 

@@ -18,8 +18,8 @@ class NBodySettings(ModelSettings):
     """g of the Laplacian: -λ, a polynomial or a B-spline."""
     coefficients: Annotated[int, Field(ge=4)]
     """Of a polynomial or spline filter, for each layer."""
-    attribute: Literal["none", "mass", "charge"]
-    """What stars differ in."""
+    attribute: Literal["auto", "none", "mass", "charge"]
+    """What stars differ in; auto: what the training data have."""
     velocities: bool
     """Whether φ sees velocities too, and a second Laplacian acts on them."""
     symmetric: bool

@@ -1,13 +1,14 @@
 """The graph network of N-body dynamics: one step, many steps and what they conserve, beside baselines."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.nbody import NBodyDataModule, Units
+from datamodules.nbody import NBodyDataModule
+from datamodules.trajectories import Gravity, Units
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
 from pipeline.evaluation.common.bootstrap import scored
@@ -35,31 +36,55 @@ LABELS = {
 FINE = 20  # points of a drawn true track for each output
 
 
+class Errors(NamedTuple):
+    """What the forecasts of systems of one number of stars miss, by method.
+
+    Attributes:
+        true: the runs, up to the end of the rollout.
+        rollout: runs from the first state by method.
+        mass: (systems, n).
+        position, velocity: squared errors of one step, (windows,) each.
+        errors: relative position errors along the rollout, (systems, times) each.
+        changes: of what is conserved, (systems, times) each, by method and what.
+        windows: one-step windows of each system.
+    """
+
+    true: Run
+    rollout: dict[str, Run]
+    mass: Array
+    position: dict[str, Array]
+    velocity: dict[str, Array]
+    errors: dict[str, Array]
+    changes: dict[str, dict[str, Array]]
+    windows: int
+
+
 @torch.no_grad()
 def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
     """Errors of one step and of a rollout, energy and momentum along it, and the learned force law.
 
+    Systems of each number of stars are forecast together; the measures are over all of them.
+
     Raises:
         InputError: the runs are shorter than the rollout.
     """
-    tensors, gravity = data.trajectories["test"], data.units
-    true, times, steps = run_of(tensors), tensors["time"][0].double().numpy(), params.evaluate.rollout_steps
+    groups, steps = data.trajectories["test"], params.evaluate.rollout_steps
+    gravity = data.units.gravity if data.units else None
+    times = groups[0]["time"][0].double().numpy()
+    times = times - times[0]
     if steps >= len(times):
         raise InputError(f"gnn.evaluate.rollout_steps is {steps}, but a run has {len(times) - 1} outputs; lower it")
-    mass, attribute = masses(tensors, gravity), model.attribute(tensors)
-
-    windows = len(times) - 1
-    starts, ends = (Run(*(a[:, part].reshape(-1, *a.shape[2:]) for a in true)) for part in (np.s_[:-1], np.s_[1:]))
-    repeated = None if attribute is None else attribute.repeat_interleave(windows, 0)
-    one_step = forecasts(model, starts, repeated, mass.repeat(windows, 0), 1, gravity)
-    true, times = Run(*(a[:, : steps + 1] for a in true)), times[: steps + 1]
-    rollout = forecasts(model, Run(true.x[:, 0], true.v[:, 0]), attribute, mass, steps, gravity)
-
-    position = {name: squared_error(run.x[:, 1], ends.x) for name, run in one_step.items()}
-    velocity = {name: squared_error(run.v[:, 1], ends.v) for name, run in one_step.items()}
-    errors = {name: relative_error(run, true) for name, run in rollout.items()}
-    changes = {name: drifts(run, mass, gravity) for name, run in rollout.items()}
-    system = np.repeat(np.arange(len(mass)), windows)
+    found = [errors_of(model, tensors, data.units, steps) for tensors in groups]
+    times = times[: steps + 1]
+    position, velocity, errors = (
+        merged([getattr(group, name) for group in found]) for name in ("position", "velocity", "errors")
+    )
+    kept = {
+        what: merged([{method: change[what] for method, change in group.changes.items()} for group in found])
+        for what in found[0].changes["model"]
+    }
+    systems = len(errors["model"])
+    system = np.repeat(np.arange(systems), found[0].windows)
     lost = {name: time_until(error, LOST, times) for name, error in errors.items()}
     metrics = {
         **scored("one_step_position_mse", position, groups=system),
@@ -68,13 +93,14 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
         **scored("rollout_position_error", errors, at_end),
         **compared("rollout_time_until_lost", each(np.median, lost)),
     }
-    for kept in changes["model"]:
-        change = {name: change[kept] for name, change in changes.items()}
-        metrics |= scored(f"rollout_{kept}_error", change, at_end)
-        if kept == "energy":
+    for what, change in kept.items():
+        metrics |= scored(f"rollout_{what}_error", change, at_end)
+        if what == "energy":
             metrics |= compared("rollout_energy_kept_percent", each(below_one, change))
     with style():
-        chosen = np.argsort(errors["model"][:, -1])[[int(q * (len(mass) - 1)) for q in (0.1, 0.5, 0.9)]]
+        chosen = np.argsort(errors["model"][:, -1])[[int(q * (systems - 1)) for q in (0.1, 0.5, 0.9)]]
+        place = [(group, k) for group in found for k in range(len(group.mass))]
+        shown = [(group, slice(k, k + 1)) for group, k in (place[number] for number in chosen)]
         pictures = [
             Picture(
                 "tracks",
@@ -82,8 +108,8 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
                 "percentile of its error at the end). Lines are the true tracks; rings are the network's forecast at "
                 "the output times, made from the first state alone.",
                 track_figure(
-                    smooth(true.x[chosen], true.v[chosen], mass[chosen], times[1], gravity),
-                    rollout["model"].x[chosen],
+                    [smooth(g.true.x[k], g.true.v[k], g.mass[k], times[1], gravity)[0] for g, k in shown],
+                    [g.rollout["model"].x[k][0] for g, k in shown],
                     [f"error {100 * errors['model'][k, -1]:.2g} % of the size" for k in chosen],
                 ),
             ),
@@ -92,22 +118,47 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
                 "How a forecast that is fed its own output loses the stars, and the energy that they should keep. "
                 "Lines are medians over the held-out systems; the band holds the middle two thirds of the network's. "
                 f"An error that is not finite, or above {CAP:g}, counts as {CAP:g}.",
-                growth_figure(
-                    times, errors, {name: change["energy"] for name, change in changes.items() if gravity}, LOST
-                ),
+                growth_figure(times, errors, kept.get("energy", {}), LOST),
             ),
             Picture(
                 "force_law",
                 "What the network has learned about two stars at rest: the pull over their distance, and beneath it "
                 "how far it is from Newton's softened law, which it was never told. Grey: distances in the test data.",
-                force_law_figure(*force_law(model, true.x, mass, gravity)),
+                force_law_figure(*force_law(model, [g.true.x for g in found], [g.mass for g in found], gravity)),
             ),
         ]
     return Result(metrics, pictures)
 
 
+def errors_of(model: LitGNN, tensors: dict[str, Tensor], units: Units | None, steps: int) -> Errors:
+    """Forecasts of runs of one number of stars, one step from each output and ``steps`` from the first."""
+    true, mass, attribute = run_of(tensors), masses(tensors, units), model.attribute(tensors)
+    gravity = units.gravity if units else None
+    windows = true.x.shape[1] - 1
+    starts, ends = (Run(*(a[:, part].reshape(-1, *a.shape[2:]) for a in true)) for part in (np.s_[:-1], np.s_[1:]))
+    repeated = None if attribute is None else attribute.repeat_interleave(windows, 0)
+    one_step = forecasts(model, starts, repeated, mass.repeat(windows, 0), 1, gravity)
+    true = Run(*(a[:, : steps + 1] for a in true))
+    rollout = forecasts(model, Run(true.x[:, 0], true.v[:, 0]), attribute, mass, steps, gravity)
+    return Errors(
+        true,
+        rollout,
+        mass,
+        {name: squared_error(run.x[:, 1], ends.x) for name, run in one_step.items()},
+        {name: squared_error(run.v[:, 1], ends.v) for name, run in one_step.items()},
+        {name: relative_error(run, true) for name, run in rollout.items()},
+        {name: drifts(run, mass, gravity) for name, run in rollout.items()},
+        windows,
+    )
+
+
+def merged(groups: list[dict[str, Array]]) -> dict[str, Array]:
+    """Values of all groups by method, one group after another."""
+    return {name: np.concatenate([group[name] for group in groups]) for name in groups[0]}
+
+
 def forecasts(
-    model: LitGNN, start: Run, attribute: Tensor | None, mass: Array, steps: int, gravity: Units | None
+    model: LitGNN, start: Run, attribute: Tensor | None, mass: Array, steps: int, gravity: Gravity | None
 ) -> dict[str, Run]:
     """Runs from a first state (systems, n, 3): by the network, in straight lines, by leapfrog if the law is known."""
     dt = float(model.net.time)
@@ -124,7 +175,7 @@ def forecasts(
     return found
 
 
-def smooth(x: Array, v: Array, mass: Array, dt: float, gravity: Units | None) -> Array:
+def smooth(x: Array, v: Array, mass: Array, dt: float, gravity: Gravity | None) -> Array:
     """True tracks of runs (systems, times, n, 3), with points between the outputs if the law is known."""
     if gravity is None:
         return x
@@ -132,18 +183,20 @@ def smooth(x: Array, v: Array, mass: Array, dt: float, gravity: Units | None) ->
     return integrate(x[:, 0], v[:, 0], mass, dt=dt / FINE, steps=steps, substeps=4, softening=softening, G=G)[0]
 
 
-def force_law(model: LitGNN, x: Array, mass: Array, gravity: Units | None) -> tuple[Array, Array, Array | None, Array]:
+def force_law(
+    model: LitGNN, positions: list[Array], masses: list[Array], gravity: Gravity | None
+) -> tuple[Array, Array, Array | None, Array]:
     """Distances, the learned and the true pull between two average stars at rest, and all distances in the data.
 
-    Charges are taken to be opposite and one.
+    The data are groups of systems of one number of stars. Charges are taken to be opposite and one.
     """
-    n, kind = x.shape[2], model.settings.attribute
-    pairs = np.linalg.norm(x[:, :, :, None] - x[:, :, None], axis=-1)[..., ~np.eye(n, dtype=bool)].ravel()
+    kind = model.settings.attribute
+    pairs = np.concatenate([separations(x) for x in positions])
     closest, farthest = np.quantile(pairs, (1e-4, 1 - 1e-4))
     r = np.geomspace(closest, farthest, 200)
     two = torch.zeros(len(r), 2, 3)
     two[:, 1, 0] = torch.tensor(r)
-    m = mass.mean()
+    m = np.concatenate([mass.ravel() for mass in masses]).mean()
     attribute = {
         "none": None,
         "mass": torch.full((len(r), 2), m),
@@ -152,6 +205,12 @@ def force_law(model: LitGNN, x: Array, mass: Array, gravity: Units | None) -> tu
     learned = model.net.acceleration(two, torch.zeros_like(two), attribute[kind])[:, 0, 0].double().numpy()
     true = None if gravity is None else gravity.G * m * r / (r**2 + gravity.softening**2) ** 1.5
     return r, learned, true, pairs
+
+
+def separations(x: Array) -> Array:
+    """Distances of all pairs of stars of runs (systems, times, n, 3)."""
+    pairs = ~np.eye(x.shape[2], dtype=bool)
+    return np.linalg.norm(x[:, :, :, None] - x[:, :, None], axis=-1)[..., pairs].ravel()
 
 
 def network(model: LitGNN, start: Run, attribute: Tensor | None, steps: int) -> Run:
@@ -166,11 +225,11 @@ def run_of(tensors: dict[str, Tensor]) -> Run:
     return Run(tensors["position"].double().numpy(), tensors["velocity"].double().numpy())
 
 
-def masses(tensors: dict[str, Tensor], gravity: Units | None) -> Array:
+def masses(tensors: dict[str, Tensor], units: Units | None) -> Array:
     """Masses (systems, n): those of the file, else equal parts of the total, 1 where nothing tells it."""
     if "mass" in tensors:
         return tensors["mass"].double().numpy()
-    total = 1.0 if gravity is None or gravity.total_mass is None else gravity.total_mass
+    total = 1.0 if units is None or units.total_mass is None else units.total_mass
     systems, _, n, _ = tensors["position"].shape
     return np.full((systems, n), total / n)
 

@@ -14,13 +14,16 @@ STARS = (BLUE, ORANGE, GREEN, RED, PURPLE, GREY)
 METHODS = {"model": BLUE, "constant_velocity": GREY, "leapfrog": ORANGE, "leapfrog_10_substeps": GREEN}
 
 
-def track_figure(true: Array, predicted: Array, labels: Sequence[str]) -> Figure:
+def track_figure(
+    true: Sequence[Array], predicted: Sequence[Array], labels: Sequence[str], unit: str = "N-body length units"
+) -> Figure:
     """True tracks as lines and predicted places as rings, a panel a system, seen along the z axis.
 
     Args:
-        true: (systems, times, n, 3).
-        predicted: (systems, output times, n, 3).
+        true: (times, n, 3) of each system.
+        predicted: (output times, n, 3) of each system.
         labels: what to write over each panel.
+        unit: of the positions.
     """
     figure, axes = plt.subplots(1, len(labels), figsize=(WIDTH, WIDTH / max(len(labels), 2) + 0.9), squeeze=False)
     for axis, label, lines, rings in zip(axes[0], labels, true, predicted, strict=True):
@@ -37,7 +40,7 @@ def track_figure(true: Array, predicted: Array, labels: Sequence[str]) -> Figure
         plt.Line2D([], [], color="black", marker="o", ls="", label="start, given"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
-    figure.suptitle("Stars predicted from their first state (N-body length units)")
+    figure.suptitle(f"Stars predicted from their first state ({unit})")
     return figure
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.nbody import Units
+from datamodules.trajectories import Gravity
 from pipeline.simulation.nbody.gravity import invariants
 
 Array = NDArray[np.float64]
@@ -37,7 +37,7 @@ def relative_error(predicted: Run, true: Run) -> Array:
         return capped(np.sqrt(np.square(predicted.x - true.x).mean((-1, -2)) / size))
 
 
-def drifts(run: Run, mass: Array, gravity: Units | None) -> dict[str, Array]:
+def drifts(run: Run, mass: Array, gravity: Gravity | None) -> dict[str, Array]:
     """Change of what should be conserved, (systems, times) each.
 
     Energy is relative to its first value; momentum and angular momentum, which may be zero, to the sums

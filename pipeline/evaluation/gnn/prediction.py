@@ -1,46 +1,145 @@
 """The graph network asked about your own systems."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from datamodules.nbody import read_trajectories
-from lit_modules.gnn import LitGNN
+from datamodules.nbody import tensors
+from datamodules.trajectories import Systems, at_rest, systems_by_stars, table_of
+from lit_modules.gnn import LitGNN, distances, speeds
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import Picture, Result, style
-from pipeline.evaluation.gnn.evaluation import at_end, masses, network, run_of
+from pipeline.evaluation.gnn.evaluation import at_end, masses, network
 from pipeline.evaluation.gnn.figures import track_figure
 from pipeline.evaluation.gnn.measures import Run, drifts, relative_error
+from pipeline.inputs.star_tables import StarTable, read_star_table
+
+if TYPE_CHECKING:
+    import polars as pl
 
 AHEAD = 10  # outputs to predict where the file has a single state
+SHOWN = 3  # systems drawn
 
 
 @torch.no_grad()
-def predict(models: list[LitGNN], path: Path) -> Result:
-    """Roll every system of a CSV out from its first state, and compare with the rest of the file if there is more.
+def predict(models: list[LitGNN], path: Path, units: str | None = None) -> Result:
+    """Roll every system of a table out from its first state, and compare with the rest of the file if there is more.
+
+    Args:
+        models: the network.
+        path: a CSV, Parquet file or AMUSE's HDF5.
+        units: of the table and of the answers, such as ``pc Msun Myr``; None: those of the training data.
 
     Raises:
         InputError: the file is no good, or its stars or its output step are not those of the training.
     """
     (model,) = models
-    tensors = read_trajectories(path)
-    attribute, given = model.attribute(tensors), run_of(tensors)
-    times = tensors["time"][0]
-    steps, dt = len(times) - 1 or AHEAD, float(model.net.time)
-    if len(times) > 1 and abs(float(times[1] - times[0]) / dt - 1) > 1e-3:
-        raise InputError(f"{path}: outputs are {times[1] - times[0]:g} apart, but the network steps by {dt:g}")
-    predicted = network(model, Run(given.x[:, 0], given.v[:, 0]), attribute, steps)
-    metrics: dict[str, Any] = {"systems": len(given.x), "stars": given.x.shape[2], "steps": steps, "time_step": dt}
-    mass = masses(tensors, None)
-    for kept, change in drifts(predicted, mass, None).items():
-        metrics[f"{kept}_error_median"] = at_end(change)
-    labels = [f"system {k}" for k in range(len(given.x))][:3]
-    if len(times) > 1:
-        error = relative_error(predicted, given)
+    table = read_star_table(path, units)
+    groups = systems_by_stars(table.frame, str(path))
+    times, dt = groups[0]["time"][0], float(model.net.time)
+    steps = len(times) - 1 or AHEAD
+    if len(times) > 1 and abs((times[1] - times[0]) / dt - 1) > 1e-3:
+        apart, step = (length / table.units.time for length in (times[1] - times[0], dt))
+        raise InputError(
+            f"{path}: outputs are {apart:g} apart, but the network steps by {step:g}; give others, or train"
+        )
+    warnings = [*table.warnings, *outside(model, groups, table)]
+    forecasts = [forecast(model, group, steps) for group in groups]
+    runs = [Run(group["position"], group["velocity"]) for group in groups]
+    metrics = measures(groups, forecasts, runs) | {"steps": steps, "time_step": dt / table.units.time}
+    if units is not None:
+        metrics["units"] = table.units.name
+    metrics["warnings"] = warnings
+    rows = table.units.from_ours(rows_of(groups, forecasts, dt))
+    return Result(metrics, [tracks(groups, runs, forecasts, table)], tables={"forecast": rows})
+
+
+def forecast(model: LitGNN, systems: Systems, steps: int) -> Run:
+    """Rollouts from the first states of systems of one number of stars, computed at rest at the origin."""
+    resting, centre = at_rest(systems | {name: systems[name][:, :1] for name in ("position", "velocity", "time")})
+    seen = tensors(resting)
+    if model.settings.attribute == "none" and "mass" in seen and (seen["mass"] == seen["mass"][0, 0]).all():
+        del seen["mass"]  # all equal, as those that the network has learned
+    attribute = model.attribute(seen)
+    run = network(model, Run(resting["position"][:, 0], resting["velocity"][:, 0]), attribute, steps)
+    ahead = float(model.net.time) * np.arange(steps + 1)[:, None, None]
+    return Run(run.x + centre["position"] + centre["velocity"] * ahead, run.v + centre["velocity"])
+
+
+def measures(groups: list[Systems], forecasts: list[Run], runs: list[Run]) -> dict[str, Any]:
+    """How many systems of how many stars, what the forecasts keep, and how far they are from the rest of the file."""
+    stars = [group["position"].shape[2] for group in groups]
+    metrics: dict[str, Any] = {"systems": sum(len(group["N_sim"]) for group in groups)}
+    metrics |= {"stars": stars[0]} if len(stars) == 1 else {"fewest_stars": stars[0], "most_stars": stars[-1]}
+    kept = [
+        drifts(predicted, masses(tensors(group), None), None)
+        for group, predicted in zip(groups, forecasts, strict=True)
+    ]
+    for what in kept[0]:
+        metrics[f"{what}_error_median"] = at_end(np.concatenate([change[what] for change in kept]))
+    if runs[0].x.shape[1] > 1:
+        pairs = zip(forecasts, runs, strict=True)
+        error = np.concatenate([relative_error(predicted, given) for predicted, given in pairs])
         metrics |= {"position_error_median": at_end(error), "position_error_largest": float(error[:, -1].max())}
-        labels = [f"{label}: error {100 * error[k, -1]:.2g} % of the size" for k, label in enumerate(labels)]
+    return metrics
+
+
+def outside(model: LitGNN, groups: list[Systems], table: StarTable) -> Iterator[str]:
+    """Warnings where first states lie outside what the network was trained on, in the units of the table."""
+    starts = [tensors(at_rest(group)[0]) for group in groups]
+    scale = table.units
+    ranges: dict[str, tuple[torch.Tensor, list[torch.Tensor], float]] = {
+        "numbers of stars": (model.stars_range, [torch.tensor([group["position"].shape[2]]) for group in starts], 1.0),
+        "distances of stars": (model.distance_range, [distances(g["position"][:, 0]) for g in starts], scale.length),
+        "speeds": (model.speed_range, [speeds(group["velocity"][:, 0]) for group in starts], scale.speed),
+    }
+    if "mass" in starts[0]:
+        ranges["masses"] = (model.attribute_range, [group["mass"] for group in starts], scale.mass)
+    if "charge" in starts[0]:
+        ranges["charges"] = (model.attribute_range, [group["charge"] for group in starts], 1.0)
+    if "mass" in starts[0] and model.settings.attribute == "none" and not model.attribute_range.isfinite().all():
+        yield "masses are left out: the network was trained on stars of one mass, which nothing tells"
+    for what, (known, values, unit) in ranges.items():
+        low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
+        least, most = (float(bound) for bound in known)
+        if low < least - 1e-5 * abs(least) or high > most + 1e-5 * abs(most):
+            yield (
+                f"{what} from {low / unit:.3g} to {high / unit:.3g} lie outside the training, "
+                f"{least / unit:.3g} to {most / unit:.3g}: the forecast may be wrong; check the units or train on yours"
+            )
+
+
+def rows_of(groups: list[Systems], forecasts: list[Run], dt: float) -> "pl.DataFrame":
+    """The forecasts as a table of the contract, in our units."""
+    found = []
+    for group, run in zip(groups, forecasts, strict=True):
+        time = group["time"][:, :1] + dt * np.arange(run.x.shape[1])
+        found.append(group | {"position": run.x, "velocity": run.v, "time": time})
+    return table_of(found)
+
+
+def tracks(groups: list[Systems], runs: list[Run], forecasts: list[Run], table: StarTable) -> Picture:
+    """The first systems of the file and their forecasts."""
+    first = sorted(
+        (float(number), g, k) for g, group in enumerate(groups) for k, number in enumerate(group["N_sim"])
+    )[:SHOWN]  # fmt: skip
+    labels = [f"system {number:g}" for number, _, _ in first]
+    if runs[0].x.shape[1] > 1:
+        errors = [relative_error(predicted, given)[:, -1] for predicted, given in zip(forecasts, runs, strict=True)]
+        labels = [
+            f"{label}: error {100 * errors[g][k]:.2g} % of the size"
+            for label, (_, g, k) in zip(labels, first, strict=True)
+        ]
+    length = table.units.length
     with style():
-        figure = track_figure(given.x[:3], predicted.x[:3], labels)
+        figure = track_figure(
+            [runs[g].x[k] / length for _, g, k in first],
+            [forecasts[g].x[k] / length for _, g, k in first],
+            labels,
+            table.units.length_name,
+        )
     caption = "Rings: the network's forecast from the first state. Lines: the tracks of the file, where it has them."
-    return Result(metrics, [Picture("tracks", caption, figure)])
+    return Picture("tracks", caption, figure)

@@ -13,7 +13,8 @@ import pytest
 import torch
 from conftest import ROOT
 
-from datamodules.nbody import NBodyDataModule, Units
+from datamodules.nbody import NBodyDataModule
+from datamodules.trajectories import Units
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import numbers, write_pictures
@@ -56,7 +57,7 @@ def untrained(data: NBodyDataModule, **changes: object) -> LitGNN:
 def test_measures_on_known_answers() -> None:
     true = runs()
     mass = np.full((20, 5), 4.0)
-    kept = drifts(true, mass, UNITS)
+    kept = drifts(true, mass, UNITS.gravity)
     assert kept["energy"].max() < 1e-3 and kept["momentum"].max() < 1e-12 and kept["angular_momentum"].max() < 1e-6
     faster = Run(true.x, np.concatenate([true.v[:, :1], 2 * true.v[:, 1:]], 1))  # kinetic energy times four
     kinetic = 0.5 * (mass[:, None, :, None] * true.v**2).sum((2, 3))
@@ -64,7 +65,7 @@ def test_measures_on_known_answers() -> None:
         16 / np.sqrt(((true.x[:, 0, i] - true.x[:, 0, j]) ** 2).sum(-1) + 0.01) for i in range(5) for j in range(i)
     )
     expected = np.abs(3 * kinetic[:, 1:] / energy[:, None])
-    assert np.allclose(drifts(faster, mass, UNITS)["energy"][:, 1:], expected, rtol=0.1, atol=0.01)
+    assert np.allclose(drifts(faster, mass, UNITS.gravity)["energy"][:, 1:], expected, rtol=0.1, atol=0.01)
     assert "energy" not in drifts(true, mass, None)
 
     away = Run(true.x + np.array([3.0, 4.0, 0.0]), true.v)
@@ -105,6 +106,21 @@ def test_evaluate(tmp_path: Path, attribute: str) -> None:
     assert len(momentum) == 4 and all(value < 1e-5 for value in momentum)
 
 
+def test_systems_of_unequal_numbers_of_stars_count_alike(tmp_path: Path) -> None:
+    path = csv(tmp_path, runs(), mass=4.0)
+    table = pl.read_csv(path).filter((pl.col("N_sim") % 2 > 0) | (pl.col("N_star") < 3))
+    table.write_csv(path)
+    data = NBodyDataModule(tmp_path, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
+    result = evaluate(untrained(data, attribute="mass"), data, PARAMS)
+    assert [group["position"].shape[2] for group in data.trajectories["test"]] == [3, 5]
+    squared = []
+    for group in data.trajectories["test"]:
+        x, v = group["position"].double().numpy(), group["velocity"].double().numpy()
+        squared += np.square(x[:, :-1] + 0.1 * v[:, :-1] - x[:, 1:]).mean((2, 3)).ravel().tolist()
+    found = numbers(result.metrics)["baseline/constant_velocity/one_step_position_mse"]
+    assert found == pytest.approx(np.mean(squared), rel=1e-4)
+
+
 def test_rollout_longer_than_the_run(tmp_path: Path) -> None:
     path = csv(tmp_path, runs(steps=4))
     data = NBodyDataModule(path.parent, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
@@ -123,5 +139,5 @@ def test_predict(tmp_path: Path) -> None:
     assert first.metrics["steps"] == 10 and "position_error_median" not in first.metrics
     with pytest.raises(InputError, match=r"trajectories\.csv: outputs are 0\.2 apart, but the network steps by 0\.1"):
         predict([model], csv(tmp_path, runs(), dt=0.2))
-    with pytest.raises(InputError, match="attribute"):
-        predict([model], csv(tmp_path, runs(), mass=4.0))
+    with pytest.raises(InputError, match="outputs are 0"):
+        predict([model], csv(tmp_path, runs(), dt=0.3))

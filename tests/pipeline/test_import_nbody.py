@@ -1,0 +1,310 @@
+"""Somebody's own simulations, made with REBOUND in pc, Msun and Myr, from one line of params.yaml to a forecast."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from conftest import ROOT, edit_params, run_stage
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datamodules.trajectories import Units, read_table, systems_by_stars
+from pipeline.errors import InputError
+from pipeline.import_nbody import renumbered
+from pipeline.inputs.star_tables import StarTable, metadata, read_star_table
+from pipeline.inputs.star_units import StarUnits
+from pipeline.scale import write_scale
+from pipeline.simulation.nbody.gravity import invariants
+
+CSV = Path("data/nbody/trajectories.csv")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    write_scale(ROOT / "scales/tiny.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def own_simulations(stars: list[int], *, equal: bool = False, units: str = "Myr pc msun") -> pl.DataFrame:
+    """A table with a user's own names of columns, in his order: systems with these numbers of stars, 0 to 2 Myr."""
+    rebound = pytest.importorskip("rebound")
+    rng = np.random.default_rng(0)
+    rows = []
+    for number, count in enumerate(stars):
+        simulation = rebound.Simulation()
+        simulation.units = units.split()
+        for _ in range(count):
+            x, v = rng.standard_normal(3), 0.5 * rng.standard_normal(3)
+            mass = 8.0 if equal else rng.uniform(5, 15)
+            simulation.add(m=mass, **dict(zip(("x", "y", "z", "vx", "vy", "vz"), (*x, *v), strict=True)))
+        for step in range(11):
+            simulation.integrate(0.2 * step)
+            for name, body in enumerate(simulation.particles):
+                rows.append(
+                    {"Time": 0.2 * step, "M": body.m, "Vel_X": body.vx, "Vel_Y": body.vy, "Vel_Z": body.vz,
+                     "Pos_X": body.x, "Pos_Y": body.y, "Pos_Z": body.z, "Run": number + 5, "ID": name, "colour": 0.5}
+                )  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+def imported(table: pl.DataFrame, **params: Any) -> pl.DataFrame:
+    table.write_csv("mine.csv")
+    edit_params(Path(), {"nbody.source": "mine.csv", **{f"nbody.{name}": value for name, value in params.items()}})
+    run_stage("import_nbody")
+    return read_table(CSV)
+
+
+def test_energy_is_conserved_in_our_units(capsys: pytest.CaptureFixture[str]) -> None:
+    own = own_simulations([4] * 6).sample(fraction=1, shuffle=True, seed=0)
+    [systems] = systems_by_stars(imported(own, units="pc Msun Myr"), "")
+    energy = invariants(systems["position"], systems["velocity"], systems["mass"][:, None], 0.0).energy
+    assert np.abs(energy / energy[:, :1] - 1).max() < 2e-3  # REBOUND's own constants differ from astropy's
+    assert systems["time"][0, 1] == pytest.approx(0.2 / 14.9096, rel=1e-4)
+    assert systems["N_sim"].tolist() == [0, 1, 2, 3, 4, 5]
+    units = Units.read(CSV.with_name("units.json"))
+    assert units is not None and (units.G, units.softening, units.length_unit) == (1.0, 0.0, "pc")
+    told = capsys.readouterr()
+    assert "columns left out: colour" in told.err and "6 simulations (6 of 4 stars), 11 times" in told.out
+
+
+def test_wrong_units_are_told_by_the_energy(capsys: pytest.CaptureFixture[str]) -> None:
+    imported(own_simulations([4] * 4), units="AU Msun yr")
+    assert "check nbody.units" in capsys.readouterr().err
+    units = Units.read(CSV.with_name("units.json"))
+    assert units is not None and units.gravity is None
+
+
+def test_equal_masses_become_their_total() -> None:
+    table = imported(own_simulations([4] * 4, equal=True), units="pc Msun Myr")
+    units = Units.read(CSV.with_name("units.json"))
+    assert "mass" not in table.columns and units is not None and units.total_mass == pytest.approx(32.0)
+    assert units.gravity == (1.0, 0.0)
+
+
+def test_from_own_table_to_a_forecast_in_own_units(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for the source and one for its units: the network learns systems of 3, 4 and 5 stars."""
+    own = own_simulations([3, 4, 5, 4] * 6)
+    imported(own, units="pc Msun Myr")
+    run_stage("train", "gnn")
+    content = torch.load("models/gnn.ckpt", weights_only=True)
+    assert content["hyper_parameters"]["attribute"] == "mass"
+    assert content["state_dict"]["stars_range"].tolist() == [3, 5]
+    run_stage("evaluate", "gnn")
+    report = json.loads(Path("reports/evaluate/gnn.json").read_text())
+    leapfrog, straight = (
+        report[f"baseline/{name}/one_step_position_mse"] for name in ("leapfrog_10_substeps", "constant_velocity")
+    )
+    assert leapfrog < 1e-3 * straight, "the law of force is known and right"
+
+    capsys.readouterr()
+    few = own.filter(pl.col("Run") < 8)
+    few.write_csv("few.csv")
+    run_stage("predict", "gnn", "few.csv", "--units", "pc Msun Myr", "--out", "out")
+    answer = json.loads(Path("out/few.json").read_text())
+    assert (answer["systems"], answer["fewest_stars"], answer["most_stars"]) == (3, 3, 5)
+    assert answer["units"] == "pc Msun Myr"
+    assert answer["time_step"] == pytest.approx(0.2, rel=1e-5)
+    assert answer["warnings"] == ["columns left out: colour"]
+    forecast = pl.read_csv("out/few_forecast.csv")
+    assert forecast.columns == ["N_sim", "N_star", "time_step", "x", "y", "z", "vx", "vy", "vz", "mass"]
+    order = few.sort("Run", "Time", "ID")
+    assert forecast["N_sim"].equals(order["Run"], check_dtypes=False)
+    for ours, theirs in (("time_step", "Time"), ("mass", "M")):
+        np.testing.assert_allclose(forecast[ours], order[theirs], rtol=1e-5)
+    start = (forecast["time_step"] == 0).arg_true()
+    for axis in "xyz":
+        np.testing.assert_allclose(forecast[axis][start], order[f"Pos_{axis.upper()}"][start], rtol=1e-5)
+        np.testing.assert_allclose(forecast[f"v{axis}"][start], order[f"Vel_{axis.upper()}"][start], rtol=1e-5)
+
+    run_stage(
+        "predict", "gnn", "out/few_forecast.csv", "--units", "pc Msun Myr", "--out", "again"
+    )  # an answer is an input
+
+    si = few.with_columns(pl.col("^Pos_.$") * 3.0857e16, pl.col("^Vel_.$") * 977.8, pl.col("M") * 1.98841e30).filter(
+        pl.col("Time") == 0
+    )
+    si.write_csv("si.csv")
+    run_stage("predict", "gnn", "si.csv", "--out", "out")  # nobody said that it is in metres
+    warnings = json.loads(Path("out/si.json").read_text())["warnings"]
+    assert [text.split(" from")[0] for text in warnings[1:]] == ["distances of stars", "speeds", "masses"]
+    run_stage("predict", "gnn", "si.csv", "--units", "m kg s", "--out", "metres")
+    assert json.loads(Path("metres/si.json").read_text())["warnings"] == warnings[:1]
+
+
+def test_numbers_of_stars_outside_the_training() -> None:
+    imported(own_simulations([4] * 12, equal=True), units="pc Msun Myr")
+    run_stage("train", "gnn")
+    own_simulations([2], equal=True).write_csv("two.csv")
+    run_stage("predict", "gnn", "two.csv", "--units", "pc Msun Myr", "--out", "out")
+    warnings = json.loads(Path("out/two.json").read_text())["warnings"]
+    assert any(text.startswith("numbers of stars from 2 to 2 lie outside the training, 4 to 4") for text in warnings)
+    assert not any("masses" in text for text in warnings), "they are those of the training"
+
+
+def test_parquet_carries_its_physics_through() -> None:
+    edit_params(Path(), {"nbody.format": "parquet", "nbody.n_simulations": 20, "nbody.softening": 0.2})
+    run_stage("generate_nbody")
+    run_stage("import_nbody")
+    parquet = CSV.with_suffix(".parquet")
+    assert not CSV.exists() and metadata(parquet) == Units.read(CSV.with_name("units.json"))
+    run_stage("train", "gnn")
+    Path("mine.parquet").write_bytes(parquet.read_bytes())  # as the source of somebody else
+    edit_params(Path(), {"nbody.source": "mine.parquet"})
+    run_stage("import_nbody")
+    assert Units.read(CSV.with_name("units.json")) == metadata(Path("mine.parquet"))
+    assert read_table(parquet).equals(read_table(Path("mine.parquet")))
+    edit_params(Path(), {"nbody.units": "pc Msun Myr"})
+    with pytest.raises(InputError, match=r"mine\.parquet: its metadata say N-body unit, not pc Msun Myr"):
+        run_stage("import_nbody")
+
+
+def test_what_is_generated_is_linked() -> None:
+    run_stage("generate_nbody")
+    run_stage("import_nbody")
+    made = Path("data/synthetic/nbody")
+    assert sorted(path.name for path in CSV.parent.iterdir()) == ["trajectories.csv", "units.json"]
+    assert CSV.samefile(made / "trajectories.csv")
+
+
+def test_a_cluster_on_its_way_through_the_galaxy_is_the_same_cluster() -> None:
+    own = own_simulations([3, 4] * 6)
+    here = imported(own, units="pc Msun Myr")
+    run_stage("train", "gnn")
+    moved = own.with_columns(pl.col("Pos_X") + 8000 + 220 * pl.col("Time"), pl.col("Vel_X") + 220)
+    far = imported(moved, units="pc Msun Myr")
+    np.testing.assert_allclose(far.to_numpy(), here.to_numpy(), rtol=0, atol=1e-8)
+    answers = {}
+    for name, table in (("own", own), ("moved", moved)):
+        table.filter(pl.col("Run") < 7).write_csv(f"{name}.csv")
+        run_stage("predict", "gnn", f"{name}.csv", "--units", "pc Msun Myr", "--out", "out")
+        answers[name] = pl.read_csv(f"out/{name}_forecast.csv"), json.loads(Path(f"out/{name}.json").read_text())
+    (own_rows, own_answer), (moved_rows, moved_answer) = answers.values()
+    expected = own_rows.with_columns(pl.col("x") + 8000 + 220 * pl.col("time_step"), pl.col("vx") + 220)
+    np.testing.assert_allclose(moved_rows.to_numpy(), expected.to_numpy(), rtol=0, atol=1e-4)
+    assert moved_answer["warnings"] == own_answer["warnings"]
+    assert moved_answer["position_error_median"] == pytest.approx(own_answer["position_error_median"], rel=1e-4)
+
+
+def test_a_folder_of_tables_is_one_set(folder: Path) -> None:
+    (folder / "runs of mine").mkdir()
+    own = own_simulations([3, 3, 3])
+    for (number,), table in own.group_by("Run", maintain_order=True):
+        table.drop("Run").write_csv(f"runs of mine/{number}.csv")
+    edit_params(folder, {"nbody.source": "runs of mine", "nbody.units": "pc Msun Myr"})
+    run_stage("import_nbody")
+    together = read_table(CSV)
+    assert together.equals(imported(own, units="pc Msun Myr"))
+
+
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=4))
+@settings(max_examples=20, deadline=None)
+def test_simulations_are_numbered_on(sizes: list[int]) -> None:
+    def table(simulations: int) -> StarTable:
+        columns = dict.fromkeys(("time_step", "x", "y", "z", "vx", "vy", "vz"), 0.0)
+        frame = pl.DataFrame({"N_sim": 3.0 * np.arange(simulations), "N_star": np.zeros(simulations)})
+        return StarTable(frame.with_columns(**{name: pl.lit(value) for name, value in columns.items()}), StarUnits())
+
+    found = renumbered([table(size) for size in sizes])
+    assert found["N_sim"].to_list() == list(range(sum(sizes)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda table: table.filter((pl.col("Run") > 5) | (pl.col("Time") < 1)), "simulation 0 has 5 times, others 11"),
+        (lambda table: table.filter((pl.col("ID") > 0) | (pl.col("Time") != 0.4)), "has 2 stars at time"),
+        (lambda table: table.with_columns(pl.col("Time") ** 2), "not evenly spaced"),
+        (lambda table: table.with_columns(M=pl.col("M") + pl.col("Time")), "column mass changes"),
+        (lambda table: table.drop("Vel_Y"), "column vy is missing"),
+    ],
+)
+def test_mistakes_are_named(spoil: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words) as error:
+        imported(spoil(own_simulations([3, 3, 3])))
+    assert "mine.csv" in str(error.value) and not Path("data").exists()
+
+
+def test_no_source() -> None:
+    edit_params(Path(), {"nbody.source": "nowhere.csv"})
+    with pytest.raises(InputError, match=r"nowhere\.csv: no such table or folder; set nbody\.source"):
+        run_stage("import_nbody")
+
+
+# --- starts from a file --------------------------------------------------------------------------------------------
+
+
+def test_simulations_start_from_a_file() -> None:
+    own = own_simulations([4, 4, 4])
+    own.write_csv("mine.csv")
+    values = {"initial_conditions": "file", "initial_file": "mine.csv", "units": "pc Msun Myr", "softening": 0.0}
+    values |= {"t_end": 2 / 14.9096, "dt": 0.2 / 14.9096, "tolerance": 1e-8}
+    edit_params(Path(), {f"nbody.{name}": value for name, value in values.items()})
+    run_stage("generate_nbody")
+    run_stage("import_nbody")
+    table = read_table(CSV)
+    expected = read_star_table(Path("mine.csv"), "pc Msun Myr").frame
+    assert table["N_sim"].n_unique() == 3 and len(table) == len(expected)
+    for name in ("x", "y", "z", "mass"):  # the same motion as REBOUND's, whose G differs a little
+        np.testing.assert_allclose(table[name], expected[name], rtol=0, atol=2e-4)
+    units = json.loads(CSV.with_name("units.json").read_text())
+    assert (units["G"], units["total_mass"], units["length_unit"]) == (1.0, None, "pc")
+
+
+def test_example_is_a_start_with_the_mass_of_the_course(capsys: pytest.CaptureFixture[str]) -> None:
+    example = ROOT / "examples/nbody_systems.csv"
+    edit_params(Path(), {"nbody.initial_conditions": "file", "nbody.initial_file": str(example)})
+    run_stage("generate_nbody")
+    run_stage("import_nbody")
+    np.testing.assert_allclose(read_table(CSV).to_numpy(), pl.read_csv(example).to_numpy(), rtol=0, atol=1e-9)
+    assert "share a mass of 20" in capsys.readouterr().err
+
+
+def test_starts_of_unequal_systems_are_refused() -> None:
+    own_simulations([3, 4]).write_csv("mine.csv")
+    edit_params(Path(), {"nbody.initial_conditions": "file", "nbody.initial_file": "mine.csv"})
+    with pytest.raises(InputError, match=r"mine\.csv: simulations of 3 and 4 stars"):
+        run_stage("generate_nbody")
+
+
+# --- bad physics, bad sizes ----------------------------------------------------------------------------------------
+
+
+def test_head_on_collisions_never_reach_the_training() -> None:
+    values = {"n_stars": 2, "softening": 0.0, "virial_ratio": 0.0, "n_simulations": 5}
+    edit_params(Path(), {f"nbody.{name}": value for name, value in values.items()})
+    with pytest.raises(
+        InputError, match=r"nbody: simulation \d has a relative energy error of .*raise nbody\.softening"
+    ):
+        run_stage("generate_nbody")
+    assert not Path("data").exists()
+
+
+def test_close_encounters_are_redone() -> None:
+    edit_params(Path(), {"nbody.softening": 0.01, "nbody.substeps": 1})
+    run_stage("generate_nbody")
+    report = json.loads(Path("reports/nbody.json").read_text())
+    assert report["redone_with_finer_steps"] > 0 and report["relative_energy_error"]["max"] <= 0.1
+
+
+@pytest.mark.parametrize(("key", "value", "what"), [("dt", 1e-8, "disk|memory"), ("n_stars", 10**9, "disk|memory")])
+def test_runs_too_large_are_refused_before_they_start(key: str, value: float, what: str) -> None:
+    edit_params(Path(), {f"nbody.{key}": value})
+    with pytest.raises(InputError, match=rf"nbody: .* rows would take .* GB of ({what}).*raise nbody\.dt"):
+        run_stage("generate_nbody")
+
+
+def test_limit_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (2 << 30, resource.RLIM_INFINITY))
+    edit_params(Path(), {"nbody.n_simulations": 1, "nbody.dt": 1e-6, "nbody.n_stars": 20})
+    with pytest.raises(
+        InputError, match=r"a simulation of 2e\+07 rows would take 3\.84 GB of memory, 2\.15 GB are there"
+    ):
+        run_stage("generate_nbody")
