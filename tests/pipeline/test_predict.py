@@ -160,6 +160,21 @@ def test_an_answer_replaces_only_one_to_the_same_question(family: Path, monkeypa
     assert Path("out/map-5.json").read_text() == "[]"
 
 
+def test_an_interrupted_run_keeps_what_it_has(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(models: list[Any], path: Path) -> Result:
+        if path.parent.name == "b":
+            raise KeyboardInterrupt
+        return answer(models, path)
+
+    monkeypatch.setattr("pipeline.evaluation.rbm.prediction.predict", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        ask("b/map.png", "a/map.png")
+    assert not Path("out/summary.ecsv").exists()
+    with pytest.raises(KeyboardInterrupt):
+        ask("a/map.png", "b/map.png")
+    assert Table.read("out/summary.ecsv")["input"].tolist() == ["a/map.png"]
+
+
 def test_folders_are_inputs(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a/notes.txt", "a/.hidden.png", "a/.cache/map.png", "a/deep/down/map.PNG"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
