@@ -211,7 +211,7 @@ def test_an_answer_says_where_it_comes_from(family: Path) -> None:
     assert "warning: odd" in told
 
 
-@pytest.mark.parametrize("name", [b"cost $5 and $x^$.png", b"m\xe4p\xff.png", "ö★.png".encode(), b"-x.png"])
+@pytest.mark.parametrize("name", [b"cost $x^$.png", b"m\xe4p\xff.png", "ö★.png".encode(), b"-x.png"])
 def test_names_of_every_kind(family: Path, name: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     Path("d").mkdir()
     path = Path("d", os.fsdecode(name))
