@@ -182,8 +182,15 @@ def test_folders_are_inputs(family: Path, capsys: pytest.CaptureFixture[str]) ->
     Path("empty").mkdir()
     ask("a", "b/map.png")
     assert [name for name in written() if name.endswith("json")] == ["a/map.json", "b/map.json", "down/map.json"]
-    with pytest.raises(InputError, match=r"empty: no input in this folder; it takes files that end in \.png"):
+    with pytest.raises(InputError, match=r"empty: no input in this folder outside --out; give files that end in \.png"):
         ask("empty")
+
+
+def test_answers_in_a_folder_of_inputs_are_no_inputs(family: Path) -> None:
+    Path("c/bad.png").unlink()
+    for _ in range(2):
+        ask(".")
+    assert Table.read("out/summary.ecsv")["input"].tolist() == ["a/map.png", "b/map.png"]
 
 
 def test_an_answer_says_where_it_comes_from(family: Path) -> None:
