@@ -17,7 +17,7 @@ from pipeline.draw_cluster_pictures import picture
 from pipeline.nbody.trajectories import simulate_block
 from pipeline.settings.load import Params, load_params
 from pipeline.simulation.clusters.star_cluster import ClusterParameters, draw_cluster
-from pipeline.simulation.clusters.stars import flux
+from pipeline.simulation.clusters.stars import flux, flux_of_magnitude
 from pipeline.simulation.clusters.telescope import PIXEL, bin_stars, blur, gaussian_psf, random_view, sky_position
 from pipeline.simulation.radiograph import radiograph
 
@@ -26,6 +26,9 @@ SEED = 2026  # not that of the pipeline's own data
 PIXELS, MARGIN = 160, 24  # of the flux map, and beyond its edges for the wings of the point-spread function
 PSF_SIGMA = 4.0  # pixels, of the telescope in params.yaml
 DISTANCE = 25.0  # kpc
+SURVEY_PIXELS, SURVEY_PIXEL, SURVEY_FWHM = 112, 0.4, 0.9  # of the two bands; arcsec
+SURVEY_NOISE = 0.003  # nanomaggies in a pixel
+COLOUR = 0.55  # g - r
 CLUSTER = ClusterParameters(
     initial_stars=120_000,
     age_gyr=11.5,
@@ -48,6 +51,8 @@ def main(folder: Path = FOLDER) -> None:
     Image.fromarray(image).save(folder / "mock_cluster_picture.png")
     systems(params, folder / "nbody_systems.csv")
     star_clusters(folder / "star_clusters")
+    two_bands(folder)
+    dicom(folder / "lung_phantom.dcm")
 
 
 def flux_map(path: Path) -> None:
@@ -58,10 +63,7 @@ def flux_map(path: Path) -> None:
     weight = np.stack([cluster.luminosity_v, cluster.mass])
     light, mass = bin_stars(offset, weight, PIXELS + 2 * MARGIN)
     seen = blur(np.asarray(flux(light, DISTANCE), float), gaussian_psf(PSF_SIGMA), PIXELS)
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [250.0, 30.0]
-    wcs.wcs.crpix, wcs.wcs.cdelt = [(PIXELS + 1) / 2] * 2, [-PIXEL / 3600, PIXEL / 3600]
-    header = wcs.to_header()
+    header = sky(PIXELS, PIXEL)
     field = mass[MARGIN:-MARGIN, MARGIN:-MARGIN].sum()
     for card, value, comment in (
         ("OBJECT", "mock cluster", "a King-type model, not a real cluster"),
@@ -76,6 +78,59 @@ def flux_map(path: Path) -> None:
         header[card] = (value, comment)
     log_flux = np.log10(np.maximum(seen, 1e-8)).astype(np.float32)
     fits.writeto(path, log_flux, header, overwrite=True)
+
+
+def two_bands(folder: Path) -> None:
+    """The same cluster as a survey delivers it: g and r in a file each, nanomaggies in pixels of 0.4 arcsec, noise.
+
+    All its light has one colour, and g and r that give back V by V = g - 0.5784 (g - r) - 0.0038 (Lupton 2005).
+    """
+    rng = np.random.default_rng(SEED)
+    cluster = draw_cluster(rng, CLUSTER)
+    offset = sky_position(cluster.position, random_view(rng), DISTANCE, np.zeros(2))
+    light = bin_stars(offset, cluster.luminosity_v[None], SURVEY_PIXELS + 2 * MARGIN, SURVEY_PIXEL)[0]
+    sigma = SURVEY_FWHM / 2.3548 / SURVEY_PIXEL
+    seen = blur(np.asarray(flux(light, DISTANCE), float), gaussian_psf(sigma), SURVEY_PIXELS)
+    g = 0.5784 * COLOUR + 0.0038  # less V
+    for band, magnitude in (("g", g), ("r", g - COLOUR)):
+        counts = seen * 10 ** (-0.4 * magnitude) / flux_of_magnitude(22.5)
+        counts += SURVEY_NOISE * rng.standard_normal(counts.shape)
+        header = sky(SURVEY_PIXELS, SURVEY_PIXEL)
+        header["OBJECT"] = ("mock cluster", "a King-type model, not a real cluster")
+        header["BUNIT"] = ("nanomaggy", "magnitude 22.5 each")
+        header["FILTER"] = f"SDSS {band}"
+        header["PSFFWHM"] = (SURVEY_FWHM, "[arcsec] width of a star")
+        header["EBV"] = (0.0, "[mag] there is no dust in front")
+        fits.writeto(folder / f"mock_cluster_{band}.fits", counts.astype(np.float32), header, overwrite=True)
+
+
+def sky(pixels: int, pixel: float) -> fits.Header:
+    """WCS of a square picture somewhere on the sky."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [250.0, 30.0]
+    wcs.wcs.crpix, wcs.wcs.cdelt = [(pixels + 1) / 2] * 2, [-pixel / 3600, pixel / 3600]
+    return wcs.to_header()
+
+
+def dicom(path: Path) -> None:
+    """The phantom as a detector writes it: 12 bits, and dark where a film is bright (MONOCHROME1)."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, RLELossless
+
+    pixels = 4095 - 16 * radiograph(np.random.default_rng(SEED), 256, covid=False).astype(np.uint16)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+    meta.MediaStorageSOPInstanceUID = UID("2.25.2026")
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image = FileDataset(path, {}, file_meta=meta, preamble=bytes(128))
+    image.SOPClassUID, image.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    image.Modality, image.PatientID, image.BodyPartExamined = "DX", "PHANTOM", "CHEST"
+    image.Rows, image.Columns = pixels.shape
+    image.SamplesPerPixel, image.PhotometricInterpretation, image.PixelRepresentation = 1, "MONOCHROME1", 0
+    image.BitsAllocated, image.BitsStored, image.HighBit = 16, 12, 11
+    image.PixelData = pixels.tobytes()
+    image.compress(RLELossless, generate_instance_uid=False)
+    image.save_as(path, enforce_file_format=True)
 
 
 def star_clusters(folder: Path) -> None:

@@ -222,6 +222,8 @@ class Summary:
         import numpy as np
         from astropy.table import Table, vstack
 
+        if not self.rows:
+            return  # interrupted before the first answer
         table = Table(rows=self.rows)
         for name, unit in self.units.items():
             table[name].unit = unit

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pipeline.answers import Summary, answer_names
 
     args = make_parser().parse_args(argv)
-    args.input = [file for path in args.input for file in files(path, args.suffixes)]
+    args.input = [file for path in args.input for file in files(path, args.suffixes, args.out)]
     names = answer_names(family_inputs(args))
     summary = Summary(args.out / "summary.ecsv")
     models = load_models(args.family, args.checkpoint, args.device, weights=args.weights)
@@ -101,8 +101,10 @@ def declaration(family: str) -> Any:
     return import_module(f"pipeline.evaluation.{family}.arguments")
 
 
-def files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """A file itself; of a folder all files at any depth that end in a suffix of the family, hidden ones left out.
+def files(path: Path, suffixes: tuple[str, ...], out: Path) -> list[Path]:
+    """A file itself; of a folder all files at any depth that end in a suffix of the family.
+
+    Hidden ones, and the answers of earlier runs in ``out``, are left out.
 
     Raises:
         InputError: the folder has none.
@@ -110,9 +112,10 @@ def files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     if not path.is_dir():
         return [path]
     inside = [file for file in sorted(path.rglob("*")) if file.name.lower().endswith(suffixes) and file.is_file()]
-    found = [file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    shown = [file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    found = [file for file in shown if out.absolute() not in file.absolute().parents]
     if not found:
-        raise InputError(f"{path}: no input in this folder; it takes files that end in {', '.join(suffixes)}")
+        raise InputError(f"{path}: no input in this folder outside --out; give files that end in {', '.join(suffixes)}")
     return found
 
 

@@ -11,8 +11,10 @@ import pytest
 from astropy.io import fits
 from conftest import ROOT, edit_params, run_stage, working_in
 from PIL import Image
+from pydicom import dcmread
 
 from examples import make_examples
+from pipeline.simulation.clusters.stars import flux_of_magnitude
 from pipeline.training.registry import MODELS
 
 EXAMPLES = ROOT / "examples"
@@ -32,9 +34,25 @@ def test_the_script_draws_them_again(tmp_path: Path) -> None:
         np.testing.assert_array_equal(*(np.asarray(Image.open(folder / name)) for folder in (tmp_path, EXAMPLES)))
     for path in (path for path in shipped_files() if path.suffix == ".csv"):
         assert (tmp_path / path.relative_to(EXAMPLES)).read_bytes() == path.read_bytes()
-    drawn, shipped = (fits.open(folder / "mock_cluster_flux.fits")[0] for folder in (tmp_path, EXAMPLES))
-    np.testing.assert_allclose(drawn.data, shipped.data, atol=1e-6)
-    assert drawn.header == shipped.header
+    assert (tmp_path / "lung_phantom.dcm").read_bytes() == (EXAMPLES / "lung_phantom.dcm").read_bytes()
+    for name in ("flux", "g", "r"):
+        drawn, shipped = (fits.open(folder / f"mock_cluster_{name}.fits")[0] for folder in (tmp_path, EXAMPLES))
+        np.testing.assert_allclose(drawn.data, shipped.data, atol=1e-6)
+        assert drawn.header == shipped.header
+
+
+def test_the_two_bands_are_the_flux_map_in_other_units() -> None:
+    """V of Lupton's relation, summed over the same 40 arcsec."""
+    pictures = [fits.getdata(EXAMPLES / f"mock_cluster_{band}.fits").astype(float) for band in "gr"]
+    g, r = (picture[6:-6, 6:-6].sum() for picture in pictures)
+    light = (10.0 ** fits.getdata(EXAMPLES / "mock_cluster_flux.fits").astype(float)).sum()
+    v = 22.5 - 2.5 * np.log10(g) - 0.5784 * 2.5 * np.log10(r / g) - 0.0038
+    assert flux_of_magnitude(v) == pytest.approx(light, rel=0.02)
+
+
+def test_the_dicom_file_is_the_phantom() -> None:
+    image, phantom = dcmread(EXAMPLES / "lung_phantom.dcm"), np.asarray(Image.open(EXAMPLES / "lung_phantom.png"))
+    np.testing.assert_array_equal((4095 - image.pixel_array) / 16, phantom)
 
 
 def test_every_file_is_explained_and_small() -> None:
@@ -69,7 +87,8 @@ def test_commands_of_the_readme(folder: Path, command: str, capsys: pytest.Captu
         capsys.readouterr()
         run_stage("predict", *arguments)
     [line] = capsys.readouterr().out.splitlines()
-    source, out = Path(arguments[1]), folder / arguments[arguments.index("--out") + 1]
+    source = next(Path(word) for word in arguments if word.startswith("examples/"))
+    out = folder / arguments[arguments.index("--out") + 1]
     assert line.startswith(f"{source}: ") and line.endswith(f"{source.stem}.json")
     assert json.loads((out / f"{source.stem}.json").read_text())
     assert list(out.glob(f"{source.stem}_*.png"))
