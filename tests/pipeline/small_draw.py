@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = {
     "nbody.n_simulations": 64,
     "clusters.n_train": 8,
-    "clusters.n_val": 1,
+    "clusters.n_val": 4,
     "clusters.n_test": 1,
     "cluster_pictures.n_pictures": 1,
     "radiographs.n_healthy": 1,
@@ -23,6 +23,7 @@ SMALL = {
 }
 STAGES = (
     "generate_nbody",
+    "import_nbody",
     "generate_clusters",
     "import_clusters",
     "preprocess_maps",
