@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, warn
 from pipeline.settings.clusters import Clusters
 
 Layout = Literal["arrays", "images", "stars"]
@@ -134,8 +134,11 @@ def _check_split(file: Path, catalogue: pl.DataFrame) -> None:
     if unknown := set(catalogue["split"]) - set(SPLITS):
         raise InputError(f"{file}: column split has {unknown.pop()}; it takes train, val and test")
     for split in SPLITS:
-        if (n := (catalogue["split"] == split).sum()) < FEWEST:
-            raise InputError(f"{file}: {n} maps in split {split}; give {FEWEST} at least, or no column split")
+        n = (catalogue["split"] == split).sum()
+        if n == 0:
+            raise InputError(f"{file}: column split has no {split}; give maps of all three, or no such column")
+        if n < FEWEST:
+            warn(f"{file}: {n} maps in split {split}; evaluations need {FEWEST}")
     torn = catalogue.group_by("cluster").agg(pl.col("split").n_unique()).filter(pl.col("split") > 1)
     if len(torn):
         raise InputError(

@@ -52,6 +52,13 @@ def test_our_own_mocks_are_linked_as_they_are() -> None:
     assert all((OUT / name).samefile(OURS / name) for name in digests(OUT)), "no second copy on disk"
 
 
+def test_few_maps_of_a_split_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    edit_params(Path(), {"clusters.n_val": 1})
+    run_stage("generate_clusters")
+    run_stage("import_clusters")
+    assert "1 maps in split val; evaluations need 4" in capsys.readouterr().err
+
+
 def test_files_of_people_are_copied() -> None:
     run_stage("generate_clusters")
     OURS.rename("mine")
@@ -248,7 +255,7 @@ def whole(value: float) -> Callable[[np.ndarray], np.ndarray]:
         (edit_catalogue(distance_kpc=["near"] * 12), "distance_kpc is not all numbers"),
         (edit_catalogue(map=range(1, 13)), "column map does not number"),
         (edit_catalogue(split=[*SPLITS * 3, "train", "val", "check"]), "column split has check"),
-        (edit_catalogue(split=["train"] * 12), "0 maps in split val; give 4 at least"),
+        (edit_catalogue(split=["train"] * 12), "column split has no val"),
         (
             edit_catalogue(split=SPLITS * 4, cluster=[0, 1, 2, 3, 3, *range(5, 12)]),
             "cluster 3 is in more than one split",
