@@ -14,7 +14,7 @@ from pipeline.training.registry import MODELS
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MADE = ("data/", "models/", "runs/", "answers/", "reports/figures/", "reports/index.html", ".venv", ".dvc/cache")
 NO_PLACE = re.compile(
-    r"[<>*{}$%@]|^\.\w+$|^https?:|^(?:mine|more|map-2)\."
+    r"[<>*{}$%@]|^\.\w+$|^https?:|^(?:mine(?:_[gr])?|more|map-2)\."
 )  # a pattern, an address or a reader's own file
 SUFFIXES = (".py", ".yaml", ".md", ".toml", ".cff", ".lock", ".json", ".png", ".csv", ".fits", ".jinja")
 
