@@ -80,6 +80,14 @@ def test_wrong_units_are_told_by_the_energy(capsys: pytest.CaptureFixture[str]) 
     assert units is not None and units.gravity is None
 
 
+def test_times_that_are_numbers_of_frames_are_told_by_the_motion(capsys: pytest.CaptureFixture[str]) -> None:
+    table = own_simulations([4, 4])
+    imported(table, units="pc Msun Myr")
+    assert "velocities" not in capsys.readouterr().err
+    imported(table.with_columns(pl.col("Time") / 0.2), units="pc Msun Myr")
+    assert "between outputs the stars move 0.2 times as far as their velocities say" in capsys.readouterr().err
+
+
 def test_equal_masses_become_their_total() -> None:
     table = imported(own_simulations([4] * 4, equal=True), units="pc Msun Myr")
     units = Units.read(CSV.with_name("units.json"))
