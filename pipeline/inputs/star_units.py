@@ -31,7 +31,7 @@ class StarUnits:
     mass: float = 1.0
     time: float = 1.0
     speed: float = 1.0
-    length_name: str = "N-body length units"
+    length_name: str = "N-body units"
 
     def to_ours(self, table: "pl.DataFrame") -> "pl.DataFrame":
         """A table with the columns of the contract, converted."""

@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--units",
         metavar="UNITS",
-        help='of table and answers: "pc Msun Myr", "AU Msun yr", "pc Msun km/s", ...; default: those of the training',
+        help='of table and answers: "pc Msun Myr", "AU Msun yr", "pc Msun km/s", ...; default: G = 1 '
+        "(pc, Msun and 14.9 Myr, where the training had units)",
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = COLUMNS

@@ -13,7 +13,7 @@ from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
 from pipeline.evaluation.common.bootstrap import scored
 from pipeline.evaluation.common.result import Picture, Result, compared, style
-from pipeline.evaluation.gnn.figures import force_law_figure, growth_figure, track_figure
+from pipeline.evaluation.gnn.figures import AxisUnits, force_law_figure, growth_figure, track_figure
 from pipeline.evaluation.gnn.measures import CAP, Array, Run, drifts, relative_error, squared_error, time_until
 from pipeline.evaluation.gnn.settings import Gnn
 from pipeline.simulation.nbody.integrators import integrate
@@ -70,6 +70,7 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
     """
     groups, steps = data.trajectories["test"], params.evaluate.rollout_steps
     gravity = data.units.gravity if data.units else None
+    units, law = AxisUnits.of(data.units), "Newton, softened" if gravity and gravity.softening else "Newton"
     times = groups[0]["time"][0].double().numpy()
     times = times - times[0]
     if steps >= len(times):
@@ -110,7 +111,8 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
                 track_figure(
                     [smooth(g.true.x[k], g.true.v[k], g.mass[k], times[1], gravity)[0] for g, k in shown],
                     [g.rollout["model"].x[k][0] for g, k in shown],
-                    [f"error {100 * errors['model'][k, -1]:.2g} % of the size" for k in chosen],
+                    [f"error {100 * errors['model'][k, -1]:.3g} % of the size" for k in chosen],
+                    units.length,
                 ),
             ),
             Picture(
@@ -118,13 +120,15 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
                 "How a forecast that is fed its own output loses the stars, and the energy that they should keep. "
                 "Lines are medians over the held-out systems; the band holds the middle two thirds of the network's. "
                 f"An error that is not finite, or above {CAP:g}, counts as {CAP:g}.",
-                growth_figure(times, errors, kept.get("energy", {}), LOST),
+                growth_figure(times, errors, kept.get("energy", {}), LOST, units.time),
             ),
             Picture(
                 "force_law",
                 "What the network has learned about two stars at rest: the pull over their distance, and beneath it "
-                "how far it is from Newton's softened law, which it was never told. Grey: distances in the test data.",
-                force_law_figure(*force_law(model, [g.true.x for g in found], [g.mass for g in found], gravity)),
+                "how far it is from the dashed law, which it was never told. Grey: distances in the test data.",
+                force_law_figure(
+                    *force_law(model, [g.true.x for g in found], [g.mass for g in found], gravity), law, units
+                ),
             ),
         ]
     return Result(metrics, pictures)

@@ -1,11 +1,13 @@
 """Figures of forecasts of star systems."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from datamodules.trajectories import Units
 from pipeline.evaluation.common.panels import WIDTH
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
 from pipeline.evaluation.gnn.measures import Array
@@ -14,9 +16,23 @@ STARS = (BLUE, ORANGE, GREEN, RED, PURPLE, GREY)
 METHODS = {"model": BLUE, "constant_velocity": GREY, "leapfrog": ORANGE, "leapfrog_10_substeps": GREEN}
 
 
-def track_figure(
-    true: Sequence[Array], predicted: Sequence[Array], labels: Sequence[str], unit: str = "N-body length units"
-) -> Figure:
+class AxisUnits(NamedTuple):
+    """What is written at axes."""
+
+    length: str
+    time: str
+    acceleration: str
+
+    @classmethod
+    def of(cls, units: Units | None) -> "AxisUnits":
+        """Those of a set of trajectories: of N-body units all have one name."""
+        if units is None or units.length_unit == units.time_unit:
+            return cls("N-body units", "N-body units", "N-body units")
+        time = units.time_unit.partition(",")[0]
+        return cls(units.length_unit, time, f"{units.length_unit} / ({time})²")
+
+
+def track_figure(true: Sequence[Array], predicted: Sequence[Array], labels: Sequence[str], unit: str) -> Figure:
     """True tracks as lines and predicted places as rings, a panel a system, seen along the z axis.
 
     Args:
@@ -32,19 +48,19 @@ def track_figure(
             axis.plot(*lines[:, star, :2].T, color=colour, lw=1.3, alpha=0.8)
             axis.plot(*rings[:, star, :2].T, "o", mec=colour, mfc="none", ms=5, mew=1.1)
             axis.plot(*rings[0, star, :2], "o", color=colour, ms=6)
-        axis.set(title=label, xlabel="x", aspect="equal", adjustable="datalim")
-    axes[0, 0].set_ylabel("y")
+        axis.set(title=label, xlabel=f"x ({unit})", aspect="equal", adjustable="datalim")
+    axes[0, 0].set_ylabel(f"y ({unit})")
     handles = [
         plt.Line2D([], [], color="black", lw=1.3, label="true track"),
         plt.Line2D([], [], color="black", marker="o", mfc="none", ls="", label="predicted"),
         plt.Line2D([], [], color="black", marker="o", ls="", label="start, given"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
-    figure.suptitle(f"Stars predicted from their first state ({unit})")
+    figure.suptitle("Stars predicted from their first state")
     return figure
 
 
-def growth_figure(times: Array, position: dict[str, Array], energy: dict[str, Array], lost: float) -> Figure:
+def growth_figure(times: Array, position: dict[str, Array], energy: dict[str, Array], lost: float, unit: str) -> Figure:
     """Errors against time, (systems, times) by method: of the positions, and of the energy if it is known."""
     panels = [("relative position error", position), *([("relative energy error", energy)] if energy else [])]
     figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.8), squeeze=False)
@@ -60,7 +76,7 @@ def growth_figure(times: Array, position: dict[str, Array], energy: dict[str, Ar
                 "graph network" if method == "model" else method.replace("_", " "),
             )
             axis.plot(times[1:], median, color=colour, lw=2.2 if method == "model" else 1.4, label=name)
-        axis.set(yscale="log", xlabel="time (N-body units)", title=label)
+        axis.set(yscale="log", xlabel=f"time ({unit})", title=label)
     axes[0, 0].axhline(lost, color="black", lw=0.8, ls=":")
     axes[0, 0].text(times[-1], lost, f"{lost:.0%} ", ha="right", va="bottom", fontsize=9)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(position))
@@ -68,19 +84,24 @@ def growth_figure(times: Array, position: dict[str, Array], energy: dict[str, Ar
     return figure
 
 
-def force_law_figure(r: Array, learned: Array, true: Array | None, pairs: Array) -> Figure:
-    """The pull between two stars against their distance, its deviation, and where the data lie."""
+def force_law_figure(r: Array, learned: Array, true: Array | None, pairs: Array, name: str, units: AxisUnits) -> Figure:
+    """The pull between two stars against their distance, its deviation from the law ``name``, and where data lie."""
     figure, (law, deviation) = plt.subplots(
         2, 1, figsize=(WIDTH * 0.75, 5.2), sharex=True, height_ratios=(3, 1.2)
     )  # fmt: skip
     law.plot(r, np.where(learned > 0, learned, np.nan), color=BLUE, lw=2.5, label="learned")
     if true is not None:
-        law.plot(r, true, color="black", lw=1.2, ls="--", label="Newton, softened")
+        law.plot(r, true, color="black", lw=1.2, ls="--", label=name)
         deviation.plot(r, 100 * (learned / true - 1), color=BLUE)
-    law.set(xscale="log", yscale="log", ylabel="acceleration (N-body units)", title="The law that the network found")
+    law.set(
+        xscale="log",
+        yscale="log",
+        ylabel=f"acceleration ({units.acceleration})",
+        title="The law that the network found",
+    )
     law.legend()
     deviation.axhline(0, color="black", lw=0.8, ls="--")
-    deviation.set(xlabel="distance of two stars (N-body units)", ylabel="deviation (%)", ylim=(-12, 12))
+    deviation.set(xlabel=f"distance of two stars ({units.length})", ylabel="deviation (%)", ylim=(-12, 12))
     counts = deviation.twinx()
     counts.hist(pairs, bins=np.geomspace(r[0], r[-1], 60).tolist(), color=GREY, alpha=0.25)
     counts.set(yticks=[])

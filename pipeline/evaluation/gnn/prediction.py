@@ -16,6 +16,7 @@ from pipeline.evaluation.gnn.evaluation import at_end, masses, network
 from pipeline.evaluation.gnn.figures import track_figure
 from pipeline.evaluation.gnn.measures import Run, drifts, relative_error
 from pipeline.inputs.star_tables import StarTable, read_star_table
+from pipeline.inputs.star_units import NBODY
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,13 +45,17 @@ def predict(models: list[LitGNN], path: Path, units: str | None = None) -> Resul
     if len(times) > 1 and abs((times[1] - times[0]) / dt - 1) > 1e-3:
         apart, step = (length / table.units.time for length in (times[1] - times[0], dt))
         raise InputError(
-            f"{path}: outputs are {apart:g} apart, but the network steps by {step:g}; give others, or train"
+            f"{path}: outputs are {apart:g} apart, but the network steps by {step:g} "
+            f"({'G = 1' if units is None else units}); "
+            "state --units if the table has others, give outputs so far apart, or train on yours"
         )
+    if len(times) > 1:
+        dt = float(times[1] - times[0])  # without the rounding of the network's own
     warnings = [*table.warnings, *outside(model, groups, table)]
     forecasts = [forecast(model, group, steps) for group in groups]
     runs = [Run(group["position"], group["velocity"]) for group in groups]
     metrics = measures(groups, forecasts, runs) | {"steps": steps, "time_step": dt / table.units.time}
-    if units is not None:
+    if units is not None or table.units.name != NBODY:  # AMUSE's files bring theirs
         metrics["units"] = table.units.name
     metrics["warnings"] = warnings
     rows = table.units.from_ours(rows_of(groups, forecasts, dt))
@@ -129,10 +134,7 @@ def tracks(groups: list[Systems], runs: list[Run], forecasts: list[Run], table: 
     labels = [f"system {number:g}" for number, _, _ in first]
     if runs[0].x.shape[1] > 1:
         errors = [relative_error(predicted, given)[:, -1] for predicted, given in zip(forecasts, runs, strict=True)]
-        labels = [
-            f"{label}: error {100 * errors[g][k]:.2g} % of the size"
-            for label, (_, g, k) in zip(labels, first, strict=True)
-        ]
+        labels = [f"{label}: error {100 * errors[g][k]:.3g} %" for label, (_, g, k) in zip(labels, first, strict=True)]
     length = table.units.length
     with style():
         figure = track_figure(
@@ -141,5 +143,8 @@ def tracks(groups: list[Systems], runs: list[Run], forecasts: list[Run], table: 
             labels,
             table.units.length_name,
         )
-    caption = "Rings: the network's forecast from the first state. Lines: the tracks of the file, where it has them."
+    caption = (
+        "Rings: the network's forecast from the first state. Lines: the tracks of the file, where it has them. "
+        "Errors: those of the last positions, over the size of the system."
+    )
     return Picture("tracks", caption, figure)

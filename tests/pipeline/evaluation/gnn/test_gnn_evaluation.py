@@ -19,8 +19,10 @@ from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import numbers, write_pictures
 from pipeline.evaluation.gnn.evaluation import LABELS, evaluate
+from pipeline.evaluation.gnn.figures import AxisUnits
 from pipeline.evaluation.gnn.measures import CAP, Run, drifts, relative_error, squared_error, time_until
 from pipeline.evaluation.gnn.prediction import predict
+from pipeline.inputs.star_units import OURS
 from pipeline.settings.load import load_params
 from pipeline.simulation.nbody.integrators import integrate
 
@@ -141,3 +143,10 @@ def test_predict(tmp_path: Path) -> None:
         predict([model], csv(tmp_path, runs(), dt=0.2))
     with pytest.raises(InputError, match="outputs are 0"):
         predict([model], csv(tmp_path, runs(), dt=0.3))
+
+
+def test_axes_are_in_the_units_of_the_data() -> None:
+    physical = Units(G=1.0, softening=0.0, total_mass=None, **OURS)
+    assert AxisUnits.of(physical) == ("pc", "14.9 Myr", "pc / (14.9 Myr)²")
+    for units in (UNITS, None):
+        assert set(AxisUnits.of(units)) == {"N-body units"}
