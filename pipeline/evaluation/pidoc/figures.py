@@ -203,11 +203,13 @@ def calibration(errors: dict[str, Array]) -> Picture:
 
 
 def examples(test: dict[str, Array], distances: Array) -> list[int]:
-    """One test map near each distance, of ages spread from young to old."""
-    chosen = []
+    """One test map near each distance, of ages spread from young to old; no map twice, where there are enough."""
+    chosen: list[int] = []
+    n = len(test["distance"])
     for k, distance in enumerate(distances):
-        offsets = np.abs(np.log(test["distance"] / distance))
-        near = np.flatnonzero(offsets <= np.sort(offsets)[min(20, len(offsets) - 1)])
+        left = np.setdiff1d(np.arange(n), chosen) if len(chosen) < n else np.arange(n)
+        offsets = np.abs(np.log(test["distance"][left] / distance))
+        near = left[offsets <= np.sort(offsets)[min(20, n // len(distances), len(left) - 1)]]
         age = np.quantile(test["age"][near], (k + 0.5) / len(distances))
         chosen.append(int(near[np.abs(test["age"][near] - age).argmin()]))
     return chosen

@@ -18,7 +18,7 @@ from lit_modules.networks.pidoc.statistics import map_statistics
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
 from pipeline.evaluation.common.result import write_json, write_pictures
 from pipeline.evaluation.pidoc import evaluation as pidoc
-from pipeline.evaluation.pidoc import measures
+from pipeline.evaluation.pidoc import figures, measures
 
 PARAMS = SimpleNamespace(evaluate=SimpleNamespace(distances=[15.0, 30.0, 60.0, 80.0]))
 
@@ -136,3 +136,11 @@ def test_evaluation_is_finite_and_illustrated(
         found = [result.metrics[f"test/{what}{end}"] for end in ("_low", "", "_high")]
         assert found == sorted(found)
     assert all(key.split("/")[-1].removesuffix("_low").removesuffix("_high") in pidoc.LABELS for key in result.metrics)
+
+
+def test_examples_of_few_maps_are_different_ones() -> None:
+    """Two clusters seen from four places each, none at a distance of the published test."""
+    test = {"distance": np.array([9.0, 18, 46, 80, 12, 19, 43, 69]), "age": np.array([5.9] * 4 + [8.6] * 4)}
+    chosen = figures.examples(test, np.array([15.0, 30.0, 60.0, 80.0]))
+    assert len(set(chosen)) == 4
+    assert set(test["age"][chosen]) == {5.9, 8.6}
