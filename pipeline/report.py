@@ -52,6 +52,7 @@ def render(params: Params) -> str:
         params.report.seed,
     )
     sets = {name: set_entry(Path("data/raw") / name, Path("data/images") / grey) for name, grey in SETS.items()}
+    sources = {"stars": params.nbody.source, "maps": params.clusters.source}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -60,6 +61,7 @@ def render(params: Params) -> str:
         gallery=[{"caption": picture.caption, "uri": figure_uri(picture.figure, **PHOTO)} for picture in pictures],
         sets=list(sets.values()),
         drawn={name: entry["drawn"] for name, entry in sets.items()},
+        own={name: source for name, source in sources.items() if not source.startswith("data/synthetic/")},
         models=[model_entry(name) for name in MODELS],
     )
 
