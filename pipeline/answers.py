@@ -141,7 +141,7 @@ def write(result: "Result", start: Path, source: Path) -> Path:
             table.write_csv(temporary)
     path = Path(f"{start}.json")
     with atomic_file(path) as temporary:
-        captions = {f"{start.name}_{picture.name}.png": picture.caption for picture in result.pictures}
+        captions = {readable(f"{start.name}_{picture.name}.png"): picture.caption for picture in result.pictures}
         write_json({**result.metrics, "pictures": captions}, temporary)
     return path
 

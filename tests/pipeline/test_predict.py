@@ -182,6 +182,7 @@ def test_folders_are_inputs(family: Path, capsys: pytest.CaptureFixture[str]) ->
     Path("empty").mkdir()
     ask("a", "b/map.png")
     assert [name for name in written() if name.endswith("json")] == ["a/map.json", "b/map.json", "down/map.json"]
+    assert "warning: a: left out for their suffix: 1, such as notes.txt; name those" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"empty: no input in this folder outside --out; give files that end in \.png"):
         ask("empty")
 
