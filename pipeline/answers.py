@@ -141,7 +141,8 @@ def write(result: "Result", start: Path, source: Path) -> Path:
             table.write_csv(temporary)
     path = Path(f"{start}.json")
     with atomic_file(path) as temporary:
-        write_json(result.metrics, temporary)
+        captions = {readable(f"{start.name}_{picture.name}.png"): picture.caption for picture in result.pictures}
+        write_json({**result.metrics, "pictures": captions}, temporary)
     return path
 
 

@@ -104,18 +104,21 @@ def declaration(family: str) -> Any:
 def files(path: Path, suffixes: tuple[str, ...], out: Path) -> list[Path]:
     """A file itself; of a folder all files at any depth that end in a suffix of the family.
 
-    Hidden ones, and the answers of earlier runs in ``out``, are left out.
+    Hidden ones, and the answers of earlier runs in ``out``, are left out; so are others, of which a warning tells.
 
     Raises:
         InputError: the folder has none.
     """
     if not path.is_dir():
         return [path]
-    inside = [file for file in sorted(path.rglob("*")) if file.name.lower().endswith(suffixes) and file.is_file()]
+    inside = [file for file in sorted(path.rglob("*")) if file.is_file()]
     shown = [file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)]
-    found = [file for file in shown if out.absolute() not in file.absolute().parents]
+    outside = [file for file in shown if out.absolute() not in file.absolute().parents]
+    found = [file for file in outside if file.name.lower().endswith(suffixes)]
     if not found:
         raise InputError(f"{path}: no input in this folder outside --out; give files that end in {', '.join(suffixes)}")
+    if others := sorted(set(outside) - set(found)):
+        warn(f"{path}: left out for their suffix: {len(others)}, such as {others[0].name}; name those that you mean")
     return found
 
 

@@ -13,7 +13,7 @@ from pipeline.inputs.archives import File, readable_name
 
 NAMES = {  # of columns, without case, spaces, hyphens and underscores
     "file": ("file", "filename", "path", "image", "imageindex", "imageid"),
-    "label": ("label", "finding", "findinglabels"),
+    "label": ("label", "finding", "findinglabels", "diagnosis", "class"),
     "patient": ("patient", "patientid"),
     "licence": ("licence", "license"),
     "credit": ("credit",),

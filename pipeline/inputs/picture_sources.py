@@ -91,6 +91,8 @@ def _of_files(name: str, source: Path, files: list[File], pattern: str | None, t
     else:
         told = folder_labels(name, [file.path for file in pictures], archive=source.is_file())
     found = Source(iter(()), len(pictures), skipped)
+    if table and (unread := _without_labels(table)):
+        found.warnings.append(unread)
     if table and len(said) < len(table.rows):
         found.warnings.append(f"{table.file}: {len(table.rows)} rows, {len(said)} of them with a picture here")
     stems = unique_stems([label for label, _ in told], [file.path for file in pictures])
@@ -111,6 +113,15 @@ def _beside(source: Path, table: Table) -> list[File]:
         return named
     with open_files(source.parent) as files:
         return files
+
+
+def _without_labels(table: Table) -> str:
+    """A warning where the labels may stand in a column of a name that nobody knows; empty where they do not."""
+    known = known_columns(table)
+    others = ", ".join(column for column in table.columns if column and column not in known.values())
+    if "label" in known or not others:
+        return ""
+    return f"{table.file}: no column label, so folders are the labels; its columns {others} are not read"
 
 
 def _label(said: Description | None) -> str:

@@ -81,7 +81,7 @@ def answer(models: list[Any], path: Path, **options: Any) -> Result:
     figure.suptitle(path.stem)
     distance = {"value": 15.25, "low": 14.0, "high": 17.0, "unit": "kpc"}
     metrics = {"input": path.name, "distance": distance, "mse": 0.5, "warnings": ["odd", f"long {'x' * 200}"]}
-    return Result(metrics, [Picture("seen", "", figure)], {"map": map_hdus()})
+    return Result(metrics, [Picture("seen", "What was seen.", figure)], {"map": map_hdus()})
 
 
 @pytest.fixture
@@ -182,6 +182,7 @@ def test_folders_are_inputs(family: Path, capsys: pytest.CaptureFixture[str]) ->
     Path("empty").mkdir()
     ask("a", "b/map.png")
     assert [name for name in written() if name.endswith("json")] == ["a/map.json", "b/map.json", "down/map.json"]
+    assert "warning: a: left out for their suffix: 1, such as notes.txt; name those" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"empty: no input in this folder outside --out; give files that end in \.png"):
         ask("empty")
 
@@ -216,6 +217,11 @@ def test_an_answer_says_where_it_comes_from(family: Path) -> None:
         "trained at scale tiny",
     ]
     assert "warning: odd" in told
+
+
+def test_an_answer_says_what_its_pictures_show(family: Path) -> None:
+    ask("a/map.png")
+    assert json.loads(Path("out/map.json").read_text())["pictures"] == {"map_seen.png": "What was seen."}
 
 
 @pytest.mark.parametrize("name", [b"cost $x^$.png", b"m\xe4p\xff.png", "ö★.png".encode(), b"-x.png"])

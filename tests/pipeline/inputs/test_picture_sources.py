@@ -312,6 +312,18 @@ def test_table_of_patients_alone() -> None:
     assert entries == [("covid/1", "p7"), ("healthy/2", "")]
 
 
+def test_labels_in_a_column_of_another_name() -> None:
+    """Read where the name is a usual one; else it is told that folders are the labels."""
+    source = fill("pictures/1.png", "pictures/2.png")
+    table("file;Diagnosis;Patient ID\n1.png;normal;p1\n2.png;ill;p2\n")
+    found, entries = read(source)
+    assert (entries, found.warnings) == ([("ill/2", "p2"), ("normal/1", "p1")], [])
+    table("file;what;Patient ID\n1.png;normal;p1\n2.png;ill;p2\n")
+    found, entries = read(source)
+    assert entries == [("pictures/1", "p1"), ("pictures/2", "p2")]
+    assert found.warnings == ["table.csv: no column label, so folders are the labels; its columns what are not read"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
