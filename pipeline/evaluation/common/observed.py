@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from pipeline.evaluation.common.maps import show_map
 from pipeline.inputs.observation import Observation
 
-WIDTH = 150  # letters of a line of warnings
-LINE = 0.13  # inches of its height
+LETTERS = 17  # of warnings in an inch
+LINE = 0.13  # inches of a line of them
+ROOM = 5  # lines of them that a figure has room for
 
 
 def show_observation(axis: Axes, seen: Observation, **look: Any) -> Any:
@@ -47,10 +48,10 @@ def compass(axis: Axes, wcs: Any) -> None:
 
 
 def warn_below(figure: Figure, warnings: list[str]) -> None:
-    """All warnings below a figure, which becomes higher by them."""
+    """All warnings below a figure, which becomes higher where they are many."""
     if not warnings:
         return
-    wrap = textwrap.TextWrapper(WIDTH, initial_indent="! ", subsequent_indent="   ")
+    wrap = textwrap.TextWrapper(int(LETTERS * figure.get_figwidth()), initial_indent="! ", subsequent_indent="   ")
     lines = [line for text in warnings for line in wrap.wrap(text)]
-    figure.set_figheight(figure.get_figheight() + LINE * len(lines))
+    figure.set_figheight(figure.get_figheight() + LINE * max(len(lines) - ROOM, 0))
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7, parse_math=False)

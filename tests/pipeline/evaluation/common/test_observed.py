@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 
-from pipeline.evaluation.common.observed import WIDTH, warn_below
+from pipeline.evaluation.common.observed import LETTERS, warn_below
 
 
 def test_all_warnings_stand_below_a_figure_whole() -> None:
@@ -11,6 +11,6 @@ def test_all_warnings_stand_below_a_figure_whole() -> None:
     warn_below(figure, warnings)
     lines = figure.get_supxlabel().splitlines()
     assert " ".join(" ".join(lines).split()) == " ".join(f"! {text}" for text in warnings)
-    assert max(map(len, lines)) <= WIDTH
-    assert figure.get_figheight() > 4.4 + 0.1 * len(lines)
+    assert max(map(len, lines)) <= LETTERS * 8.4
+    assert figure.get_figheight() > 4.4 + 0.1 * (len(lines) - 5)
     plt.close(figure)
