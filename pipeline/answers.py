@@ -171,6 +171,8 @@ def in_one_line(metrics: Mapping[str, Any]) -> str:
                 pass
             case _:
                 parts.append(f"{name} {float(value):.4g}")
+    if "interval" in metrics:
+        parts.append(f"intervals: {metrics['interval']}")
     return ", ".join(parts)
 
 

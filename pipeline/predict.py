@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 COMMON = ("family", "input", "out", "checkpoint", "weights", "device", "suffixes")  # none is the family's own
-LONGEST = 160  # letters of a warning on the terminal; the JSON has all of it
+TRIAL = "tiny"  # scale
+LONGEST = 240  # letters of a warning on the terminal; the JSON has all of it
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = answer_names(family_inputs(args))
     summary = Summary(args.out / "summary.ecsv")
     models = load_models(args.family, args.checkpoint, args.device, weights=args.weights)
+    if models.scale == TRIAL:
+        warn(f"the weights were trained at scale {TRIAL}, which only tries the pipeline out: the answers mean nothing")
     told: set[str] = set()
     inputs = track(names.items(), "predicting", len(names)) if len(names) > 1 else names.items()
     try:

@@ -135,8 +135,8 @@ def handled(path: Path, sky: Sky, field: Map, area: float, wish: str) -> tuple[f
         ]
     if not sky.measured and share > WORTH_TELLING:
         return 0.0, [
-            f"up to {percent} of the light may be sky, which cannot be told ({WHY}): distance and mass would then be "
-            "far too large"
+            f"up to {percent} of the light may be sky: distance and mass would then be far too large; it cannot be "
+            f"told, for {WHY}"
         ]
     return 0.0, []
 

@@ -91,7 +91,7 @@ def read_images(path: Path, options: FitsOptions) -> list[CalibratedImage]:
             refuse_plate(image.header)
         images = [image for image in images if image.wcs is not None]
         if not images:
-            raise InputError("no celestial WCS in the header (CTYPE, CRVAL, CRPIX, CD); add it")
+            raise InputError("no celestial WCS in the header (CTYPE, CRVAL, CRPIX, CD); add it, as astrometry.net does")
         seen = [calibrated(image, band, options) for image, band in in_filters(images, options, remarks)]
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

@@ -85,7 +85,7 @@ def off_middle(x: float, y: float, most: float) -> list[str]:
         return []
     return [
         f"the centre of light is {np.hypot(x, y):.0f} arcsec off the field's middle: distance and mass come out too "
-        "small, and not those of the cluster's centre; give --center"
+        "small, and not those of the cluster's centre; move the field by --center"
     ]
 
 
@@ -110,7 +110,10 @@ def beyond_field(flux: Map, pixel: float) -> list[str]:
     if ratio < FILLS:
         return []
     if ratio > 1:
-        return ["the field is brighter at its edge than in its middle: no cluster stands out there; give --center"]
+        return [
+            "the field is brighter at its edge than in its middle: no cluster stands out there, or it is far wider "
+            "than the field; distance and mass then mean little; look at the picture, and move the field by --center"
+        ]
     field = len(flux) * pixel
     return [
         f"the field's edge is {100 * ratio:.0f} % as bright as its middle: the cluster reaches beyond it, and mass and "

@@ -1,8 +1,18 @@
 """What a user says beside a FITS file; imports nothing heavy."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from pipeline.errors import InputError
+
+NUMBERS: dict[str, Callable[[float], bool]] = {
+    "zeropoint": math.isfinite,
+    "ebv": lambda value: 0 <= value < math.inf,
+    "fwhm": lambda value: 0 < value < math.inf,
+}
 
 
 @dataclass(frozen=True)
@@ -30,3 +40,18 @@ class FitsOptions:
     sky: Literal["keep", "subtract"] = "keep"
     g: Path | None = None
     r: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what the command line refuses.
+
+        Raises:
+            InputError: a value that no picture can have.
+        """
+        if self.sky not in ("keep", "subtract"):
+            raise InputError(f"sky is {self.sky!r}; give 'keep' or 'subtract'")
+        if not isinstance(self.center, str | None):
+            raise InputError(f"center is {self.center!r}; give 'RA DEC' in degrees, such as '250.42 36.46'")
+        for name, good in NUMBERS.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and good(value)):
+                raise InputError(f"{name} is {value!r}, which it cannot be; give a number, as --{name} takes it")

@@ -108,10 +108,11 @@ def pixel_of(path: Path, wcs: "WCS", shape: tuple[int, ...], position: "SkyCoord
     size = np.array(shape[::-1])
     if not ((found > -0.5) & (found < size - 0.5)).all():
         middle = wcs.pixel_to_world(*(size - 1) / 2).icrs
-        away = middle.separation(position).arcsec
+        away = middle.separation(position)
+        distance = f"{away.arcsec:.0f} arcsec" if away.deg < 1 else f"{away.deg:.1f} degrees"
         raise InputError(
             f"{path}: points elsewhere: the field's middle, {position.icrs.to_string('decimal')}, is not on it, "
-            f"but {away:.0f} arcsec from its own, {middle.to_string('decimal')}; correct --center, or give another file"
+            f"but {distance} from its own, {middle.to_string('decimal')}; correct --center, or give another file"
         )
     return found
 

@@ -80,7 +80,7 @@ def answer(models: list[Any], path: Path, **options: Any) -> Result:
     figure = plt.figure(figsize=(2, 1))
     figure.suptitle(path.stem)
     distance = {"value": 15.25, "low": 14.0, "high": 17.0, "unit": "kpc"}
-    metrics = {"input": path.name, "distance": distance, "mse": 0.5, "warnings": ["odd", f"long {'x' * 200}"]}
+    metrics = {"input": path.name, "distance": distance, "mse": 0.5, "warnings": ["odd", f"long {'x' * 300}"]}
     return Result(metrics, [Picture("seen", "What was seen.", figure)], {"map": map_hdus()})
 
 
@@ -114,9 +114,10 @@ def test_a_bad_input_does_not_stop_the_others(family: Path, capsys: pytest.Captu
         for name in "ab"
     ]
     lines = told.err.splitlines()
-    assert lines[0] == "warning: map.png: odd"
-    assert lines[1].startswith("warning: map.png: long xxx") and lines[1].endswith(" ...") and len(lines[1]) < 190
-    assert lines[2:] == [
+    assert lines[0].startswith("warning: the weights were trained at scale tiny")
+    assert lines[1] == "warning: map.png: odd"
+    assert lines[2].startswith("warning: map.png: long xxx") and lines[2].endswith(" ...") and len(lines[2]) < 270
+    assert lines[3:] == [
         "error: c/bad.png: no good; give another",
         "error: none.png: no such file; give an existing input",
     ]

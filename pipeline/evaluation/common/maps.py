@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.simulation.clusters.telescope import PIXEL
 
 Array = NDArray[Any]
+EXTRAPOLATED = "the answers are extrapolations"
 
 
 def show_map(axis: Axes, values: Any, **look: Any) -> Any:
@@ -27,8 +28,7 @@ def outside_training(flux_range: Any, log_flux: Any) -> list[str]:
     """
     found = {"mean": float(log_flux.mean()), "standard deviation": float(log_flux.std())}
     return [
-        f"the {name} of log flux, {value:.2f}, is outside the training maps' {low:.2f} to {high:.2f}: "
-        "the answers are extrapolations"
+        f"the {name} of log flux, {value:.2f}, is outside the training maps' {low:.2f} to {high:.2f}: {EXTRAPOLATED}"
         for (name, value), (low, high) in zip(found.items(), flux_range.tolist(), strict=True)
         if not low <= value <= high
     ]

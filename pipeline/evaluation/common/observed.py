@@ -4,14 +4,16 @@ import textwrap
 from typing import Any
 
 import numpy as np
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.evaluation.common.maps import show_map
 from pipeline.inputs.observation import Observation
 
-SHOWN = 4  # warnings below a figure
-WIDTH = 150  # letters of one
+LETTERS = 17  # of warnings in an inch
+LINE = 0.13  # inches of a line of them
+ROOM = 5  # lines of them that a figure has room for
 
 
 def show_observation(axis: Axes, seen: Observation, **look: Any) -> Any:
@@ -32,19 +34,24 @@ def compass(axis: Axes, wcs: Any) -> None:
     """Arrows to the north and east in the lower right corner of a map in arcsec."""
     low, high = axis.get_xlim()
     length, start = 0.12 * (high - low), np.array([high - 0.2 * (high - low), low + 0.2 * (high - low)])
+    outline: list[patheffects.AbstractPathEffect] = [
+        patheffects.withStroke(linewidth=2.0, foreground="black")  # white is seen on bright stars too
+    ]
+    arrow = {"arrowstyle": "->", "color": "white", "path_effects": outline}
     for name, sky in (("E", (1.0, 0.0)), ("N", (0.0, 1.0))):
         step = np.linalg.solve(wcs.wcs.cd, sky)
         step *= length / np.hypot(*step)
         tip, label = start + step, start + 1.35 * step
-        axis.annotate("", (tip[0], tip[1]), (start[0], start[1]), arrowprops={"arrowstyle": "->", "color": "white"})
-        axis.text(label[0], label[1], name, color="white", ha="center", va="center", fontsize=8)
+        axis.annotate("", (tip[0], tip[1]), (start[0], start[1]), arrowprops=arrow)
+        text = axis.text(label[0], label[1], name, color="white", ha="center", va="center", fontsize=8)
+        text.set_path_effects(outline)
 
 
 def warn_below(figure: Figure, warnings: list[str]) -> None:
-    """The beginnings of the first warnings, below a figure."""
+    """All warnings below a figure, which becomes higher where they are many."""
     if not warnings:
         return
-    lines = [f"! {textwrap.shorten(text, WIDTH, placeholder=' ...')}" for text in warnings[:SHOWN]]
-    if len(warnings) > SHOWN:
-        lines.append(f"! and {len(warnings) - SHOWN} more, see the JSON")
+    wrap = textwrap.TextWrapper(int(LETTERS * figure.get_figwidth()), initial_indent="! ", subsequent_indent="   ")
+    lines = [line for text in warnings for line in wrap.wrap(text)]
+    figure.set_figheight(figure.get_figheight() + LINE * max(len(lines) - ROOM, 0))
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7, parse_math=False)

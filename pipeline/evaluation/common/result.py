@@ -145,7 +145,7 @@ def _number(value: Any, key: str) -> float:
 
 def short(value: float) -> str:
     """A quantity for people: three digits, with no power of ten."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
 def write_pictures(pictures: list[Picture], folder: Path) -> None:

@@ -82,7 +82,7 @@ def own_cluster(
 ) -> Picture:
     """The map given, and the posterior."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 4.4))
-    figure.suptitle(name)
+    figure.suptitle(f"{name} (in brackets: {metrics['interval']} intervals)")
     low, high = np.quantile(seen.log_flux, [0.005, 0.995])
     image = show_observation(left, seen, cmap=LOOK["cmap"], vmin=low, vmax=high)
     figure.colorbar(image, ax=left, label="log F (L☉ kpc⁻²)")

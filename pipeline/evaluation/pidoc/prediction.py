@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
-from pipeline.evaluation.common.maps import log_luminosity, log_sum, outside_training, show_map
+from pipeline.evaluation.common.maps import EXTRAPOLATED, log_luminosity, log_sum, outside_training, show_map
 from pipeline.evaluation.common.observed import show_observation, warn_below
 from pipeline.evaluation.common.result import Picture, Result, short, style
 from pipeline.evaluation.pidoc.evaluation import answers
@@ -21,6 +21,7 @@ CARDS = {  # of the FITS answer
     "distance": ("DISTANCE", "distance of the cluster"),
     "age": ("AGE", "age of the cluster"),
     "field_mass": ("FMASS", "mass in the field"),
+    "field_luminosity": ("FLUMV", "V luminosity of the field"),
     "mass_to_light": ("M2L", "mass over V luminosity of the field"),
 }
 CAPTION = (
@@ -134,7 +135,9 @@ def field_outside_training(model: LitPidocMass, log_mass: float) -> list[str]:
     low, high = model.field_range.tolist()
     if low <= log_mass <= high:
         return []
-    return [f"log mass in the field, {log_mass:.2f}, is outside the training maps' {low:.2f} to {high:.2f}"]
+    return [
+        f"log mass in the field, {log_mass:.2f}, is outside the training maps' {low:.2f} to {high:.2f}: {EXTRAPOLATED}"
+    ]
 
 
 def mass_hdus(found: dict[str, Array], seen: Observation, metrics: dict[str, Any]) -> Any:
@@ -181,6 +184,7 @@ def own_cluster(name: str, seen: Observation, found: dict[str, Array], metrics: 
         for quantity, x in metrics.items()
         if isinstance(x, dict)
     ]
-    figure.suptitle(f"{name}\n" + "\n".join("; ".join(stated[k : k + 2]) for k in range(0, len(stated), 2)), fontsize=9)
+    heading = f"{name} (in brackets: {metrics['interval']} intervals)\n"
+    figure.suptitle(heading + "\n".join("; ".join(stated[k : k + 2]) for k in range(0, len(stated), 2)), fontsize=9)
     warn_below(figure, metrics["warnings"])
     return Picture("cluster", CAPTION, figure)

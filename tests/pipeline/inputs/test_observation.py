@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -295,6 +296,20 @@ def test_a_sky_is_told_and_subtracted(tmp_path: Path) -> None:
 def test_options_do_not_change_an_npy_map_in_silence(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", log_map())
     assert "not used" in " ".join(read(tmp_path / "a.npy", ebv=0.1).warnings)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"sky": "remove"}, "sky"),
+        ({"center": (250.4, 36.5)}, "center"),
+        ({"ebv": -1.0}, "ebv"),
+        ({"fwhm": "1"}, "fwhm"),
+    ],
+)
+def test_python_may_not_say_what_the_command_line_refuses(option: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=rf"^{words} is .*; give"):
+        FitsOptions(**option)
 
 
 @pytest.mark.parametrize(("shift", "told"), [(3.0, False), (12.0, True)])

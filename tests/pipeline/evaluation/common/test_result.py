@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.evaluation.common.result import compared, numbers, write_json
+from pipeline.evaluation.common.result import compared, numbers, short, write_json
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(252236.5, "252,000"), (463.6, "464"), (99.94, "99.9"), (12.34, "12.3"), (0.2025, "0.20")]
+)
+def test_people_read_three_digits(value: float, text: str) -> None:
+    assert short(value) == text
 
 
 def test_no_number_is_lost() -> None:
