@@ -8,7 +8,7 @@ from scipy.stats import gamma, kstest, norm
 from torch import Generator, Tensor
 
 from lit_modules.networks.energy.box import inside
-from lit_modules.networks.energy.metropolis import (
+from lit_modules.networks.sampling.metropolis import (
     acceptance_probability,
     burn_in,
     either,
