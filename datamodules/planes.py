@@ -22,7 +22,7 @@ class PointsLoader(TensorLoader):
         device = next(iter(self.tensors.values())).device
         points = draw_all(self.sampler.n, self.seed, 2 + self.sampler.epoch)
         self.tensors = {name: tensor.to(device) for name, tensor in points.items()}
-        return super().__iter__()
+        yield from super().__iter__()  # all of it waits for the first batch, when the epoch is known
 
 
 class PlanesDataModule(TensorDataModule):

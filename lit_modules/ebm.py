@@ -99,9 +99,3 @@ class LitEBM(MapReader):
     def energy_in_box(self, context: Tensor) -> Energy:
         """F_beta(x, y) as a function of y, (B, n, 2) -> (B, n); infinite outside the prior's box."""
         return in_box(lambda y: self.net.free_energy(context, y, self.settings.beta))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.objective.save(checkpoint, "chains", self.all_gather)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.objective.load(checkpoint, "chains", self.global_rank)

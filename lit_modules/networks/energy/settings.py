@@ -41,6 +41,8 @@ class TrainingSettings(ModelSettings):
 class EBMSettings(TrainingSettings, StatisticsSettings):
     """The energy of (distance, age) given the statistics of a map, and its training."""
 
+    training: Literal["exact", "metropolis", "nce"]
+    """As for all energies; persistent chains would have to belong to one map each."""
     hidden: PositiveInt
     """Width of the embeddings of map and (distance, age)."""
     embedding: PositiveInt

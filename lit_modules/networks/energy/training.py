@@ -63,8 +63,8 @@ class EnergyTraining:
     - exact: the likelihood, its integral a sum over a grid.
     - metropolis: the course's eq. 12 with samples of Metropolis-Hastings chains that start at the data (contrastive
       divergence, Hinton 2002) and now and then jump anywhere in the box, which finds wrong minima far from the data.
-    - persistent: the same, but chains go on from batch to batch (Tieleman 2008); where conditions differ, such as
-      pictures, those of one batch start where those of the last one ended.
+    - persistent: the same, but chains go on from batch to batch (Tieleman 2008); only where conditions are the same
+      in every batch.
     - nce: noise-contrastive estimation, with as many points of noise as the grid has nodes.
 
     The value is the exact likelihood for all of them, to make the curves comparable; the gradient is the method's own.

@@ -11,7 +11,7 @@ def langevin(energy: Energy, scale: Tensor | float, beta: float = 1.0) -> Propos
     """Asymmetric proposal y = x - scale² / 2 · beta ∇E(x) + scale · N(0, 1), for Metropolis-Hastings.
 
     Args:
-        energy: differentiable; the gradient of an infinite energy counts as zero.
+        energy: differentiable; where it is infinite its gradient should be finite, as ``masked_fill`` makes it.
         scale: broadcasts against the states.
         beta: inverse temperature.
     """
@@ -19,9 +19,7 @@ def langevin(energy: Energy, scale: Tensor | float, beta: float = 1.0) -> Propos
     def drifted(state: Tensor) -> Tensor:
         with torch.enable_grad():
             state = state.detach().requires_grad_()
-            energies = energy(state)
-            finite = energies.where(energies.isfinite(), 0).sum()
-            (gradient,) = torch.autograd.grad(finite, state)
+            (gradient,) = torch.autograd.grad(energy(state).sum(), state)
         return state.detach() - scale**2 / 2 * beta * gradient
 
     def propose(state: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:

@@ -102,7 +102,7 @@ def chain_panels(log_density: Tensor, sample: Sample) -> Picture:
         histogram.set(ylim=EDGES, yticklabels=[])
     axes["trace 1"].set_title("three chains; grey: burn-in, thrown away", fontsize=10)
     axes["all 1"].set_title("all chains", fontsize=10)
-    axes["all 1"].legend(fontsize=8)
+    axes["all 2"].legend(fontsize=8, loc="upper right")
     axes["trace 2"].set_xlabel("step")
     axes["all 2"].set_xlabel("density")
     return Picture(
@@ -129,7 +129,7 @@ def sampler_panels(log_density: Tensor, ways: dict[str, Tensor]) -> Picture:
         share = torch.bincount(mode.flatten(), minlength=8) / mode.numel()
         below.bar(range(8), 100 * share, color=BLUE)
         below.axhline(100 / 8, color="black", lw=1, label="right")
-        below.set(xlabel="mode", xticks=range(8))
+        below.set(xlabel="well", xticks=range(8))
     axes[1, 0].set_ylabel("time spent (%)")
     axes[1, 0].legend(fontsize=8)
     return Picture(
