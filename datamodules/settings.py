@@ -46,3 +46,12 @@ class MapData(DataSettings):
 
     statistics_passes: PositiveInt
     """Times that an epoch shows the statistics of each map."""
+
+
+class PlaneData(DataSettings):
+    """Points of densities on the plane."""
+
+    points: PositiveInt
+    """Points of each density in an epoch, drawn anew for each."""
+    held_out: PositiveInt
+    """Points of each density in validation, and in test."""

@@ -91,9 +91,9 @@ def build(name: str, params: Params) -> Training:
     from pipeline.training.trainer import make_trainer
 
     model, section = MODELS[name], params.model_section(name)
-    if not Path(model.data).exists():
+    if not model.source.exists():
         raise InputError(f"{model.data}: no such data; `dvc repro train@{name}` makes it first")
-    key = content_key(section, Path(model.data))
+    key = content_key(section, model.source)
     checkpoint = Path("runs/train") / name / key / "last.ckpt"
     module = model.make_module(section)
     curves = callbacks.Curves(name)

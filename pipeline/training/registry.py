@@ -23,11 +23,16 @@ class Model:
     section: str
     module: dict[str, str]
     network: str
-    shared: str
+    shared: list[str]
     datamodule: dict[str, str]
     data: str
     simulation: str
     headline: str
+
+    @property
+    def source(self) -> Path:
+        """What the data module reads, in the working folder; or the code that draws the data, in the project."""
+        return Path(__file__).parents[2] / self.data if self.data.endswith(".py") else Path(self.data)
 
     def section_class(self) -> type[ModelSection]:
         """The declaration of the model's section of params.yaml, found by its name: pidoc-mass is ``PidocMass``."""

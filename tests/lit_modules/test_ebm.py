@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import maps_data
+from pydantic import ValidationError
 from torch import Tensor
 
 from lit_modules.ebm import LitEBM
@@ -15,7 +16,8 @@ from pipeline.errors import InputError
 
 HPARAMS: dict[str, Any] = {
     "units": 64, "features": 64, "hidden": 64, "embedding": 16, "waves": 4,
-    "latent_nodes": 8, "dropout": 0.0, "beta": 1.0, "distance_kpc": [1.0, 100.0], "age_gyr": [0.0, 14.0], "chains": 8,
+    "latent_nodes": 8, "dropout": 0.0, "beta": 1.0, "distance_kpc": [1.0, 100.0], "age_gyr": [0.0, 14.0],
+    "training": "metropolis", "chains": 8,
     "steps": 20, "jumps": 0.2, "nodes": 8, "lr": 1e-2, "weight_decay": 0.0,
 }  # fmt: skip
 
@@ -46,7 +48,7 @@ def train(model: LitEBM, statistics: Tensor, y: Tensor, steps: int, batch: int =
 @torch.no_grad()
 def held_out_nll(model: LitEBM, statistics: Tensor, y: Tensor) -> float:
     model.eval()
-    model.settings = model.settings.model_copy(update={"nodes": 64})
+    model.objective.settings = model.settings.model_copy(update={"nodes": 64})
     return model.losses({"statistics": statistics, **labels(y)})["loss"].item()
 
 
@@ -65,11 +67,36 @@ def test_gradient_of_the_chains_is_that_of_the_exact_likelihood(beta: float) -> 
 
 
 def test_the_loss_is_the_exact_likelihood_in_value() -> None:
-    model, statistics, y = make(), torch.randn(6, LENGTH), torch.rand(6, 2)
-    model.settings = model.settings.model_copy(update={"nodes": 64})
+    model, statistics, y = make(nodes=64), torch.randn(6, LENGTH), torch.rand(6, 2)
     trained = model.losses({"statistics": statistics, **labels(y)})["loss"].item()
     exact = model.nll(model.net.context(statistics), y).mean().item()
     assert trained == pytest.approx(exact, abs=1e-5)
+
+
+@pytest.mark.parametrize("training", ["exact", "metropolis", "nce"])
+def test_each_way_to_train_learns_which_map_shows_what(training: str) -> None:
+    """Two kinds of map, two places; ln 4 = 1.39 is what ignorance scores."""
+    torch.manual_seed(1)
+    kind = torch.randint(2, (2000, 1)) * 2.0 - 1
+    y, statistics = 0.5 * kind + 0.1 * torch.randn(2000, 2), kind.expand(-1, LENGTH)
+    model = make(training=training, nodes=16)
+    train(model, statistics, y, 150)
+    entropy = math.log(2 * math.pi * math.e * 0.1**2)
+    assert held_out_nll(model, statistics, y) == pytest.approx(entropy, abs=0.15)
+
+
+def test_chains_that_go_on_from_one_map_to_another_are_refused() -> None:
+    """They lag behind: on two kinds of map they diverged."""
+    with pytest.raises(ValidationError, match="training"):
+        make(training="persistent")
+
+
+def test_an_energy_that_is_not_finite_is_one_line() -> None:
+    model = make()
+    with torch.no_grad():
+        model.net.embed_latent.weight.fill_(torch.nan)
+    with pytest.raises(InputError, match=r"ebm: .*not finite"):
+        model.losses({"statistics": torch.randn(2, LENGTH), **labels(torch.zeros(2, 2))})
 
 
 def test_the_posterior_is_normalised() -> None:

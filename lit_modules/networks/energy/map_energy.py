@@ -7,21 +7,8 @@ from torch import Tensor, nn
 
 from lit_modules.networks.energy.free_energy import free_energy
 from lit_modules.networks.energy.settings import EBMSettings
+from lit_modules.networks.energy.waves import Waves
 from lit_modules.networks.pidoc.statistics_encoder import StatisticsEncoder
-
-
-class Waves(nn.Module):
-    """y -> y, sin(k π y / 2), cos(k π y / 2), k = 1..n; (..., 2) -> (..., 2 + 4 n)."""
-
-    frequencies: Tensor
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.register_buffer("frequencies", torch.arange(1, number + 1) * (math.pi / 2), persistent=False)
-
-    def forward(self, y: Tensor) -> Tensor:
-        phase = (y[..., None] * self.frequencies).flatten(-2)
-        return torch.cat([y, phase.sin(), phase.cos()], -1)
 
 
 class MapEnergy(nn.Module):

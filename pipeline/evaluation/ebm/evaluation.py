@@ -9,6 +9,7 @@ from torch import Tensor
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.ebm import LitEBM
 from pipeline.evaluation.common.bootstrap import scored
+from pipeline.evaluation.common.chains import chain_diagnostics
 from pipeline.evaluation.common.result import Result, style
 from pipeline.evaluation.ebm.baselines import label_posteriors, ridge_posteriors
 from pipeline.evaluation.ebm.figures import chain_panels, energy_panels, posterior_panels, trust_panels
@@ -16,7 +17,6 @@ from pipeline.evaluation.ebm.measures import (
     LEVELS,
     Maps,
     Posteriors,
-    chain_diagnostics,
     contexts,
     free_energies,
     kl_from_quadrature,
@@ -69,7 +69,7 @@ def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
     }
     chosen = examples(test)
     sample = sampled(model, context[chosen], params)
-    rhat, effective_size = chain_diagnostics(sample.states)
+    rhat, effective_size = chain_diagnostics(sample.states, "ebm")
     measured = {**densities(posteriors), **errors(model, test, points)}
     metrics: dict[str, Any] = {
         "baseline/prior_box/nll_nats": math.log(4),

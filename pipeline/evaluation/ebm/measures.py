@@ -1,9 +1,6 @@
 """Posteriors of many maps on a grid, and how far to trust chains."""
 
-import os
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -15,8 +12,9 @@ from lit_modules.ebm import LitEBM
 from lit_modules.networks.energy.box import cell_volume, unit_grid
 from lit_modules.networks.energy.free_energy import log_gibbs, nll
 from lit_modules.networks.energy.inference import argmin
-from lit_modules.networks.energy.metropolis import burn_in, either, gaussian_walk, metropolis_hastings, uniform_in_box
 from lit_modules.networks.energy.posterior import marginals, quantiles, region_around
+from lit_modules.networks.sampling.metropolis import burn_in, either, gaussian_walk, metropolis_hastings, uniform_in_box
+from pipeline.evaluation.common.chains import BINS, divergence
 from pipeline.evaluation.ebm.settings import Ebm
 
 Array = NDArray[Any]
@@ -24,7 +22,6 @@ Maps = dict[str, Tensor]  # flux (maps, 1, H, W), distance (kpc) and age (Gyr) o
 
 LEVELS = [0.025, 0.16, 0.5, 0.84, 0.975]  # quantiles of a marginal: 95 % and 68 % intervals, median
 ACCEPTANCE = 0.35  # that a Gaussian walk in two dimensions is tuned to
-BINS = 16  # of a side of the histogram in which chains are compared with quadrature
 
 
 class Posteriors(NamedTuple):
@@ -110,27 +107,9 @@ def sampled(model: LitEBM, context: Tensor, params: Ebm) -> Sample:
     return Sample(burnt, chains.states, float(chains.acceptance.mean()))
 
 
-def chain_diagnostics(states: Tensor) -> tuple[Array, Array]:
-    """R-hat and effective sample size of chains (steps, maps, chains, 2), (maps, 2) each, by ArviZ.
-
-    R-hat is rank-normalised and split, and the size that of the bulk (Vehtari et al. 2021, Bayesian Analysis 16, 667).
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # ArviZ tells of its next version at import
-        os.environ.setdefault("XDG_CACHE_HOME", str(Path("runs/cache").absolute()))  # ArviZ writes there when imported
-        import arviz
-    draws = {"y": states.permute(2, 0, 1, 3).numpy()}  # chains, steps, maps, 2
-    return arviz.rhat(draws, method="rank")["y"].values, arviz.ess(draws, method="bulk")["y"].values
-
-
 def kl_from_quadrature(model: LitEBM, context: Tensor, sample: Sample) -> Tensor:
     """KL divergence of the chains' histograms from the exact probabilities of their bins, (maps,), nats."""
-    fine, beta = 8, model.settings.beta
-    energies = free_energies(model, context, unit_grid(BINS * fine), beta)
-    log_cell = log_gibbs(energies, beta, 1.0).unflatten(-1, (BINS, fine, BINS, fine))
-    log_exact = log_cell.transpose(2, 3).flatten(-2).logsumexp(-1).flatten(1)
-    bins = ((sample.states + 1) / 2 * BINS).long().clamp(max=BINS - 1)
-    index = (bins[..., 0] * BINS + bins[..., 1]).transpose(0, 1).flatten(1)
-    counts = torch.stack([torch.bincount(row, minlength=BINS**2) for row in index])
-    found = counts / index.shape[1]
-    return (torch.special.xlogy(found, found) - found * log_exact).sum(1)
+    nodes, beta = 8 * BINS, model.settings.beta
+    energies = free_energies(model, context, unit_grid(nodes), beta)
+    points = sample.states.transpose(0, 1).flatten(1, 2)
+    return divergence(points, log_gibbs(energies, beta, 1.0).unflatten(-1, (nodes, nodes)))

@@ -13,7 +13,6 @@ from pipeline.evaluation.ebm.baselines import features, gaussian_posteriors
 from pipeline.evaluation.ebm.evaluation import examples
 from pipeline.evaluation.ebm.measures import (
     Sample,
-    chain_diagnostics,
     kl_from_quadrature,
     minimiser,
 )
@@ -43,21 +42,6 @@ def test_a_true_gaussian_is_calibrated_and_scores_its_entropy() -> None:
     for content in (0.25, 0.5, 0.9):
         assert (found.content() <= content).float().mean().item() == pytest.approx(content, abs=0.04)
     torch.testing.assert_close(found.quantiles()[:, 2], mean, rtol=0, atol=0.01)
-
-
-def test_diagnostics_tell_mixed_chains_from_stuck_ones() -> None:
-    torch.manual_seed(0)
-    mixed = torch.randn(1000, 1, 8, 2)
-    rhat, effective_size = chain_diagnostics(mixed)
-    assert rhat[0] == pytest.approx([1, 1], abs=0.01)
-    assert effective_size[0] == pytest.approx([8000, 8000], rel=0.15)
-    rhat, effective_size = chain_diagnostics(mixed + torch.arange(8.0)[:, None])
-    assert rhat.min() > 1.5 and effective_size.max() < 20
-    rho = 0.9  # of an autoregressive chain, whose samples are worth (1 - rho) / (1 + rho) of as many free ones
-    chain = torch.zeros(5000, 1, 8, 2)
-    for step in range(1, len(chain)):
-        chain[step] = rho * chain[step - 1] + (1 - rho**2) ** 0.5 * torch.randn(1, 8, 2)
-    assert chain_diagnostics(chain)[1][0] == pytest.approx([40_000 / 19] * 2, rel=0.15)
 
 
 @torch.no_grad()

@@ -8,7 +8,8 @@ from scipy.stats import gamma, kstest, norm
 from torch import Generator, Tensor
 
 from lit_modules.networks.energy.box import inside
-from lit_modules.networks.energy.metropolis import (
+from lit_modules.networks.sampling.chains import EnergyError
+from lit_modules.networks.sampling.metropolis import (
     acceptance_probability,
     burn_in,
     either,
@@ -149,6 +150,44 @@ def test_same_seed_same_chain() -> None:
     assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
 
 
+def flip_one(state: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
+    """Propose to turn over one spin, drawn at random."""
+    spin = torch.randint(state.shape[-1], (*state.shape[:-1], 1), generator=generator)
+    return state.scatter(-1, spin, -state.gather(-1, spin)), state.new_zeros(())
+
+
+def ising_energy(state: Tensor) -> Tensor:
+    """Nearest neighbours on a torus of 4 x 4 spins ±1."""
+    board = state.unflatten(-1, (4, 4))
+    return -(board * (board.roll(1, -1) + board.roll(1, -2))).sum((-1, -2))
+
+
+def test_ising_board_by_enumeration() -> None:
+    """All 65 536 boards give the exact distribution of the energy and the mean of |magnetisation|."""
+    beta = 0.35
+    boards = ((torch.arange(2**16)[:, None] >> torch.arange(16)) & 1).double() * 2 - 1
+    energies = ising_energy(boards)
+    weight = torch.softmax(-beta * energies, 0)
+    start = torch.randint(2, (4000, 16), generator=seeded(2)).double() * 2 - 1
+    chains = metropolis_hastings(ising_energy, start, flip_one, 1500, beta=beta, generator=seeded())
+    last = chains.states[-1]
+    for found, exact in ((chains.energies[-1], energies), (last.mean(1).abs(), boards.mean(1).abs())):
+        mean = (weight * exact).sum()
+        error = ((weight * (exact - mean) ** 2).sum() / len(last)).sqrt()
+        assert abs(found.mean() - mean) < 4 * error
+    for level in energies.unique():
+        share = weight[energies == level].sum()
+        assert abs((chains.energies[-1] == level).double().mean() - share) < 4 * (share / len(last)).sqrt() + 1e-4
+
+
+def test_chain_that_starts_outside_is_named() -> None:
+    with pytest.raises(EnergyError, match="starts where the energy is not finite"):
+        metropolis_hastings(two_modes, torch.full((3, 2), 2.0), gaussian_walk(1.0), 1)
+
+
 def test_nan_energy_is_an_error_not_a_rejection() -> None:
-    with pytest.raises(ValueError, match="NaN"):
-        metropolis_hastings(lambda x: torch.full(x.shape[:-1], torch.nan), torch.zeros(4, 1), gaussian_walk(1.0), 1)
+    def torn(state: Tensor) -> Tensor:
+        return torch.where(state[..., 0] == 0, 0.0, torch.nan)
+
+    with pytest.raises(EnergyError, match="NaN"):
+        metropolis_hastings(torn, torch.zeros(4, 1), gaussian_walk(1.0), 1)

@@ -2,38 +2,26 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
-Energy = Callable[[Tensor], Tensor]  # states (..., d) -> (...); math.inf where the density is zero
+from lit_modules.networks.sampling.chains import Chains, Energy, EnergyError, Kernel, run_chains
+
 Proposal = Callable[[Tensor, Generator | None], tuple[Tensor, Tensor]]
 """state x, generator -> candidate y ~ q(y|x) and log q(x|y) - log q(y|x), which is 0 for a symmetric q."""
 
 
-class Chains(NamedTuple):
-    """Traces of independent chains.
-
-    Attributes:
-        states: (steps, ..., d), the state after each step.
-        energies: (steps, ...).
-        acceptance: (...), accepted fraction of the proposals of each chain.
-    """
-
-    states: Tensor
-    energies: Tensor
-    acceptance: Tensor
-
-
-def acceptance_probability(energy: Tensor, candidate_energy: Tensor, log_q_ratio: Tensor, beta: float) -> Tensor:
+def acceptance_probability(
+    energy: Tensor, candidate_energy: Tensor, log_q_ratio: Tensor, beta: float | Tensor
+) -> Tensor:
     """r(x, y) = min(f(y) q(x|y) / (f(x) q(y|x)), 1) with f = exp(-beta E) (course eq. 8).
 
     Raises:
-        ValueError: a candidate's energy is NaN, which would pass for a rejection.
+        EnergyError: a candidate's energy is NaN, which would pass for a rejection.
     """
     if candidate_energy.isnan().any():
-        raise ValueError("the energy of a Metropolis-Hastings candidate is NaN; lower the learning rate")
+        raise EnergyError("the energy of a Metropolis-Hastings candidate is NaN; lower model.lr")
     return torch.exp((beta * (energy - candidate_energy) + log_q_ratio).clamp(max=0))
 
 
@@ -76,7 +64,22 @@ def either(first: Proposal, second: Proposal, probability: float) -> Proposal:
     return propose
 
 
-@torch.no_grad()
+def metropolis(energy: Energy, propose: Proposal) -> Kernel:
+    """The kernel of Metropolis-Hastings: propose, then accept with probability r, else stay (course eq. 9)."""
+
+    def step(
+        states: Tensor, energies: Tensor, beta: float | Tensor, generator: Generator | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        candidate, log_q_ratio = propose(states, generator)
+        candidate_energy = energy(candidate)
+        r = acceptance_probability(energies, candidate_energy, log_q_ratio, beta)
+        accept = torch.rand(r.shape, generator=generator, device=r.device) < r
+        states = torch.where(accept[..., None], candidate, states)
+        return states, torch.where(accept, candidate_energy, energies), accept
+
+    return step
+
+
 def metropolis_hastings(
     energy: Energy,
     start: Tensor,
@@ -86,36 +89,22 @@ def metropolis_hastings(
     beta: float = 1.0,
     generator: Generator | None = None,
 ) -> Chains:
-    """Run one chain from each starting state.
-
-    Args:
-        energy: of states of the shape of ``start``.
-        start: (..., d), of finite energy.
-        propose: draws the candidates.
-        steps: of each chain.
-        beta: inverse temperature.
-        generator: source of randomness; torch's global one if None.
-    """
-    state, current = start, energy(start)
-    states, energies, accepted = [], [], torch.zeros_like(current)
-    for _ in range(steps):
-        candidate, log_q_ratio = propose(state, generator)
-        candidate_energy = energy(candidate)
-        r = acceptance_probability(current, candidate_energy, log_q_ratio, beta)
-        accept = torch.rand(r.shape, generator=generator, device=r.device) < r
-        state = torch.where(accept[..., None], candidate, state)
-        current = torch.where(accept, candidate_energy, current)
-        states.append(state)
-        energies.append(current)
-        accepted += accept
-    return Chains(torch.stack(states), torch.stack(energies), accepted / steps)
+    """Run one chain from each starting state, see ``run_chains``; ``propose`` draws the candidates."""
+    return run_chains(energy, metropolis(energy, propose), start, steps, beta=beta, generator=generator)
 
 
 @torch.no_grad()
 def burn_in(
-    energy: Energy, start: Tensor, steps: int, *, target: float, beta: float = 1.0, generator: Generator | None = None
+    energy: Energy,
+    start: Tensor,
+    steps: int,
+    *,
+    target: float,
+    beta: float = 1.0,
+    generator: Generator | None = None,
+    proposal: Callable[[Tensor], Proposal] = gaussian_walk,
 ) -> tuple[Tensor, Tensor]:
-    """Forget the start and tune the scale of a Gaussian walk, which stays fixed afterwards.
+    """Forget the start and tune the scale of a proposal, which stays fixed afterwards.
 
     The log scale follows Robbins & Monro (1951): it moves by (r - target) / sqrt(step), where r is
     the acceptance probability averaged over the chains that share a density, the last batch
@@ -125,17 +114,19 @@ def burn_in(
         energy: of states (..., chains, d).
         start: (..., chains, d), of finite energy.
         steps: of each chain.
-        target: wanted acceptance; 0.44 is best in one dimension, 0.23 in many (Roberts & Rosenthal 2001).
+        target: wanted acceptance; of a Gaussian walk 0.44 is best in one dimension and 0.23 in many, of a Langevin
+            step 0.57 (Roberts & Rosenthal 2001).
         beta: inverse temperature.
         generator: source of randomness; torch's global one if None.
+        proposal: of a scale.
 
     Returns:
         The states after each step, (steps, ..., chains, d), and the scale, (..., 1, 1).
     """
     states, log_scale = [start], start.new_full((*start.shape[:-2], 1, 1), math.log(0.3))
     for step in range(1, steps + 1):
-        walk = gaussian_walk(log_scale.exp())
-        chains = metropolis_hastings(energy, states[-1], walk, 1, beta=beta, generator=generator)
+        propose = proposal(log_scale.exp())
+        chains = metropolis_hastings(energy, states[-1], propose, 1, beta=beta, generator=generator)
         states.append(chains.states[-1])
         log_scale = log_scale + (chains.acceptance.mean(-1)[..., None, None] - target) / math.sqrt(step)
     return torch.stack(states[1:]), log_scale.exp()
