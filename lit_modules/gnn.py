@@ -29,6 +29,7 @@ class LitGNN(LitBase):
         distance_range, speed_range, attribute_range: least and largest of the training: distances of two stars, speeds
             in the centre of mass, masses or charges (masses also of stars that are equally heavy, where known).
         stars_range: least and largest number of stars.
+        in_parsecs: whether a unit of length of the training is a parsec, not an N-body unit of no size.
     """
 
     Settings = NBodySettings
@@ -38,11 +39,13 @@ class LitGNN(LitBase):
     speed_range: Tensor
     attribute_range: Tensor
     stars_range: Tensor
+    in_parsecs: Tensor
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.net = NBodyNetwork(self.settings)
         self.register_buffer("motion", torch.ones(()))
+        self.register_buffer("in_parsecs", torch.tensor(False))
         for name in ("distance_range", "speed_range", "attribute_range", "stars_range"):  # until told by data
             self.register_buffer(name, torch.tensor([-math.inf, math.inf]))
 
@@ -76,6 +79,7 @@ class LitGNN(LitBase):
         self.motion = pooled(velocities).square().mean().sqrt() * self.net.time
         if attributes:
             self.net.attribute_unit = pooled(attributes).square().mean().sqrt()
+        self.in_parsecs = torch.tensor(data.units is not None and data.units.length_unit == "pc")
         stars = torch.tensor([float(x.shape[2]) for x in positions])
         self.stars_range = extent([stars])
         self.distance_range = extent([distances(x[:, 0]) for x in positions])

@@ -133,5 +133,5 @@ def test_ranges_are_those_of_the_training() -> None:
     size = np.sqrt(np.mean(np.concatenate([x.numpy().ravel() for x in centred]) ** 2))
     assert float(module.net.size) == pytest.approx(size, rel=1e-5), "over all stars of both groups"
     module = LitGNN(**SETTINGS)
-    module.fit_statistics(training([small, large], SimpleNamespace(total_mass=12.0)))
+    module.fit_statistics(training([small, large], SimpleNamespace(total_mass=12.0, length_unit="N-body unit")))
     assert module.attribute_range.tolist() == [3, 4]

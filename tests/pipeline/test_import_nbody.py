@@ -138,7 +138,10 @@ def test_from_own_table_to_a_forecast_in_own_units(capsys: pytest.CaptureFixture
         pl.col("Time") == 0
     )
     si.write_csv("si.csv")
-    run_stage("predict", "gnn", "si.csv", "--out", "out")  # nobody said that it is in metres
+    with pytest.raises(InputError, match="no answer"):
+        run_stage("predict", "gnn", "si.csv", "--out", "out")
+    assert "the network was trained in physical units; state --units" in capsys.readouterr().err
+    run_stage("predict", "gnn", "si.csv", "--units", "nbody", "--out", "out")  # it is in metres
     warnings = json.loads(Path("out/si.json").read_text())["warnings"]
     assert [text.split(" from")[0] for text in warnings[1:]] == ["distances of stars", "speeds", "masses"]
     run_stage("predict", "gnn", "si.csv", "--units", "m kg s", "--out", "metres")

@@ -16,7 +16,7 @@ from pipeline.evaluation.gnn.evaluation import at_end, masses, network
 from pipeline.evaluation.gnn.figures import track_figure
 from pipeline.evaluation.gnn.measures import Run, drifts, relative_error
 from pipeline.inputs.star_tables import StarTable, read_star_table
-from pipeline.inputs.star_units import NBODY
+from pipeline.inputs.star_units import NBODY, OURS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,6 +39,10 @@ def predict(models: list[LitGNN], path: Path, units: str | None = None) -> Resul
     """
     (model,) = models
     table = read_star_table(path, units)
+    converted = table.units.name != NBODY  # by --units, or those of AMUSE's file
+    physical = converted or (table.law is not None and table.law.length_unit == OURS["length_unit"])
+    if model.in_parsecs and not physical and units is None:
+        raise InputError(f"{path}: the network was trained in physical units; state --units, such as 'pc Msun Myr'")
     groups = systems_by_stars(table.frame, str(path))
     times, dt = groups[0]["time"][0], float(model.net.time)
     steps = len(times) - 1 or AHEAD
@@ -52,10 +56,12 @@ def predict(models: list[LitGNN], path: Path, units: str | None = None) -> Resul
     if len(times) > 1:
         dt = float(times[1] - times[0])  # without the rounding of the network's own
     warnings = [*table.warnings, *outside(model, groups, table)]
+    if physical and not model.in_parsecs:
+        warnings.append("the network was trained in N-body units of no size: a parsec was taken as its unit of length")
     forecasts = [forecast(model, group, steps) for group in groups]
     runs = [Run(group["position"], group["velocity"]) for group in groups]
     metrics = measures(groups, forecasts, runs) | {"steps": steps, "time_step": dt / table.units.time}
-    if units is not None or table.units.name != NBODY:  # AMUSE's files bring theirs
+    if converted:
         metrics["units"] = table.units.name
     metrics["warnings"] = warnings
     rows = table.units.from_ours(rows_of(groups, forecasts, dt))
