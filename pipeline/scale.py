@@ -41,6 +41,7 @@ def write_scale(overrides: Path, params: Path) -> None:
     yaml = YAML()
     yaml.width = 200
     yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(type(None), _null)
     values = yaml.load(params)
     _override(values, yaml.load(overrides), overrides, "")
     with atomic_file(params) as temporary:
@@ -79,6 +80,11 @@ def _committed() -> str | None:
     except OSError:
         return None
     return shown.stdout if shown.returncode == 0 else None
+
+
+def _null(representer: Any, value: None) -> Any:
+    """``null``, as params.yaml has it, where ruamel writes nothing."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _override(values: Any, overrides: Any, file: Path, prefix: str) -> None:
