@@ -13,12 +13,12 @@ from pipeline.inputs.missing import zero_blocks
 from pipeline.inputs.options import FitsOptions
 from pipeline.inputs.photometry import smoothed
 from pipeline.inputs.sky_grid import Map, Place, on_grid, pixel_side
+from pipeline.inputs.training_maps import TrainingMaps
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
     from pipeline.inputs.calibration import CalibratedImage
-    from pipeline.inputs.observation import TrainingMaps
 
 MARGIN = 5.0  # arcsec around the field, for the smoothing
 REACH = 300.0  # arcsec around the field, in which a sky is looked for
@@ -46,7 +46,7 @@ class Band:
 
 
 def brought(
-    path: Path, image: "CalibratedImage", target: "WCS", maps: "TrainingMaps", options: FitsOptions, number: int = 0
+    path: Path, image: "CalibratedImage", target: "WCS", maps: TrainingMaps, options: FitsOptions, number: int = 0
 ) -> Band:
     """An image on the grid of the training maps, its stars as wide as theirs where they were sharper.
 
@@ -107,7 +107,7 @@ def cut(path: Path, image: "CalibratedImage", target: "WCS", reach: float) -> "C
     )
 
 
-def sharpness(image: "CalibratedImage", maps: "TrainingMaps", warnings: list[str]) -> tuple[float | None, float]:
+def sharpness(image: "CalibratedImage", maps: TrainingMaps, warnings: list[str]) -> tuple[float | None, float]:
     """Sigma of the stars after, and of the Gaussian for, the smoothing to the width of training, arcsec.
 
     Args:

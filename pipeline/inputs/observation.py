@@ -13,47 +13,17 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.inputs import checks
+from pipeline.inputs.band import DRAWS, Band, brought
 from pipeline.inputs.missing import filled, zero_blocks
 from pipeline.inputs.options import FitsOptions
+from pipeline.inputs.photometry import visual
 from pipeline.inputs.sky_grid import Map, sky_position, target_grid
+from pipeline.inputs.training_maps import TrainingMaps
 
 if TYPE_CHECKING:
-    from pipeline.inputs.band import Band
     from pipeline.inputs.calibration import CalibratedImage
 
 ZERO_POINT_SEED = 2  # of its draws
-
-
-@dataclass(frozen=True)
-class TrainingMaps:
-    """What the maps that a network was trained on are like.
-
-    Attributes:
-        psf_sigma: of their Gaussian point-spread function, pixels.
-        pixel_arcsec: side of a pixel.
-        log_flux_floor: log10 F/(Lsun kpc⁻²) of the darkest pixel.
-        pixels: of a side.
-    """
-
-    psf_sigma: float
-    pixel_arcsec: float
-    log_flux_floor: float
-    pixels: int = 160
-
-    @classmethod
-    def of(cls, model: Any) -> "TrainingMaps":
-        """From the buffers of a trained LightningModule."""
-        return cls(float(model.psf_sigma), float(model.pixel_arcsec), float(model.log_flux_floor))
-
-    @property
-    def psf_arcsec(self) -> float:
-        """Sigma of the point-spread function, arcsec."""
-        return self.psf_sigma * self.pixel_arcsec
-
-    @property
-    def psf_fwhm(self) -> float:
-        """Its full width at half maximum, arcsec."""
-        return self.psf_arcsec * 2 * (2 * np.log(2)) ** 0.5
 
 
 @dataclass
@@ -65,7 +35,6 @@ class Observation:
         mask: pixels that had no value and took their nearest neighbour's, (pixels, pixels).
         wcs: astropy's WCS of these pixels; None for an NPY map.
         psf_sigma: of the stars on this map, pixels; None where nothing tells it.
-        noise: standard deviation of each pixel's F, Lsun kpc⁻², (pixels, pixels); None where nothing tells it.
         sky: F in a pixel of an even light that is still in the map, Lsun kpc⁻²; None: none was found, or no room to.
         draws: log10 F of maps that noise and calibration might have made of this one, (draws, pixels, pixels); None
             where neither is known.
@@ -76,7 +45,6 @@ class Observation:
     mask: NDArray[np.bool_]
     wcs: Any = None
     psf_sigma: float | None = None
-    noise: Map | None = None
     sky: float | None = None
     draws: Map | None = None
     warnings: list[str] = field(default_factory=list)
@@ -139,9 +107,6 @@ def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observati
     Raises:
         InputError: see ``read_observation``.
     """
-    from pipeline.inputs.band import brought
-    from pipeline.inputs.photometry import visual
-
     images = calibrated_images(path, options)
     (first, image), *_ = images
     center = None if options.center is None else sky_position(options.center)
@@ -155,7 +120,6 @@ def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observati
     warnings = [text for band in bands for text in band.warnings] + warnings + checks.negative(flux)
     flux = filled(path, flux, missing, warnings)
     draws = noisy(bands, flux)
-    noise = None if draws is None else noise_of(draws)
     if draws is not None or zero_point_mag:
         draws = (flux[None] if draws is None else draws) * zero_point_factors(zero_point_mag)
     widths = [band.psf_arcsec for band in bands if band.psf_arcsec is not None]
@@ -165,7 +129,6 @@ def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observati
         mask=missing,
         wcs=target,
         psf_sigma=max(widths) / maps.pixel_arcsec if widths else None,
-        noise=noise,
         sky=float(np.mean(skies)) if skies else None,
         draws=None if draws is None else log(draws, maps),
         warnings=warnings,
@@ -206,16 +169,13 @@ def image_in(band: str, path: Path, options: FitsOptions) -> "CalibratedImage":
     return found[0]
 
 
-def noisy(bands: "list[Band]", flux: Map) -> Map | None:
+def noisy(bands: list[Band], flux: Map) -> Map | None:
     """Flux in V as noise might have made it, (DRAWS, pixels, pixels); None where no band tells its noise.
 
     Args:
         bands: the images that V was made of.
         flux: in V, all pixels with a value, (pixels, pixels).
     """
-    from pipeline.inputs.band import DRAWS
-    from pipeline.inputs.photometry import visual
-
     noises = [np.zeros((DRAWS, 1, 1)) if band.noise is None else np.nan_to_num(band.noise) for band in bands]
     if not any(noise.any() for noise in noises):
         return None
@@ -229,17 +189,8 @@ def noisy(bands: "list[Band]", flux: Map) -> Map | None:
 
 def zero_point_factors(mag: float) -> Map:
     """By which a zero point with a standard deviation in magnitudes may change all flux, (DRAWS, 1, 1)."""
-    from pipeline.inputs.band import DRAWS
-
     errors = np.random.default_rng(ZERO_POINT_SEED).standard_normal((DRAWS, 1, 1))
     return np.asarray(10 ** (0.4 * mag * errors))
-
-
-def noise_of(draws: Map) -> Map:
-    """Standard deviation of each pixel over draws (n, H, W), averaged over its neighbours: n is small."""
-    from scipy.ndimage import uniform_filter
-
-    return uniform_filter(draws.var(0, ddof=1), 5, mode="nearest") ** 0.5
 
 
 def log(flux: Map, maps: TrainingMaps) -> Map:

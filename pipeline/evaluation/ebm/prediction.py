@@ -17,8 +17,9 @@ from pipeline.evaluation.common.observed import show_observation, warn_below
 from pipeline.evaluation.common.result import RED, Picture, Result, short, style
 from pipeline.evaluation.ebm.figures import LOOK, draw_posterior, grid_axes, mark
 from pipeline.evaluation.ebm.measures import LEVELS, probability
-from pipeline.inputs.observation import Observation, TrainingMaps, read_observation
+from pipeline.inputs.observation import Observation, read_observation
 from pipeline.inputs.options import FitsOptions
+from pipeline.inputs.training_maps import TrainingMaps
 
 NODES = 128  # of a side of the grid
 CAPTION = (

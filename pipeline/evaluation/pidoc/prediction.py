@@ -13,8 +13,9 @@ from pipeline.evaluation.common.observed import show_observation, warn_below
 from pipeline.evaluation.common.result import Picture, Result, short, style
 from pipeline.evaluation.pidoc.evaluation import answers
 from pipeline.evaluation.pidoc.measures import Array
-from pipeline.inputs.observation import Observation, TrainingMaps, read_observation
+from pipeline.inputs.observation import Observation, read_observation
 from pipeline.inputs.options import FitsOptions
+from pipeline.inputs.training_maps import TrainingMaps
 
 FORMATS = {".h5": load_published}  # checkpoints of others, and who reads them
 CARDS = {  # of the FITS answer

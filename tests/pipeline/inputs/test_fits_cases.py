@@ -8,8 +8,9 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pipeline.errors import InputError
-from pipeline.inputs.observation import Observation, TrainingMaps, read_observation
+from pipeline.inputs.observation import Observation, read_observation
 from pipeline.inputs.options import FitsOptions
+from pipeline.inputs.training_maps import TrainingMaps
 
 MAPS = TrainingMaps(psf_sigma=4.0, pixel_arcsec=0.25, log_flux_floor=-8.0)
 

@@ -7,8 +7,9 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pipeline.errors import InputError
-from pipeline.inputs.observation import Observation, TrainingMaps, read_observation
+from pipeline.inputs.observation import Observation, read_observation
 from pipeline.inputs.options import FitsOptions
+from pipeline.inputs.training_maps import TrainingMaps
 
 MAPS = TrainingMaps(psf_sigma=4.0, pixel_arcsec=0.25, log_flux_floor=-8.0)
 SIDE, LOG_FLOOR = MAPS.pixels, MAPS.log_flux_floor
@@ -267,18 +268,19 @@ def cluster(side: int, pixel: float, sky: float = 0.0, noise: float = 0.0) -> np
 
 @pytest.mark.parametrize(("pixel", "fwhm"), [(0.25, 2.3548), (0.25, 1.2), (0.125, 1.2), (0.4, 1.2)])
 def test_noise_is_what_is_left_of_it_on_the_grid(tmp_path: Path, pixel: float, fwhm: float) -> None:
-    """The scatter of an empty, noisy image after smoothing and resampling is the noise that is stated."""
+    """The scatter of an empty, noisy image after smoothing and resampling is that which the draws add to it."""
     side = round(100 / pixel)
     empty = 1000 + np.random.default_rng(7).normal(0, 5.0, (side, side))
     seen = read(counts(tmp_path / "noisy.fits", empty, pixel, PSFFWHM=fwhm))
-    scatter = np.std(10**seen.log_flux)
-    assert np.median(seen.noise) == pytest.approx(scatter, rel=0.15)
+    flux, drawn = 10**seen.log_flux, 10**seen.draws
+    drawn *= np.median(flux) / np.median(drawn, axis=(1, 2), keepdims=True)  # without the draws of the zero point
+    assert np.std(drawn - flux) == pytest.approx(np.std(flux), rel=0.15)
     assert read(tmp_path / "noisy.fits").draws == pytest.approx(seen.draws)  # the same every time
 
 
 def test_a_map_without_noise_and_with_a_known_zero_point_has_no_draws(tmp_path: Path) -> None:
     seen = read(write(tmp_path / "map.fits", log_map()))
-    assert seen.draws is None and seen.noise is None and seen.possible.shape == (1, SIDE, SIDE)
+    assert seen.draws is None and seen.possible.shape == (1, SIDE, SIDE)
 
 
 def test_a_sky_is_told_and_subtracted(tmp_path: Path) -> None:

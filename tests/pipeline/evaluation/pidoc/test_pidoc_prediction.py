@@ -16,7 +16,8 @@ from pipeline.errors import InputError
 from pipeline.evaluation.common.result import write_json
 from pipeline.evaluation.pidoc import prediction
 from pipeline.evaluation.pidoc.prediction import averaged, mixed, predict, quantities
-from pipeline.inputs.observation import TrainingMaps, read_observation
+from pipeline.inputs.observation import read_observation
+from pipeline.inputs.training_maps import TrainingMaps
 from pipeline.settings.load import load_params
 
 TELESCOPE = {"psf_sigma": 4.0, "pixel_arcsec": 0.25, "log_flux_floor": -8.0}
