@@ -6,45 +6,27 @@ From Python: load_models and predict of this module.
 """
 
 import argparse
-import hashlib
 import os
 import sys
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import InputError, one_line, run, warn
+from pipeline.errors import InputError, one_line, readable, run, warn
+from pipeline.prediction.answers import Summary, answer_names, in_one_line, write
+from pipeline.prediction.provenance import provenance, stamp
+from pipeline.prediction.trained import Trained, load_models
 from pipeline.progress import track
 from pipeline.training.registry import MODELS
 
 if TYPE_CHECKING:
     from pipeline.evaluation.common.result import Result
 
-ROOT = Path(__file__).parents[1]
 COMMON = ("family", "input", "out", "checkpoint", "weights", "device", "suffixes")  # none is the family's own
 TRIAL = "tiny"  # scale
 LONGEST = 240  # letters of a warning on the terminal; the JSON has all of it
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The models of a family, ready to be asked.
-
-    Attributes:
-        family: of models.yaml.
-        modules: LightningModules in evaluation mode.
-        hashes: SHA-256 of the checkpoint of each, by name.
-        scale: of params.yaml when they were trained, see ``pipeline.scale.scale_of``.
-    """
-
-    family: str
-    modules: list[Any]
-    hashes: dict[str, str]
-    scale: str
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -53,8 +35,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         InputError: no model can be loaded, or all is done but an input was bad.
     """
-    from pipeline.answers import Summary, answer_names
-
     args = make_parser().parse_args(argv)
     args.input = [file for path in args.input for file in files(path, args.suffixes, args.out)]
     names = answer_names(family_inputs(args))
@@ -146,72 +126,6 @@ def own(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in vars(args).items() if name not in COMMON}
 
 
-# --- models -------------------------------------------------------------------------------------
-
-
-def load_models(
-    family: str, checkpoint: Path | None = None, device: str = "cpu", *, weights: Path | str | None = None
-) -> Trained:
-    """The family's trained models, one of each kind; or the one in ``checkpoint``, or those of an archive.
-
-    Args:
-        family: of models.yaml, such as ``pidoc``.
-        checkpoint: None for those of ``dvc repro``, in ``models/``.
-        device: ``cpu``, ``cuda`` or ``auto``: a GPU where there is one.
-        weights: an archive of ``python -m pipeline.weights``; None for none.
-
-    Raises:
-        InputError: a checkpoint or archive is missing, spoilt or of another family, or there is no such device.
-    """
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
-    place = "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
-    if checkpoint is not None:
-        trained = one_checkpoint(family, checkpoint)
-    else:
-        trained = all_kinds(family, None if weights is None else Path(weights))
-    return Trained(family, [model.to(place) for model in trained.modules], trained.hashes, trained.scale)
-
-
-def kinds(family: str) -> list[str]:
-    """Names of the family's models, the first of each kind."""
-    first: dict[str, str] = {}
-    for name, model in MODELS.items():
-        if model.family == family:
-            first.setdefault(model.module["class"], name)
-    return list(first.values())
-
-
-def all_kinds(family: str, archive: Path | None) -> Trained:
-    """The first model of each kind, of an archive or of ``models/``."""
-    from pipeline.weights import folder_weights, read_weights
-
-    names = kinds(family)
-    weights = folder_weights(names) if archive is None else read_weights(archive, names)
-    modules = [MODELS[name].load(weights.place(name), weights.checkpoints[name]) for name in names]
-    return Trained(family, modules, {name: sha256(weights.checkpoints[name]) for name in names}, weights.scale)
-
-
-def one_checkpoint(family: str, checkpoint: Path) -> Trained:
-    """The model in a file that the user names, whichever of the family's kinds it is; nobody knows its scale."""
-    formats = getattr(import_module(f"pipeline.evaluation.{family}.prediction"), "FORMATS", {})
-    mistakes = []
-    for name in [checkpoint.stem] if checkpoint.suffix in formats else kinds(family):
-        try:
-            read = formats.get(checkpoint.suffix) or MODELS[name].load
-            return Trained(family, [read(checkpoint)], {name: sha256(checkpoint.read_bytes())}, "unknown")
-        except InputError as mistake:
-            mistakes.append(mistake)
-    raise mistakes[0]
-
-
-def sha256(content: bytes) -> str:
-    """Its hash in hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()
-
-
 # --- answers ------------------------------------------------------------------------------------
 
 
@@ -227,8 +141,6 @@ def predict(models: Trained, path: Path | str, **options: Any) -> "Result":
         InputError: the input cannot be used.
         TypeError: the family has no such option.
     """
-    from pipeline.answers import provenance, stamp
-
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give an existing input")
@@ -242,22 +154,16 @@ def predict(models: Trained, path: Path | str, **options: Any) -> "Result":
     prediction = import_module(f"pipeline.evaluation.{models.family}.prediction")
     result: Result = prediction.predict(models.modules, path, **family_options(models.family, args))
     given = {name: value for name, value in options.items() if value != defaults[name]}
-    result.metrics["provenance"] = provenance(path, models, given, version())
+    result.metrics["provenance"] = provenance(path, models, given)
     stamp(result)
     return result
 
 
-def version() -> str:
-    """Of this project."""
-    stated: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    return stated
-
-
-def answered(args: argparse.Namespace, models: Trained, path: Path, name: str, summary: Any, told: set[str]) -> bool:
+def answered(
+    args: argparse.Namespace, models: Trained, path: Path, name: str, summary: Summary, told: set[str]
+) -> bool:
     """Predict for one input and write it, or tell what is wrong with it; each warning is told once in a run."""
     import matplotlib.pyplot as plt
-
-    from pipeline.answers import in_one_line, readable, write
 
     try:
         result = predict(models, path, **own(args))

@@ -27,6 +27,7 @@ UNTRACKED = (
 )
 # Besides rooms, an evaluation may import these: they read what a person brings.
 READERS = tuple(f"pipeline/{name}" for name in ("errors.py", "settings", "inputs"))
+TOOLS = tuple(f"pipeline/{name}.py" for name in ("errors", "outputs", "scale", "training/registry"))
 DECLARED = "pipeline/settings/base.py"  # what all declarations of parameters share
 STAGES = sorted(path.stem for path in (ROOT / "pipeline").glob("*.py") if "__main__" in path.read_text())
 
@@ -85,6 +86,10 @@ def files(folder: str) -> list[str]:
         ("lit_modules", ("lit_modules", "pipeline/errors.py", DECLARED)),
         ("datamodules", ("datamodules", "pipeline/errors.py", DECLARED)),
         ("pipeline/evaluation", ("pipeline/evaluation", "pipeline/simulation", *READERS, "datamodules", "lit_modules")),
+        (
+            "pipeline/prediction",
+            ("pipeline/prediction", "pipeline/evaluation", *TOOLS),
+        ),
     ],
 )
 def test_arrows_go_one_way(room: str, allowed: tuple[str, ...]) -> None:

@@ -24,10 +24,10 @@ from conftest import ROOT, edit_params, run_stage
 from matplotlib.figure import Figure
 
 from pipeline import predict
-from pipeline.answers import answer_names
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import Picture, Result
-from pipeline.predict import Trained
+from pipeline.prediction.answers import answer_names
+from pipeline.prediction.trained import Trained
 from pipeline.training.registry import MODELS
 
 ENDS = (".json", "_map.fits", "_seen.png")
@@ -293,6 +293,6 @@ def test_one_model_of_each_kind_is_asked(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(
         "pipeline.training.registry.Model.load", lambda model, *_: SimpleNamespace(to=lambda _: model.name)
     )
-    monkeypatch.setattr("pipeline.weights.read_checkpoint", lambda path: b"")
+    monkeypatch.setattr("pipeline.prediction.weights_archive.read_checkpoint", lambda path: b"")
     assert predict.load_models("autoencoder").modules == ["autoencoder-healthy"]
     assert predict.load_models("pidoc").modules == ["pidoc-mass", "pidoc-age-distance"]

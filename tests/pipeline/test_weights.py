@@ -14,8 +14,9 @@ from conftest import ROOT, edit_params, run_stage
 
 from pipeline import scale
 from pipeline.errors import InputError
-from pipeline.predict import load_models, version
-from pipeline.weights import read_weights
+from pipeline.predict import load_models
+from pipeline.prediction.provenance import version
+from pipeline.prediction.weights_archive import read_weights
 
 PARAMS = (ROOT / "params.yaml").read_text()
 

@@ -1,6 +1,5 @@
-"""What `pipeline.predict` writes: answers that never replace one another, where each comes from, and their summary."""
+"""What `pipeline.predict` writes: answers that never replace one another, and their summary."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,7 @@ from pipeline.outputs import atomic_file
 
 if TYPE_CHECKING:
     from pipeline.evaluation.common.result import Result
-    from pipeline.predict import Trained
 
-PROJECT = "star-cluster-pipeline"
 QUESTION = ("input", "family", "options", "models")  # what of the provenance tells one question from another
 
 
@@ -69,50 +66,6 @@ def _question_of(answer: Path) -> Any:
 
 def _question(provenance: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps({name: provenance.get(name) for name in QUESTION}))
-
-
-# --- where an answer comes from -----------------------------------------------------------------
-
-
-def provenance(path: Path, models: "Trained", options: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """Input, options, weights and version behind an answer.
-
-    Args:
-        path: the input.
-        models: that answered.
-        options: that the user gave.
-        version: of this project.
-    """
-    return {
-        "input": _identity(path),
-        "family": models.family,
-        "options": {name: _identity(value) if isinstance(value, Path) else value for name, value in options.items()},
-        "models": {readable(name): digest for name, digest in models.hashes.items()},
-        "scale": models.scale,
-        "version": f"{PROJECT} {version}",
-    }
-
-
-def _identity(path: Path) -> dict[str, str]:
-    """Name and hash of a file: no place of anybody's machine."""
-    with path.open("rb") as stream:
-        return {"name": readable(path.name), "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
-
-
-def stamp(result: "Result") -> None:
-    """Write provenance and warnings into the primary header of each FITS answer."""
-    origin = result.metrics["provenance"]
-    lines = [f"input {origin['input']['name']}", f"sha256 {origin['input']['sha256']}"]
-    lines += [f"option {name} {value}" for name, value in origin["options"].items()]
-    for name, digest in origin["models"].items():
-        lines += [f"weights {name}", f"sha256 {digest}"]  # as long as a card allows
-    lines += [f"trained at scale {origin['scale']}"]
-    lines += [f"warning: {text}" for text in result.metrics.get("warnings", [])]
-    for hdus in result.hdus.values():
-        header = hdus[0].header
-        header["CREATOR"] = (origin["version"], "wrote this file")
-        for line in lines:
-            header.add_history(line.encode("ascii", "backslashreplace").decode())
 
 
 # --- files --------------------------------------------------------------------------------------
