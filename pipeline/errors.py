@@ -19,9 +19,9 @@ def readable(text: str | Path) -> str:
     return str(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def one_line(error: BaseException) -> str:
-    """What an error says, in one line that can be printed."""
-    return readable(" ".join(str(error).split()))
+def one_line(said: object) -> str:
+    """What an error or a card says, in one line that can be printed."""
+    return readable(" ".join(str(said).split()))
 
 
 def run(main: Callable[[], None]) -> None:

@@ -100,7 +100,7 @@ def pixel_noise(flux: Map) -> float | None:
     return float(mad_std(rough[dark])) or None
 
 
-def handled(path: Path, sky: Sky, field: Map, area: float, wish: str) -> tuple[float, list[str]]:
+def sky_to_subtract(path: Path, sky: Sky, field: Map, area: float, wish: str) -> tuple[float, list[str]]:
     """What to subtract, and what to tell.
 
     Args:

@@ -45,7 +45,7 @@ class Band:
     warnings: list[str]
 
 
-def brought(
+def on_training_grid(
     path: Path, image: "CalibratedImage", target: "WCS", maps: TrainingMaps, options: FitsOptions, number: int = 0
 ) -> Band:
     """An image on the grid of the training maps, its stars as wide as theirs where they were sharper.
@@ -72,7 +72,7 @@ def brought(
         raise InputError(f"{path}: --sky subtract: a map in Lsun/kpc2 is finished; leave the option out")
     if not image.finished:
         sky = background.sky(wide.flux, place.distance(), place.half)
-        level, told = background.handled(path, sky, inside.flux, place.area, options.sky)
+        level, told = background.sky_to_subtract(path, sky, inside.flux, place.area, options.sky)
         left = sky.level - level if sky.found else None
         warnings += told + checks.offset_around(wide.flux, *place.offsets())
     psf_arcsec, smoothing = sharpness(image, maps, warnings)
@@ -86,7 +86,7 @@ def brought(
         image=replace(image, flux=bring(near.flux - level), wcs=target, uncertainty=None, saturated=None),
         psf_arcsec=psf_arcsec,
         sky=None if left is None else left * pixel_side(target) ** 2 / place.area,
-        noise=noise(wide, near, bring, number),
+        noise=noise_draws(wide, near, bring, number),
         warnings=warnings,
     )
 
@@ -135,7 +135,9 @@ def sharpness(image: "CalibratedImage", maps: TrainingMaps, warnings: list[str])
     return maps.psf_arcsec, float((maps.psf_arcsec**2 - sigma**2) ** 0.5)
 
 
-def noise(wide: "CalibratedImage", near: "CalibratedImage", bring: Callable[[Map], Map], number: int) -> Map | None:
+def noise_draws(
+    wide: "CalibratedImage", near: "CalibratedImage", bring: Callable[[Map], Map], number: int
+) -> Map | None:
     """Draws of the noise of the pixels of ``near``, brought to the grid like the image itself.
 
     Their standard deviation is the file's own, else the scatter of ``wide``. A finished map has none but its own.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 
 WCS_CARDS = re.compile(
     r"(WCSAXES|C(TYPE|RVAL|RPIX|DELT|UNIT|ROTA)\d+|CD\d+_\d+|PC\d+_\d+|PC\d{6}|P[VS]\d+_\d+"
@@ -29,10 +29,10 @@ def whole_header(own: Any, primary: Any) -> Any:
     Raises:
         InputError: a card of the WCS or of the photometry cannot be read.
     """
-    header = readable(own)
+    header = without_broken_cards(own)
     if own is primary or header.get("INHERIT") is False:
         return header
-    for card in readable(primary).cards:
+    for card in without_broken_cards(primary).cards:
         name = card.keyword
         told = str(header.get(name, "")).strip() != ""
         if told or name in ("", "COMMENT", "HISTORY") or STRUCTURE.fullmatch(name) or WCS_CARDS.fullmatch(name):
@@ -41,7 +41,7 @@ def whole_header(own: Any, primary: Any) -> Any:
     return header
 
 
-def readable(header: Any) -> Any:
+def without_broken_cards(header: Any) -> Any:
     """A copy of a header without broken cards.
 
     Raises:
@@ -56,8 +56,7 @@ def readable(header: Any) -> Any:
             value = card.value
         except (fits.VerifyError, ValueError) as error:
             if needed.fullmatch(card.keyword):
-                text = " ".join(str(card).split())
-                raise InputError(f"card {card.keyword} cannot be read ({text}); mend it") from error
+                raise InputError(f"card {card.keyword} cannot be read ({one_line(card)}); mend it") from error
             continue
         if isinstance(value, str) and NUMBERS.fullmatch(card.keyword):
             value = number({card.keyword: value}, card.keyword)
@@ -117,8 +116,7 @@ def celestial_wcs(header: Any, shape: tuple[int, ...], hdus: Any, remarks: list[
         wcs = full.celestial
         singular = wcs.naxis != 2 or not abs(np.linalg.det(matrix(header, wcs))) > 0
     except (ValueError, AssertionError, np.linalg.LinAlgError, MemoryError) as error:  # astropy's WcsError among them
-        reason = " ".join(str(error).split())
-        raise InputError(f"its WCS cannot be read ({reason}); mend the header") from error
+        raise InputError(f"its WCS cannot be read ({one_line(error)}); mend the header") from error
     if singular:
         raise InputError("the size of a pixel is 0: CD, or PC and CDELT, is singular; mend the header")
     long = [i for i, n in enumerate(reversed(shape)) if n > 1]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.inputs import checks
-from pipeline.inputs.band import DRAWS, Band, brought
+from pipeline.inputs.band import DRAWS, Band, on_training_grid
 from pipeline.inputs.missing import filled, zero_blocks
 from pipeline.inputs.options import FitsOptions
 from pipeline.inputs.photometry import visual
@@ -111,7 +111,7 @@ def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observati
     (first, image), *_ = images
     center = None if options.center is None else sky_position(options.center)
     target = target_grid(first, image.wcs, image.flux.shape, center, maps.pixels, maps.pixel_arcsec)
-    bands = [brought(file, image, target, maps, options, k) for k, (file, image) in enumerate(images)]
+    bands = [on_training_grid(file, image, target, maps, options, k) for k, (file, image) in enumerate(images)]
     try:
         flux, zero_point_mag, warnings = visual([band.image for band in bands])
     except InputError as error:
@@ -119,7 +119,7 @@ def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observati
     missing = ~np.isfinite(flux)
     warnings = [text for band in bands for text in band.warnings] + warnings + checks.negative(flux)
     flux = filled(path, flux, missing, warnings)
-    draws = noisy(bands, flux)
+    draws = visual_draws(bands, flux)
     if draws is not None or zero_point_mag:
         draws = (flux[None] if draws is None else draws) * zero_point_factors(zero_point_mag)
     widths = [band.psf_arcsec for band in bands if band.psf_arcsec is not None]
@@ -169,7 +169,7 @@ def image_in(band: str, path: Path, options: FitsOptions) -> "CalibratedImage":
     return found[0]
 
 
-def noisy(bands: list[Band], flux: Map) -> Map | None:
+def visual_draws(bands: list[Band], flux: Map) -> Map | None:
     """Flux in V as noise might have made it, (DRAWS, pixels, pixels); None where no band tells its noise.
 
     Args:

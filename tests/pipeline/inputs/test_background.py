@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.inputs.background import Sky, handled, level, pixel_noise, sky
+from pipeline.inputs.background import Sky, level, pixel_noise, sky, sky_to_subtract
 
 FILE = Path("mine.fits")
 SIDE, HALF = 400, 80.0  # pixels of an image, and of half the field
@@ -46,10 +46,10 @@ def test_no_room_gives_the_most_that_the_sky_can_be() -> None:
     found = sky(flux, distance(160), HALF)
     assert not found.measured
     assert 18 < found.level < 30
-    told = handled(FILE, found, flux, 0.0625, "keep")[1]
+    told = sky_to_subtract(FILE, found, flux, 0.0625, "keep")[1]
     assert len(told) == 1 and "cannot be told" in told[0] and "up to" in told[0]
     with pytest.raises(InputError, match=r"mine\.fits: --sky subtract"):
-        handled(FILE, found, flux, 0.0625, "subtract")
+        sky_to_subtract(FILE, found, flux, 0.0625, "subtract")
 
 
 def test_what_is_told_of_a_sky_is_its_share_and_brightness() -> None:
@@ -57,14 +57,14 @@ def test_what_is_told_of_a_sky_is_its_share_and_brightness() -> None:
     per_pixel = 10.0**-5.14
     field = np.full((10, 10), 3 * per_pixel)
     found = Sky(per_pixel, 0.01 * per_pixel, measured=True)
-    subtracted, told = handled(FILE, found, field, 0.0625, "keep")
+    subtracted, told = sky_to_subtract(FILE, found, field, 0.0625, "keep")
     assert subtracted == 0.0 and "21.9 mag/arcsec2" in told[0] and "33 %" in told[0]
-    subtracted, told = handled(FILE, found, field, 0.0625, "subtract")
+    subtracted, told = sky_to_subtract(FILE, found, field, 0.0625, "subtract")
     assert subtracted == per_pixel and "was subtracted" in told[0]
     faint = Sky(0.02 * per_pixel, 1e-4 * per_pixel, measured=True)
-    assert handled(FILE, faint, field, 0.0625, "keep") == (0.0, [])
+    assert sky_to_subtract(FILE, faint, field, 0.0625, "keep") == (0.0, [])
     below = Sky(-per_pixel, 1e-2 * per_pixel, measured=True)
-    assert "too much sky" in handled(FILE, below, field, 0.0625, "keep")[1][0]
+    assert "too much sky" in sky_to_subtract(FILE, below, field, 0.0625, "keep")[1][0]
 
 
 def test_the_error_of_a_level_is_its_scatter_over_images() -> None:
