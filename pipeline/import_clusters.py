@@ -6,13 +6,12 @@ linked, not copied.
 """
 
 import argparse
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError, run, warn
+from pipeline.inputs.generated import link_or_copy
 from pipeline.outputs import atomic_folder
 from pipeline.parallel import in_parallel
 from pipeline.settings.clusters import Clusters
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from pipeline.inputs.cluster_catalogue import Source
 
 OUT = Path("data/clusters/maps")
-OURS = Path("data/synthetic")  # what stands there no person edits, so that a hard link is safe
 MAPS, CATALOGUE = ("light.npy", "mass.npy"), "catalogue.csv"
 BLOCK = 20  # maps done at once
 
@@ -62,7 +60,7 @@ def import_maps(folder: Path, clusters: Clusters, runtime: Runtime) -> None:
         for _ in in_parallel(work, jobs, runtime, "importing clusters"):
             pass
         if source.complete:
-            place(source.folder / CATALOGUE, out / CATALOGUE)
+            link_or_copy(source.folder / CATALOGUE, out / CATALOGUE)
         else:
             with_shifts(source, clusters).write_csv(out / CATALOGUE)
     for column in ("age_gyr", "distance_kpc"):
@@ -94,7 +92,7 @@ def make_room(source: "Source", clusters: Clusters, out: Path) -> bool:
                 )
         if all(array.dtype == np.float16 for array in arrays):
             for name in MAPS:
-                place(source.folder / name, out / name)
+                link_or_copy(source.folder / name, out / name)
             return False
     for name, shape in zip(MAPS, shapes, strict=True):
         np.lib.format.open_memmap(out / name, mode="w+", dtype=np.float16, shape=shape)
@@ -153,17 +151,6 @@ def with_shifts(source: "Source", clusters: Clusters) -> "pl.DataFrame":
     shifts = [view_of(row, clusters)[0] for row in source.catalogue.iter_rows(named=True)]
     columns = zip(("shift_x_arcsec", "shift_y_arcsec"), zip(*shifts, strict=True), strict=True)
     return source.catalogue.with_columns(pl.Series(name, [float(f"{x:.7g}") for x in xs]) for name, xs in columns)
-
-
-def place(file: Path, out: Path) -> None:
-    """Copy a file; link it where no person edits it, for DVC makes what it keeps read-only."""
-    if OURS.absolute() in file.parents:
-        try:
-            os.link(file, out)
-            return
-        except OSError:
-            pass  # another disk
-    shutil.copyfile(file, out)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ data/nbody/units.json.
 
 import argparse
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from datamodules.trajectories import Systems, Units, at_rest, systems_by_stars, table_of
 from pipeline.errors import InputError, run, warn
+from pipeline.inputs.generated import link_or_copy
 from pipeline.inputs.star_tables import StarTable, read_star_table
 from pipeline.inputs.star_units import NBODY, OURS
 from pipeline.nbody.trajectory_parquet import write_parquet
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 FOLDER = Path("data/nbody")
-OURS_ALONE = Path("data/synthetic")  # what stands there no person edits, so that a hard link is safe
 MOVED = 2.0  # factor by which steps may differ from what velocities say: wider than a close orbit needs
 KEPT = 0.01  # relative change of the energy up to which a law of force is believed
 WORDS = dict.fromkeys(OURS, "N-body unit")
@@ -53,7 +51,7 @@ def import_trajectories(nbody: NBody) -> None:
         with atomic_folder(FOLDER) as folder:
             for file in sorted(source.glob("*.*")):
                 if file.name in ("units.json", "trajectories.csv", "trajectories.parquet"):
-                    copy(file, folder / file.name)
+                    link_or_copy(file, folder / file.name)
         return
     tables = [read_star_table(path, nbody.units, key="nbody.units") for path in tables_of(source)]
     systems = systems_by_stars(renumbered(tables), str(source))
@@ -70,17 +68,6 @@ def import_trajectories(nbody: NBody) -> None:
     print(
         f"{source}: {frame['N_sim'].n_unique()} simulations ({stars}), {systems[0]['time'].shape[1]} times -> {FOLDER}"
     )
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy a file; link it where no person edits it, for DVC makes what it keeps read-only."""
-    if OURS_ALONE in source.parents:
-        try:
-            os.link(source, target)
-            return
-        except OSError:  # another file system, or one without links
-            pass
-    shutil.copyfile(source, target)
 
 
 def tables_of(source: Path) -> list[Path]:
