@@ -3,7 +3,6 @@
 import io
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,19 +100,18 @@ def _upright(image: Image.Image) -> Image.Image | DeepPicture:
     return image.convert(mode)
 
 
-def read_picture(content: bytes, name: str, white: int | None = None) -> Image.Image:
-    """Decode a picture to 8 bits, mode ``L`` or ``RGB``.
+def read_picture(content: bytes, name: str) -> Image.Image:
+    """Decode a picture to 8 bits, mode ``L`` or ``RGB``; one of 16 bits by its own white.
 
     Args:
         content: the bytes of the file.
         name: of the file, for the message.
-        white: level of a 16-bit picture that is white; None: the least depth that holds the picture.
 
     Raises:
         InputError: as :func:`decode`.
     """
     picture = decode(content, name)
-    return picture.eight_bits(white or picture.white) if isinstance(picture, DeepPicture) else picture
+    return picture.eight_bits(picture.white) if isinstance(picture, DeepPicture) else picture
 
 
 def grey_square(image: Image.Image, size: int, pad: bool = False) -> "Tensor":
@@ -136,50 +134,3 @@ def grey_square(image: Image.Image, size: int, pad: bool = False) -> "Tensor":
     picture = functional.center_crop(picture, [side])  # fills with 0 where the picture ends
     picture = functional.resize(picture, [size, size], antialias=True)
     return picture.round().clamp(0, 255).to(torch.uint8)
-
-
-def read_grey(path: Path, size: int, *, padded: bool = False, white: int = 255) -> "Tensor":
-    """A picture file as the networks take it, treated as the pictures of their training were.
-
-    Args:
-        path: of any kind that is read.
-        size: of the square, pixels.
-        padded: as ``pad`` of :func:`grey_square`.
-        white: level of the training's 16-bit pictures that was white; 255: there were none.
-
-    Returns:
-        (1, 1, size, size), float32 in [0, 1].
-
-    Raises:
-        InputError: the file cannot be read as a picture.
-    """
-    picture = _read_file(path)
-    if isinstance(picture, DeepPicture):
-        picture = picture.eight_bits(white if white > 255 else picture.white)
-    return grey_square(picture, size, pad=padded)[None] / 255
-
-
-def white_warnings(path: Path, white: int) -> list[str]:
-    """What is doubtful about the white of a picture of 16 bits, seen by a model of that ``white``; none of 8 bits.
-
-    Raises:
-        InputError: the file cannot be read as a picture.
-    """
-    picture = _read_file(path)
-    if not isinstance(picture, DeepPicture):
-        return []
-    if white <= 255:
-        return [f"16 bits, which no picture of the training had: level {picture.white} is taken to be white"]
-    if picture.white > white:
-        return [f"brighter than the white of the training, level {white}: what is above it is cut off"]
-    if picture.white < white // SHALLOW:
-        return [f"of less than an eighth of the white of the training, level {white}: nearly black to the model"]
-    return []
-
-
-def _read_file(path: Path) -> Image.Image | DeepPicture:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a picture") from error
-    return decode(content, str(path))

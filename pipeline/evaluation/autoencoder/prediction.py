@@ -8,7 +8,7 @@ from lit_modules.autoencoder import LitAutoencoder
 from pipeline.evaluation.autoencoder.evaluation import errors
 from pipeline.evaluation.common.panels import picture_rows
 from pipeline.evaluation.common.result import Picture, Result, style
-from pipeline.inputs.pictures import read_grey, white_warnings
+from pipeline.inputs.own_picture import read_grey
 
 
 @torch.no_grad()
@@ -19,12 +19,12 @@ def predict(models: list[LitAutoencoder], path: Path) -> Result:
         InputError: the file cannot be read as a picture.
     """
     [model] = models
-    white = int(model.white)
-    image = read_grey(path, model.settings.side, padded=bool(model.padded), white=white).to(model.device)
+    picture, warnings = read_grey(path, model.settings.side, padded=bool(model.padded), white=int(model.white))
+    image = picture.to(model.device)
     seen = model.net(image)
     pair = torch.cat([image[0], seen[0].clamp(0, 1)]).cpu()
     with style():
         figure = picture_rows({"": pair}, path.name, columns=("original", "reconstruction"))
     caption = "The picture as the network sees it, and what it makes of it. A large error is no diagnosis."
-    metrics = {"mse": float(errors(model.net, image)), "warnings": white_warnings(path, white)}
+    metrics = {"mse": float(errors(model.net, image)), "warnings": warnings}
     return Result(metrics, [Picture("reconstruction", caption, figure)])

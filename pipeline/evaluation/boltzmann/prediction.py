@@ -9,7 +9,7 @@ from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.evaluation.common.panels import picture_rows
 from pipeline.evaluation.common.pictures import rms, tiles
 from pipeline.evaluation.common.result import Picture, Result, style
-from pipeline.inputs.pictures import read_grey, white_warnings
+from pipeline.inputs.own_picture import read_grey
 
 
 @torch.no_grad()
@@ -21,13 +21,12 @@ def predict(models: list[LitBoltzmann], path: Path) -> Result:
     """
     [model] = models
     torch.manual_seed(0)  # the same picture gets the same answer
-    white = int(model.white)
-    picture = read_grey(path, model.settings.size, padded=bool(model.padded), white=white)
+    picture, warnings = read_grey(path, model.settings.size, padded=bool(model.padded), white=int(model.white))
     grey = stretch(picture.to(model.device))
     known = model.left_half
     recalled = torch.where(known, grey, model.recall(grey, known))
     row = torch.cat([grey, torch.where(known, grey, torch.nan), recalled]).cpu()
     with style():
         figure = picture_rows({"": tiles(row, model.settings.size)}, path.name, ["original", "given", "recalled"])
-    metrics = {"recall_rms": rms(recalled[:, ~known], grey[:, ~known]), "warnings": white_warnings(path, white)}
+    metrics = {"recall_rms": rms(recalled[:, ~known], grey[:, ~known]), "warnings": warnings}
     return Result(metrics, [Picture("recall", "The right half recalled from the left.", figure)])

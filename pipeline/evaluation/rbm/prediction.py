@@ -9,7 +9,7 @@ from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.evaluation.common.panels import picture_rows
 from pipeline.evaluation.common.pictures import rms, tiles
 from pipeline.evaluation.common.result import Picture, Result, style
-from pipeline.inputs.pictures import read_grey, white_warnings
+from pipeline.inputs.own_picture import read_grey
 
 SWEEPS = (1, 10, 100)  # of the Gibbs chains that grow pictures
 
@@ -23,14 +23,13 @@ def predict(models: list[LitRBM], path: Path) -> Result:
     """
     [model] = models
     torch.manual_seed(0)  # the same picture gets the same answer
-    white = int(model.white)
-    picture = read_grey(path, model.settings.size, padded=bool(model.padded), white=white)
+    picture, warnings = read_grey(path, model.settings.size, padded=bool(model.padded), white=int(model.white))
     grey = stretch(picture.to(model.device))
     reconstructed = model.reconstruct(grey)
     metrics = {
         "free_energy_nats": float(model.net.free_energy(grey.expand(100, -1).bernoulli()).mean()),
         "reconstruction_rms": rms(reconstructed, grey),
-        "warnings": white_warnings(path, white),
+        "warnings": warnings,
     }
     grown = [model.net.grow(grey[None], sweeps) for sweeps in SWEEPS]
     row = torch.cat([grey, reconstructed, *grown, grown[-1].bernoulli()]).cpu()

@@ -3,7 +3,6 @@
 import io
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +14,7 @@ from pipeline.inputs.pictures import (
     DeepPicture,
     decode,
     grey_square,
-    read_grey,
     read_picture,
-    white_warnings,
 )
 
 RAMP = np.linspace(0, 255, 64).round().astype(np.uint8).reshape(8, 8)
@@ -232,19 +229,3 @@ def test_pad_keeps_the_whole_picture_between_black() -> None:
     tall = grey_square(wide.rotate(90, expand=True), 60, pad=True)[0].numpy()
     np.testing.assert_array_equal(tall, square.T)
     assert grey_square(wide, 60).min() == 200, "cropped without it"
-
-
-def test_a_picture_of_yours_is_treated_as_the_training_was(tmp_path: Path) -> None:
-    path = tmp_path / "mine.png"
-    levels = np.zeros((10, 30), np.uint16)
-    levels[:, :] = 1000
-    Image.fromarray(levels).save(path)
-    assert float(read_grey(path, 10, white=4095).max()) == pytest.approx(1000 / 4095, abs=1 / 255)
-    assert float(read_grey(path, 10).max()) == pytest.approx(1000 / 1023, abs=1 / 255), "its own white"
-    assert float(read_grey(path, 30, padded=True, white=4095)[0, 0, 0].max()) == 0
-    assert white_warnings(path, 4095) == []
-    for white, words in ((255, "level 1023 is taken to be white"), (511, "cut off"), (65535, "nearly black")):
-        [warning] = white_warnings(path, white)
-        assert words in warning
-    Image.fromarray(RAMP).save(path)
-    assert white_warnings(path, 255) == white_warnings(path, 4095) == []
