@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.inputs.star_units import StarUnits, read_units
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 SI, NBODY = "S.I.", ("nbody", "generic")  # systems of units
-WORDS = {"length": "length", "mass": "mass", "time": "time"}
+DIMENSIONS = ("length", "mass", "time")
 COLUMNS = ("x", "y", "z", "vx", "vy", "vz", "mass")
 BASE = re.compile(r"system\.get\('([^']+)'\)\.base\('([^']+)'\)")
 
@@ -73,39 +74,40 @@ def _read(file: Any, path: Path) -> tuple["pl.DataFrame", StarUnits, list[str]]:
 def _value(value: Any, unit: str | bytes, name: str, systems: set[str], path: Path) -> Any:
     """Numbers in our units; the system of their unit is added to ``systems``."""
     text = unit.decode() if isinstance(unit, bytes) else unit
-    if not BASE.search(text):  # no unit
+    found = {system for system, _ in BASE.findall(text)}
+    if not found:  # no unit
         return value
-    systems |= {system for system, _ in BASE.findall(text)}
+    systems |= found
     expression = BASE.sub(r"\2", text)
     try:
-        factor, length, mass, time = _product(ast.parse(expression, mode="eval").body)
+        factor, powers = _product(ast.parse(expression, mode="eval").body)
     except (SyntaxError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: {name} has the unit {text}, which is none of mechanics; save it in another"
         ) from error
     wanted = {"time_step": (0, 0, 1), "mass": (0, 1, 0)}.get(name, (1, 0, -1) if name.startswith("v") else (1, 0, 0))
-    if (length, mass, time) != wanted:
+    if tuple(powers) != wanted:
         raise InputError(f"{path}: {name} has the unit {expression}; save it in one of its own kind")
-    if not BASE.search(text)[1] == SI:  # type: ignore[index]
+    if SI not in found:
         return value * factor
     si = read_units("m kg s", "")
     return value * factor * {"time_step": si.time, "mass": si.mass}.get(name, si.speed if wanted[2] else si.length)
 
 
-def _product(node: ast.expr) -> tuple[float, float, float, float]:
-    """A factor, and the powers of length, mass and time, of an expression of names, numbers, *, / and **."""
+def _product(node: ast.expr) -> tuple[float, NDArray[np.float64]]:
+    """A factor and the powers of ``DIMENSIONS``, (3,), of an expression of names, numbers, *, / and **."""
     match node:
         case ast.Constant(value=int() | float() as number):
-            return float(number), 0, 0, 0
+            return float(number), np.zeros(3)
         case ast.Name(id=name):
-            return 1.0, *((float(name == base)) for base in WORDS)  # type: ignore[return-value]
+            return 1.0, np.array([float(name == dimension) for dimension in DIMENSIONS])
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            (a, *p), (b, *q) = _product(left), _product(right)
-            return a * b, *(i + j for i, j in zip(p, q, strict=True))  # type: ignore[return-value]
+            (a, p), (b, q) = _product(left), _product(right)
+            return a * b, p + q
         case ast.BinOp(left=left, op=ast.Div(), right=right):
-            (a, *p), (b, *q) = _product(left), _product(right)
-            return a / b, *(i - j for i, j in zip(p, q, strict=True))  # type: ignore[return-value]
+            (a, p), (b, q) = _product(left), _product(right)
+            return a / b, p - q
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            (a, *p), power = _product(left), float(ast.literal_eval(right))
-            return a**power, *(i * power for i in p)  # type: ignore[return-value]
+            (a, p), power = _product(left), float(ast.literal_eval(right))
+            return a**power, power * p
     raise TypeError(ast.dump(node))

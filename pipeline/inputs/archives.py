@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -117,7 +118,7 @@ def _zip(source: Path, archive: zipfile.ZipFile) -> Iterator[File]:
     for info in archive.infolist():
         path = _inside(source, _zip_name(info), link=stat.S_ISLNK(info.external_attr >> 16))
         if not info.is_dir():
-            yield File(path, f"{source}: {path}", info.file_size, lambda info=info: archive.open(info))  # type: ignore[misc]
+            yield File(path, f"{source}: {path}", info.file_size, partial(archive.open, info))
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -134,10 +135,17 @@ def _tar(source: Path, archive: tarfile.TarFile) -> Iterator[File]:
     for member in archive.getmembers():
         path = _inside(source, member.name, link=member.issym() or member.islnk())
         if member.isfile():
-            yield File(path, f"{source}: {path}", member.size, lambda member=member: archive.extractfile(member))  # type: ignore
+            yield File(path, f"{source}: {path}", member.size, partial(_extracted, archive, member))
     archive.fileobj.seek(archive.offset)  # type: ignore[union-attr]
     if not archive.fileobj.read(1):  # type: ignore[union-attr]
         raise EOFError("it ends too early")  # between two members, where tarfile does not mind
+
+
+def _extracted(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    stream = archive.extractfile(member)
+    if stream is None:
+        raise tarfile.ReadError(f"{member.name} is no file")
+    return stream
 
 
 def _inside(source: Path, name: str, *, link: bool) -> PurePosixPath:

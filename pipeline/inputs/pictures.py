@@ -84,7 +84,7 @@ def _upright(image: Image.Image) -> Image.Image | DeepPicture:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # the further frames of a telephone's JPEG are previews
         raise ValueError(f"a file of {frames} frames; save the one you mean")
-    white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0  # type: ignore[attr-defined]
+    white_is_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == 0
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known white; save it with 8 or 16 bits")
