@@ -28,7 +28,9 @@ FOLDER = Path("data/synthetic/nbody")
 SUMMARY = Path("reports/nbody.json")
 ROWS, JOURNAL = "rows.csv", "rows.json"  # in runs/: the growing file, and [blocks, bytes] of it that are whole
 CODE = (  # what the rows depend on
+    "inputs/amuse.py",
     "inputs/star_tables.py",
+    "inputs/star_units.py",
     "nbody",
     "simulation/clusters/mass_function.py",
     "simulation/nbody/gravity.py",
@@ -69,6 +71,24 @@ def generate(nbody: NBody, runtime: Runtime) -> None:
     size = max(1, BLOCK_ROWS // (nbody.n_stars * (nbody.steps + 1)))
     blocks = [range(first, min(first + size, nbody.n_simulations)) for first in range(0, nbody.n_simulations, size)]
     parts = [scratch / f"{block.start:09d}.csv" for block in blocks]
+    simulate_all(nbody, blocks, parts, scratch, runtime)
+    publish(nbody, scratch / ROWS)
+    report = summary(nbody, parts)
+    with atomic_file(SUMMARY) as temporary:
+        temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    if report.get("tolerance_missed"):
+        warn(f"{report['tolerance_missed']} simulations miss nbody.tolerance; {SUMMARY}")
+    if (worst := report["relative_energy_error"]["max"]) > MOST_ENERGY_ERROR:
+        warn(f"the largest relative energy error is {worst:.2g}, kept by nbody.tolerance: null; see {SUMMARY}")
+    shutil.rmtree(scratch)
+
+
+def simulate_all(nbody: NBody, blocks: list[range], parts: list[Path], scratch: Path, runtime: Runtime) -> None:
+    """Simulate the blocks that the growing CSV lacks, and append each to it in its turn.
+
+    Raises:
+        InputError: workers on other machines do not see ``scratch``.
+    """
     with open_rows(scratch, nbody) as (rows, appended):
         todo = [
             (block, part) for block, part in zip(blocks[appended:], parts[appended:], strict=True) if not part.exists()
@@ -81,23 +101,19 @@ def generate(nbody: NBody, runtime: Runtime) -> None:
             append(parts[k], rows, k + 1)
         for _ in done:  # ends the progress bar
             pass
+
+
+def publish(nbody: NBody, rows: Path) -> None:
+    """Let data/synthetic/nbody appear whole: the rows as ``nbody.format`` says, and the physics that they obey."""
     physics = units(nbody)
     with atomic_folder(FOLDER) as folder:
         if nbody.format == "parquet":
             import polars as pl
 
-            write_parquet(pl.scan_csv(scratch / ROWS), physics, folder / "trajectories.parquet")
+            write_parquet(pl.scan_csv(rows), physics, folder / "trajectories.parquet")
         else:
-            shutil.move(scratch / ROWS, folder / "trajectories.csv")
+            shutil.move(rows, folder / "trajectories.csv")
         (folder / "units.json").write_text(json.dumps(asdict(physics), indent=2) + "\n")
-    report = summary(nbody, parts)
-    with atomic_file(SUMMARY) as temporary:
-        temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    if report.get("tolerance_missed"):
-        warn(f"{report['tolerance_missed']} simulations miss nbody.tolerance; {SUMMARY}")
-    if (worst := report["relative_energy_error"]["max"]) > MOST_ENERGY_ERROR:
-        warn(f"the largest relative energy error is {worst:.2g}, kept by nbody.tolerance: null; see {SUMMARY}")
-    shutil.rmtree(scratch)
 
 
 @contextmanager
