@@ -74,20 +74,25 @@ def read_star_table(path: Path, units: str | None = None, key: str = "--units") 
 
 def _from_parquet(path: Path, stated: StarUnits) -> StarTable:
     """Rows that say their physics are in our units already."""
-    law = metadata(path)
+    law, told = metadata(path), pl.read_parquet_metadata(path).get("units")
     frame, ignored = _renamed(pl.read_parquet(path), path)
     frame = _numbers(frame, path, None)
+    warnings = _left_out(ignored)
     if law is None:
         frame = stated.to_ours(frame)
+        if told is not None and stated.name == NBODY:
+            warnings.append(f"units in the metadata ({told}) are not read; state them as units")
     elif stated.name != NBODY and law.length_unit != OURS["length_unit"]:
         raise InputError(f"{path}: its metadata say {law.length_unit}, not {stated.name}; name no units")
-    return StarTable(_contract(frame, path), stated, law, _left_out(ignored))
+    return StarTable(_contract(frame, path), stated, law, warnings)
 
 
 def metadata(path: Path) -> Units | None:
-    """The physics in the metadata of a Parquet file that this project wrote."""
-    found = pl.read_parquet_metadata(path).get("units")
-    return None if found is None else Units(**json.loads(found))
+    """The physics in the metadata of a Parquet file that this project wrote; None where another program did."""
+    try:
+        return Units(**json.loads(pl.read_parquet_metadata(path)["units"]))
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def _from_text(text: str, path: Path, stated: StarUnits) -> StarTable:

@@ -216,3 +216,13 @@ def test_no_table(tmp_path: Path) -> None:
     for name in ("a.csv", "absent.csv"):
         with pytest.raises(InputError, match=name):
             read_star_table(tmp_path / name)
+
+
+def test_units_that_another_program_left_in_parquet_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.parquet"
+    pl.DataFrame({name: [0.0, 1.0] for name in ("x", "y", "z", "vx", "vy", "vz")}).write_parquet(
+        path, metadata={"units": "pc Msun Myr"}
+    )
+    told = "units in the metadata (pc Msun Myr) are not read; state them as units"
+    assert told in read_star_table(path).warnings
+    assert told not in read_star_table(path, "pc Msun Myr").warnings
