@@ -15,6 +15,8 @@ from pipeline.settings.clusters import Clusters
 
 Layout = Literal["arrays", "images", "stars"]
 BOUNDS = {"age_gyr": (0.001, 14.0), "distance_kpc": (0.1, 1e4)}
+SHIFTS = {"shift_x_arcsec": (-100.0, 100.0), "shift_y_arcsec": (-100.0, 100.0)}
+FILES = ("star_file", "light_file", "flux_file", "mass_file")
 SPLITS = ("train", "val", "test")
 FEWEST = 4  # maps in a split: evaluations show so many, and need a spread
 
@@ -49,8 +51,9 @@ def read_source(folder: Path, clusters: Clusters) -> Source:
     file = folder / "catalogue.csv"
     given = read_table(file, "a folder with a catalogue.csv, a row a map")
     layout = _layout(file, given)
-    for column, bounds in BOUNDS.items():
+    for column, bounds in (BOUNDS | SHIFTS if SHIFTS.keys() & set(given.columns) else BOUNDS).items():
         check_numbers(file, given, column, bounds)
+    _check_names(file, given)
     catalogue = given if "map" in given.columns else given.with_row_index("map")
     if sorted(catalogue["map"]) != list(range(len(given))):
         raise InputError(f"{file}: column map does not number the maps 0, 1, 2, ...; mend or remove it")
@@ -112,6 +115,18 @@ def check_numbers(file: Path, table: pl.DataFrame, column: str, bounds: tuple[fl
     if len(wrong):
         row, value = wrong["row"][0], wrong[column][0]
         raise InputError(f"{file}: row {row}: {column} is {value}; it should lie between {low:g} and {high:g}")
+
+
+def _check_names(file: Path, catalogue: pl.DataFrame) -> None:
+    """Whether every map, cluster and file has its name."""
+    for column in ("map", "cluster", *FILES):
+        if column not in catalogue.columns:
+            continue
+        empty = catalogue[column].is_null().arg_true()
+        if len(empty):
+            raise InputError(f"{file}: row {empty[0]}: column {column} is empty; fill it, or remove the row or column")
+        if column in FILES and catalogue[column].dtype != pl.String:
+            raise InputError(f"{file}: column {column} names no files; give names with their suffix")
 
 
 def _drawn_split(file: Path, cluster: pl.Series, clusters: Clusters) -> pl.Series:

@@ -51,6 +51,9 @@ def whole(value: float) -> Callable[[np.ndarray], np.ndarray]:
         (edit_catalogue(distance_kpc=[5.0, 5.0, None, *[5.0] * 9]), "row 2: distance_kpc is None"),
         (edit_catalogue(distance_kpc=["near"] * 12), "distance_kpc is not all numbers"),
         (edit_catalogue(map=range(1, 13)), "column map does not number"),
+        (edit_catalogue(map=[0, None, *range(2, 12)]), "row 1: column map is empty"),
+        (edit_catalogue(cluster=["a", "b", None, *"cdefghijk"]), "row 2: column cluster is empty"),
+        (edit_catalogue(shift_y_arcsec=None), "column shift_y_arcsec is missing"),
         (edit_catalogue(split=[*SPLITS * 3, "train", "val", "check"]), "column split has check"),
         (edit_catalogue(split=["train"] * 12), "column split has no val"),
         (
@@ -114,6 +117,12 @@ def edit_stars(**columns: Any) -> Callable[[Path], None]:
         (lambda mine: (mine / "run2.csv").unlink(), r"run2\.csv: cannot be read"),
         (lambda mine: (mine / "run2.csv").write_text("x,y,z,mass,luminosity\n"), r"run2\.csv: has no rows"),
         (edit_catalogue(mass_file=["a"] * 12, star_file=None), "one of light_file and flux_file"),
+        (edit_catalogue(star_file=["run0.csv", None] * 6), "row 1: column star_file is empty"),
+        (edit_catalogue(star_file=range(12)), "column star_file names no files"),
+        (
+            edit_catalogue(shift_x_arcsec=[0.5, None] * 6, shift_y_arcsec=[0.5] * 12),
+            "row 1: shift_x_arcsec is None",
+        ),
     ],
 )
 def test_mistakes_in_tables_of_stars(spoil: Callable[[Path], None], words: str) -> None:
