@@ -40,13 +40,15 @@ def read_amuse(path: Path) -> tuple["pl.DataFrame", StarUnits, list[str]]:
 
 
 def _read(file: Any, path: Path) -> tuple["pl.DataFrame", StarUnits, list[str]]:
+    import h5py
     import polars as pl
 
-    sets = [name for name in file if name != "AMUSE_INF" and len(file[name])]
+    groups = {name: group for name, group in file.items() if isinstance(group, h5py.Group)}
+    sets = [name for name, group in groups.items() if name != "AMUSE_INF" and len(group)]
     if len(sets) != 1:
         raise InputError(f"{path}: {len(sets)} sets of particles ({', '.join(sets)}); save the stars alone with AMUSE")
     states = [file[sets[0]][number] for number in sorted(file[sets[0]])]
-    if not all("attributes" in state for state in states):
+    if not all(_is_state(state) for state in states):
         raise InputError(f"{path}: no file of AMUSE's particles; convert it to a CSV")
     if len(states) > 1 and not all("timestamp" in state.attrs for state in states):
         raise InputError(f"{path}: states without a timestamp; save them as set.savepoint(time)")
@@ -69,6 +71,15 @@ def _read(file: Any, path: Path) -> tuple["pl.DataFrame", StarUnits, list[str]]:
         raise InputError(f"{path}: states with other attributes than the first; save them all alike")
     ignored = sorted(set(states[0]["attributes"]) - set(COLUMNS))
     return pl.concat(frames), read_units("pc Msun Myr km/s", "") if SI in systems else StarUnits(), ignored
+
+
+def _is_state(state: Any) -> bool:
+    """Whether this holds particles as AMUSE stores them, and is no snapshot of another program."""
+    import h5py
+
+    if not isinstance(state, h5py.Group) or not {"keys", "attributes"} <= set(state):
+        return False
+    return all("units" in data.attrs for data in state["attributes"].values())
 
 
 def _value(value: Any, unit: str | bytes, name: str, systems: set[str], path: Path) -> Any:

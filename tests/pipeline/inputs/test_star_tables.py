@@ -226,3 +226,15 @@ def test_units_that_another_program_left_in_parquet_are_told(tmp_path: Path) -> 
     told = "units in the metadata (pc Msun Myr) are not read; state them as units"
     assert told in read_star_table(path).warnings
     assert told not in read_star_table(path, "pc Msun Myr").warnings
+
+
+@pytest.mark.parametrize(
+    "names", [["x"], ["scalar/x"], ["PartType1/Coordinates"], ["a/b/attributes/x"], ["a/b/attributes/x", "a/b/keys"]]
+)
+def test_hdf5_of_other_programs_is_refused(tmp_path: Path, names: list[str]) -> None:
+    path = tmp_path / "theirs.hdf5"
+    with h5py.File(path, "w") as file:
+        for name in names:
+            file[name] = np.zeros((3, 3))
+    with pytest.raises(InputError, match=r"theirs\.hdf5: (no file of AMUSE's particles|0 sets of particles)"):
+        read_star_table(path)
