@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from datamodules.trajectories import Units, read_table, systems_by_stars
 from pipeline.errors import InputError
 from pipeline.import_nbody import renumbered
-from pipeline.inputs.star_tables import StarTable, metadata, read_star_table
+from pipeline.inputs.star_tables import StarTable, metadata
 from pipeline.inputs.star_units import StarUnits
 from pipeline.scale import write_scale
 from pipeline.simulation.nbody.gravity import invariants
+from tests.pipeline.own_simulations import own_simulations
 
 CSV = Path("data/nbody/trajectories.csv")
 
@@ -29,28 +30,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_scale(ROOT / "scales/tiny.yaml", tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def own_simulations(stars: list[int], *, equal: bool = False, units: str = "Myr pc msun") -> pl.DataFrame:
-    """A table with a user's own names of columns, in his order: systems with these numbers of stars, 0 to 2 Myr."""
-    rebound = pytest.importorskip("rebound")
-    rng = np.random.default_rng(0)
-    rows = []
-    for number, count in enumerate(stars):
-        simulation = rebound.Simulation()
-        simulation.units = units.split()
-        for _ in range(count):
-            x, v = rng.standard_normal(3), 0.5 * rng.standard_normal(3)
-            mass = 8.0 if equal else rng.uniform(5, 15)
-            simulation.add(m=mass, **dict(zip(("x", "y", "z", "vx", "vy", "vz"), (*x, *v), strict=True)))
-        for step in range(11):
-            simulation.integrate(0.2 * step)
-            for name, body in enumerate(simulation.particles):
-                rows.append(
-                    {"Time": 0.2 * step, "M": body.m, "Vel_X": body.vx, "Vel_Y": body.vy, "Vel_Z": body.vz,
-                     "Pos_X": body.x, "Pos_Y": body.y, "Pos_Z": body.z, "Run": number + 5, "ID": name, "colour": 0.5}
-                )  # fmt: skip
-    return pl.DataFrame(rows)
 
 
 def imported(table: pl.DataFrame, **params: Any) -> pl.DataFrame:
@@ -248,74 +227,3 @@ def test_no_source() -> None:
 
 
 # --- starts from a file --------------------------------------------------------------------------------------------
-
-
-def test_simulations_start_from_a_file() -> None:
-    own = own_simulations([4, 4, 4])
-    own.write_csv("mine.csv")
-    values = {"initial_conditions": "file", "initial_file": "mine.csv", "units": "pc Msun Myr", "softening": 0.0}
-    values |= {"t_end": 2 / 14.9096, "dt": 0.2 / 14.9096, "tolerance": 1e-8}
-    edit_params(Path(), {f"nbody.{name}": value for name, value in values.items()})
-    run_stage("generate_nbody")
-    run_stage("import_nbody")
-    table = read_table(CSV)
-    expected = read_star_table(Path("mine.csv"), "pc Msun Myr").frame
-    assert table["N_sim"].n_unique() == 3 and len(table) == len(expected)
-    for name in ("x", "y", "z", "mass"):  # the same motion as REBOUND's, whose G differs a little
-        np.testing.assert_allclose(table[name], expected[name], rtol=0, atol=2e-4)
-    units = json.loads(CSV.with_name("units.json").read_text())
-    assert (units["G"], units["total_mass"], units["length_unit"]) == (1.0, None, "pc")
-
-
-def test_example_is_a_start_with_the_mass_of_the_course(capsys: pytest.CaptureFixture[str]) -> None:
-    example = ROOT / "examples/nbody_systems.csv"
-    edit_params(Path(), {"nbody.initial_conditions": "file", "nbody.initial_file": str(example)})
-    run_stage("generate_nbody")
-    run_stage("import_nbody")
-    np.testing.assert_allclose(read_table(CSV).to_numpy(), pl.read_csv(example).to_numpy(), rtol=0, atol=1e-9)
-    assert "share a mass of 20" in capsys.readouterr().err
-
-
-def test_starts_of_unequal_systems_are_refused() -> None:
-    own_simulations([3, 4]).write_csv("mine.csv")
-    edit_params(Path(), {"nbody.initial_conditions": "file", "nbody.initial_file": "mine.csv"})
-    with pytest.raises(InputError, match=r"mine\.csv: simulations of 3 and 4 stars"):
-        run_stage("generate_nbody")
-
-
-# --- bad physics, bad sizes ----------------------------------------------------------------------------------------
-
-
-def test_head_on_collisions_never_reach_the_training() -> None:
-    values = {"n_stars": 2, "softening": 0.0, "virial_ratio": 0.0, "n_simulations": 5}
-    edit_params(Path(), {f"nbody.{name}": value for name, value in values.items()})
-    with pytest.raises(
-        InputError, match=r"nbody: simulation \d has a relative energy error of .*raise nbody\.softening"
-    ):
-        run_stage("generate_nbody")
-    assert not Path("data").exists()
-
-
-def test_close_encounters_are_redone() -> None:
-    edit_params(Path(), {"nbody.softening": 0.01, "nbody.substeps": 1})
-    run_stage("generate_nbody")
-    report = json.loads(Path("reports/nbody.json").read_text())
-    assert report["redone_with_finer_steps"] > 0 and report["relative_energy_error"]["max"] <= 0.1
-
-
-@pytest.mark.parametrize(("key", "value", "what"), [("dt", 1e-8, "disk|memory"), ("n_stars", 10**9, "disk|memory")])
-def test_runs_too_large_are_refused_before_they_start(key: str, value: float, what: str) -> None:
-    edit_params(Path(), {f"nbody.{key}": value})
-    with pytest.raises(InputError, match=rf"nbody: .* rows would take .* GB of ({what}).*raise nbody\.dt"):
-        run_stage("generate_nbody")
-
-
-def test_limit_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    import resource
-
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (2 << 30, resource.RLIM_INFINITY))
-    edit_params(Path(), {"nbody.n_simulations": 1, "nbody.dt": 1e-6, "nbody.n_stars": 20})
-    with pytest.raises(
-        InputError, match=r"a simulation of 2e\+07 rows would take 3\.84 GB of memory, 2\.15 GB are there"
-    ):
-        run_stage("generate_nbody")
