@@ -108,7 +108,7 @@ def check(folder: Path, layout: str, rows: list[dict[str, Any]], clusters: Clust
     from pipeline.inputs.cluster_maps import check_map, light_and_mass
 
     for row in rows:
-        check_map(told(folder, row), *light_and_mass(folder, layout, row, clusters))
+        check_map(map_name(folder, row), *light_and_mass(folder, layout, row, clusters))
 
 
 def convert(folder: Path, layout: str, rows: list[dict[str, Any]], clusters: Clusters, out: Path) -> None:
@@ -126,7 +126,7 @@ def convert(folder: Path, layout: str, rows: list[dict[str, Any]], clusters: Clu
     light_maps, mass_maps = (np.load(out / name, mmap_mode="r+") for name in MAPS)
     for row in rows:
         light, mass = light_and_mass(folder, layout, row, clusters)
-        check_map(told(folder, row), light, mass)
+        check_map(map_name(folder, row), light, mass)
         k = row["map"]
         if layout == "arrays":
             light_maps[k], mass_maps[k] = light / LIGHT_UNIT, log_map(mass, clusters.mass_floor)
@@ -134,8 +134,8 @@ def convert(folder: Path, layout: str, rows: list[dict[str, Any]], clusters: Clu
             light_maps[k], mass_maps[k] = stored(light, mass, psf, clusters.pixels, clusters.mass_floor)
 
 
-def told(folder: Path, row: dict[str, Any]) -> str:
-    """A map and the columns that name its files."""
+def map_name(folder: Path, row: dict[str, Any]) -> str:
+    """What messages call a map: its number, and its files as the catalogue names them."""
     columns = [f"{name} {row[name]}" for name in ("star_file", "light_file", "flux_file", "mass_file") if name in row]
     return f"{folder}: map {row['map']} ({', '.join(columns or MAPS)})"
 

@@ -105,7 +105,7 @@ def finite(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: it is none.
     """
-    return number(text, "no number", lambda value: math.isfinite(value))
+    return number(text, "no number", math.isfinite)
 
 
 def not_negative(text: str) -> float:
