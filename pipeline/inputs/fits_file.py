@@ -119,7 +119,7 @@ def science_images(path: Path, ext: str | None = None) -> tuple[list[SkyImage], 
         ext: number or name (``SCI``, ``SCI,2``) of the extension that the user wants; None: all.
 
     Returns:
-        The images, and what was left out.
+        The images, and what else the file holds.
 
     Raises:
         InputError: the file cannot be read, has no such extension, no flat image, or a card that cannot be read.
@@ -139,8 +139,12 @@ def science_images(path: Path, ext: str | None = None) -> tuple[list[SkyImage], 
         raise
     except (OSError, ValueError, TypeError, fits.VerifyError) as error:
         raise InputError("not a readable FITS file; give a FITS image") from error
-    others = [plane.described() for plane in planes if plane not in chosen]
-    return images, [f"not taken as the picture: extension {', '.join(others)}"] if others else []
+    companions = [other for other in planes if any(belongs(other, plane) for plane in chosen)]
+    others = [plane for plane in planes if plane not in chosen and plane not in companions]
+    remarks = {"used as mask or noise": companions, "not taken as the picture": others}
+    return images, [
+        f"{what}: extension {', '.join(map(Plane.described, them))}" for what, them in remarks.items() if them
+    ]
 
 
 def chosen_planes(planes: list[Plane], ext: str | None) -> list[Plane]:

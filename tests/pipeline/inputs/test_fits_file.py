@@ -46,10 +46,10 @@ def test_hubble_file_is_read_with_error_and_quality(tmp_path: Path) -> None:
 def test_the_order_of_extensions_does_not_matter(tmp_path_factory: pytest.TempPathFactory, order: tuple[str]) -> None:
     data = {"SCI": light(), "ERR": SIGMA, "DQ": BAD, "PSF": np.ones((5, 5)), "CTX": BAD}
     path = tmp_path_factory.mktemp("order") / "a.fits"
-    (image,), left_out = science_images(written(path, *(extension(name, data[name]) for name in order)))
+    (image,), (used, left_out) = science_images(written(path, *(extension(name, data[name]) for name in order)))
     assert image.name.endswith("SCI") and np.isnan(image.data).sum() == 1
     np.testing.assert_array_equal(image.uncertainty, SIGMA)
-    assert all(name in left_out[0] for name in ("ERR", "DQ", "PSF", "CTX"))
+    assert all(name in used for name in ("ERR", "DQ")) and all(name in left_out for name in ("PSF", "CTX"))
 
 
 @pytest.mark.parametrize("kind", [StdDevUncertainty, VarianceUncertainty, InverseVariance])
@@ -86,7 +86,7 @@ def test_legacy_cutout_pairs_each_band_with_its_inverse_variance(tmp_path: Path)
     np.testing.assert_array_equal(r.data, light(2))
     np.testing.assert_allclose(g.uncertainty, np.where(BAD > 0, np.nan, SIGMA))
     np.testing.assert_allclose(r.uncertainty, np.where(BAD > 0, np.nan, SIGMA / 2**0.5))
-    assert left_out == ["not taken as the picture: extension 2 (inverse variance), 4 (inverse variance)"]
+    assert left_out == ["used as mask or noise: extension 2 (inverse variance), 4 (inverse variance)"]
 
 
 def test_pixels_of_no_weight_have_no_value(tmp_path: Path) -> None:
