@@ -35,12 +35,21 @@ class StarTable:
         units: those of the table, to answer in.
         law: what the file itself says of its physics; None: nothing.
         warnings: what was left out or assumed.
+        names: those that the file gives simulations or stars in place of numbers, by column, in the order of ours.
     """
 
     frame: pl.DataFrame
     units: StarUnits
     law: Units | None = None
     warnings: list[str] = field(default_factory=list)
+    names: dict[str, list[str]] = field(default_factory=dict)
+
+    def as_named(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of these systems with the file's names of simulations and stars."""
+        return rows.with_columns(
+            pl.col(column).cast(pl.Int64).replace_strict(dict(enumerate(names)), return_dtype=pl.String)
+            for column, names in self.names.items()
+        )
 
 
 def read_star_table(path: Path, units: str | None = None, key: str = "--units") -> StarTable:
@@ -76,7 +85,7 @@ def _from_parquet(path: Path, stated: StarUnits) -> StarTable:
     """Rows that say their physics are in our units already."""
     law, told = metadata(path), pl.read_parquet_metadata(path).get("units")
     frame, ignored = _renamed(pl.read_parquet(path), path)
-    frame = _numbers(frame, path, None)
+    frame, names = _numbers(frame, path, None)
     warnings = _left_out(ignored)
     if law is None:
         frame = stated.to_ours(frame)
@@ -84,7 +93,7 @@ def _from_parquet(path: Path, stated: StarUnits) -> StarTable:
             warnings.append(f"units in the metadata ({told}) are not read; state them as units")
     elif stated.name != NBODY and law.length_unit != OURS["length_unit"]:
         raise InputError(f"{path}: its metadata say {law.length_unit}, not {stated.name}; name no units")
-    return StarTable(_contract(frame, path), stated, law, warnings)
+    return StarTable(_contract(frame, path), stated, law, warnings, names)
 
 
 def metadata(path: Path) -> Units | None:
@@ -101,13 +110,13 @@ def _from_text(text: str, path: Path, stated: StarUnits) -> StarTable:
         raise InputError(f"{path}: no table in it; give a CSV with a header and a row for each star and time")
     head, begin = _header(text)
     separator = next((sign for sign in ";,\t" if sign in head), " ")
-    names = [
+    columns = [
         name.strip().strip("\"'").strip() for name in (head.split() if separator == " " else head.split(separator))
     ]
-    twice = [name for name in names if names.count(name) > 1]
+    twice = [name for name in columns if columns.count(name) > 1]
     if twice:
         raise InputError(f"{path}: column {twice[0]} is there twice; remove one")
-    frame = _strings(text[begin:], separator, names, path)
+    frame = _strings(text[begin:], separator, columns, path)
     warnings = [] if text.endswith("\n") else ["the last line has no end: if the file is cut, its last number is wrong"]
     in_brackets = re.findall(r"[\[(][^\])]*[\])]", head)
     if in_brackets and stated.name == NBODY:
@@ -116,9 +125,9 @@ def _from_text(text: str, path: Path, stated: StarUnits) -> StarTable:
         )
     frame, ignored = _renamed(frame, path)
     lines = (text, begin)
-    frame = _numbers(frame, path, lines, comma=separator != ",")
+    frame, names = _numbers(frame, path, lines, comma=separator != ",")
     frame = _contract(stated.to_ours(frame), path, lines)
-    return StarTable(frame, stated, None, warnings + _left_out(ignored))
+    return StarTable(frame, stated, None, warnings + _left_out(ignored), names)
 
 
 def _header(text: str) -> tuple[str, int]:
@@ -185,9 +194,11 @@ def _left_out(ignored: list[str]) -> list[str]:
     return [f"columns left out: {', '.join(ignored)}"] if ignored else []
 
 
-def _numbers(frame: pl.DataFrame, path: Path, lines: tuple[str, int] | None, *, comma: bool = False) -> pl.DataFrame:
-    """The columns as float64; names of stars and simulations become numbers by alphabet."""
-    columns = []
+def _numbers(
+    frame: pl.DataFrame, path: Path, lines: tuple[str, int] | None, *, comma: bool = False
+) -> tuple[pl.DataFrame, dict[str, list[str]]]:
+    """The columns as float64, and the names of stars and simulations that became numbers by alphabet."""
+    columns, names = [], {}
     for name, column in zip(frame.columns, frame.get_columns(), strict=True):
         if column.dtype != pl.String:
             columns.append(column.cast(pl.Float64))
@@ -198,6 +209,7 @@ def _numbers(frame: pl.DataFrame, path: Path, lines: tuple[str, int] | None, *, 
         wrong = (number.is_null() & ~text.str.to_lowercase().is_in(["nan", "inf", "-inf"])).arg_true()
         if len(wrong) and name in ("N_sim", "N_star") and not text.is_null().any():
             number = text.rank("dense").cast(pl.Float64) - 1
+            names[name] = text.unique().sort().to_list()
         elif len(wrong):
             value = text[wrong[0]]
             raise InputError(
@@ -205,7 +217,7 @@ def _numbers(frame: pl.DataFrame, path: Path, lines: tuple[str, int] | None, *, 
                 f"column {name}; mend the line, or remove its simulation"
             )
         columns.append(number.alias(name))
-    return pl.DataFrame(columns)
+    return pl.DataFrame(columns), names
 
 
 def _place(row: int, lines: tuple[str, int] | None) -> str:

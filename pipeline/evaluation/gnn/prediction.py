@@ -64,7 +64,7 @@ def predict(models: list[LitGNN], path: Path, units: str | None = None) -> Resul
     if converted:
         metrics["units"] = table.units.name
     metrics["warnings"] = warnings
-    rows = table.units.from_ours(rows_of(groups, forecasts, dt))
+    rows = table.as_named(table.units.from_ours(rows_of(groups, forecasts, dt)))
     return Result(metrics, [tracks(groups, runs, forecasts, table)], tables={"forecast": rows})
 
 

@@ -238,3 +238,16 @@ def test_hdf5_of_other_programs_is_refused(tmp_path: Path, names: list[str]) -> 
             file[name] = np.zeros((3, 3))
     with pytest.raises(InputError, match=r"theirs\.hdf5: (no file of AMUSE's particles|0 sets of particles)"):
         read_star_table(path)
+
+
+def test_names_of_simulations_and_stars_come_back(tmp_path: Path) -> None:
+    """By alphabet, *10 is the second star and *2 the third."""
+    path = tmp_path / "named.csv"
+    stars = ["*2", "*10", "*1"]
+    rows = [f"{run},{star},0,{k},0,0,0,0,0" for run in ("b", "a") for k, star in enumerate(stars)]
+    path.write_text("\n".join(["run,star,t,x,y,z,vx,vy,vz", *rows]) + "\n")
+    table = read_star_table(path)
+    assert table.frame["N_sim"].to_list() == [0, 0, 0, 1, 1, 1]
+    named = table.as_named(table.frame)
+    assert named["N_sim"].to_list() == ["a"] * 3 + ["b"] * 3
+    assert dict(zip(named["N_star"][:3], named["x"][:3], strict=True)) == {"*1": 2, "*10": 1, "*2": 0}
