@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         InputError: no model can be loaded, or all is done but an input was bad.
     """
     args = make_parser().parse_args(argv)
-    args.input = [file for path in args.input for file in files(path, args.suffixes, args.out)]
+    args.input, empty = every_file(args)
     names = answer_names(family_inputs(args))
     summary = Summary(args.out / "summary.ecsv")
     models = load_models(args.family, args.checkpoint, args.device, weights=args.weights)
@@ -44,12 +44,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         warn(f"the weights were trained at scale {TRIAL}, which only tries the pipeline out: the answers mean nothing")
     told: set[str] = set()
     inputs = track(names.items(), "predicting", len(names)) if len(names) > 1 else names.items()
+    failed = empty
     try:
-        failed = sum(not answered(args, models, path, name, summary, told) for path, name in inputs)
+        for path, name in inputs:
+            failed += not answered(args, models, path, name, summary, told)
+            summary.write_if_due()
     finally:
         summary.write()
     if failed:
-        raise InputError(f"{failed} of {len(names)} inputs had no answer; see above")
+        raise InputError(f"{failed} of {len(names) + empty} inputs had no answer; see above")
 
 
 # --- the command line ---------------------------------------------------------------------------
@@ -82,6 +85,26 @@ def declaration(family: str) -> Any:
     ``inputs(args) -> list[Path]`` gives one path an answer, ``options(args) -> dict`` the keywords of its ``predict``.
     """
     return import_module(f"pipeline.evaluation.{family}.arguments")
+
+
+def every_file(args: argparse.Namespace) -> tuple[list[Path], int]:
+    """The files of all inputs, and the number of folders that hold none: they do not stop the others.
+
+    Raises:
+        InputError: there are folders and no file.
+    """
+    found: list[Path] = []
+    mistakes: list[InputError] = []
+    for path in args.input:
+        try:
+            found += files(path, args.suffixes, args.out)
+        except InputError as mistake:
+            mistakes.append(mistake)
+    if mistakes and not found:
+        raise mistakes[0]
+    for mistake in mistakes:
+        print(f"error: {one_line(mistake)}", file=sys.stderr, flush=True)
+    return found, len(mistakes)
 
 
 def files(path: Path, suffixes: tuple[str, ...], out: Path) -> list[Path]:

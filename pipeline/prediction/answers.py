@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.outputs import atomic_file
 if TYPE_CHECKING:
     from pipeline.evaluation.common.result import Result
 
+SECONDS = 30.0  # between two writes of a summary
 QUESTION = ("input", "family", "options", "models")  # what of the provenance tells one question from another
 
 
@@ -143,6 +145,7 @@ class Summary:
     path: Path
     rows: list[dict[str, Any]] = field(default_factory=list)
     units: dict[str, str] = field(default_factory=dict)
+    written: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         from astropy.table import Table
@@ -173,11 +176,17 @@ class Summary:
         """The row of an input that had no answer."""
         self.rows.append({"input": readable(source), "answer": "", "warnings": 0, "error": message})
 
+    def write_if_due(self) -> None:
+        """Replace the table now and then: a run that is killed keeps most of it."""
+        if time.monotonic() - self.written > SECONDS:
+            self.write()
+
     def write(self) -> None:
         """Replace the table."""
         import numpy as np
         from astropy.table import Table, vstack
 
+        self.written = time.monotonic()
         if not self.rows:
             return  # interrupted before the first answer
         table = Table(rows=self.rows)

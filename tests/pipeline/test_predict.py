@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from pipeline import predict
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import Picture, Result
+from pipeline.prediction import answers
 from pipeline.prediction.answers import answer_names
 from pipeline.prediction.trained import Trained
 from pipeline.training.registry import MODELS
@@ -178,6 +179,17 @@ def test_an_interrupted_run_keeps_what_it_has(family: Path, monkeypatch: pytest.
     assert Table.read("out/summary.ecsv")["input"].tolist() == ["a/map.png"]
 
 
+def test_a_killed_run_keeps_most_of_its_summary(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("out").mkdir()
+    summary = answers.Summary(Path("out/summary.ecsv"))
+    for seconds, rows in ((1e9, None), (0.0, ["a.png", "b.png"])):
+        monkeypatch.setattr(answers, "SECONDS", seconds)
+        summary.add_failure(Path("b.png" if rows else "a.png"), "no good")
+        summary.write_if_due()
+        found = Table.read("out/summary.ecsv")["input"].tolist() if Path("out/summary.ecsv").exists() else None
+        assert found == rows
+
+
 def test_folders_are_inputs(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a/notes.txt", "a/.hidden.png", "a/.cache/map.png", "a/deep/down/map.PNG"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -188,6 +200,9 @@ def test_folders_are_inputs(family: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "warning: a: left out for their suffix: 1, such as notes.txt; name those" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"empty: no input in this folder outside --out; give files that end in \.png"):
         ask("empty")
+    with pytest.raises(InputError, match="1 of 2 inputs had no answer"):
+        ask("empty", "b/map.png")
+    assert "error: empty: no input in this folder" in capsys.readouterr().err
 
 
 def test_answers_in_a_folder_of_inputs_are_no_inputs(family: Path) -> None:
