@@ -102,8 +102,8 @@ def every_file(args: argparse.Namespace) -> tuple[list[Path], int]:
             mistakes.append(mistake)
     if mistakes and not found:
         raise mistakes[0]
-    for mistake in mistakes:
-        print(f"error: {one_line(mistake)}", file=sys.stderr, flush=True)
+    for each in mistakes:
+        print(f"error: {one_line(each)}", file=sys.stderr, flush=True)
     return found, len(mistakes)
 
 
