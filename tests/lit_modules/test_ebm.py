@@ -145,6 +145,7 @@ def eight_gaussians(n: int, seed: int) -> Tensor:
     return torch.from_numpy(points / 1.414 / 4).float()
 
 
+@pytest.mark.slow
 def test_eight_gaussians_to_near_their_entropy() -> None:
     """2.8319 nats in the usual units is what no model beats; no map tells them apart."""
     y, held_out = eight_gaussians(20_000, 0), eight_gaussians(2000, 1)
