@@ -83,6 +83,23 @@ def run_stage(stage: str, *arguments: str) -> None:
     import_module(f"pipeline.{stage}").main(list(arguments))
 
 
+@pytest.fixture
+def default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder of a test: the project's parameters, no data."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def tiny_folder(default_folder: Path) -> Path:
+    """The same at scale tiny."""
+    from pipeline.scale import write_scale
+
+    write_scale(ROOT / "scales/tiny.yaml", default_folder / "params.yaml")
+    return default_folder
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every data stage ran at scale tiny, each by its own main."""

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from conftest import ROOT, edit_params, run_stage
+from conftest import edit_params, run_stage
 from scipy.stats import kstest
 
 from datamodules.cluster_maps import ClusterMapsDataModule
@@ -31,11 +31,9 @@ SMALL = {
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    edit_params(tmp_path, SMALL)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(default_folder: Path) -> Path:
+    edit_params(default_folder, SMALL)
+    return default_folder
 
 
 def digests() -> dict[str, str]:

@@ -27,11 +27,9 @@ from tests.pipeline.cluster_folders import (
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    edit_params(tmp_path, SMALL)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(default_folder: Path) -> Path:
+    edit_params(default_folder, SMALL)
+    return default_folder
 
 
 def test_our_own_mocks_are_linked_as_they_are() -> None:

@@ -8,18 +8,16 @@ import numpy as np
 import polars as pl
 import pytest
 from astropy.io import fits
-from conftest import ROOT, edit_params
+from conftest import edit_params
 
 from pipeline.errors import InputError
 from tests.pipeline.cluster_folders import NEEDED, OUT, SMALL, SPLITS, edit_catalogue, import_from, own_stars
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    edit_params(tmp_path, SMALL)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(default_folder: Path) -> Path:
+    edit_params(default_folder, SMALL)
+    return default_folder
 
 
 def edit_array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from conftest import ROOT, edit_params, run_stage
+from conftest import edit_params, run_stage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,19 +17,13 @@ from pipeline.errors import InputError
 from pipeline.import_nbody import renumbered
 from pipeline.inputs.star_tables import StarTable, metadata
 from pipeline.inputs.star_units import StarUnits
-from pipeline.scale import write_scale
 from pipeline.simulation.nbody.gravity import invariants
 from tests.pipeline.own_simulations import own_simulations
 
 CSV = Path("data/nbody/trajectories.csv")
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    write_scale(ROOT / "scales/tiny.yaml", tmp_path / "params.yaml")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("tiny_folder")
 
 
 def imported(table: pl.DataFrame, **params: Any) -> pl.DataFrame:
@@ -181,12 +175,12 @@ def test_a_cluster_on_its_way_through_the_galaxy_is_the_same_cluster() -> None:
     assert moved_answer["position_error_median"] == pytest.approx(own_answer["position_error_median"], rel=1e-4)
 
 
-def test_a_folder_of_tables_is_one_set(folder: Path) -> None:
-    (folder / "runs of mine").mkdir()
+def test_a_folder_of_tables_is_one_set(tiny_folder: Path) -> None:
+    (tiny_folder / "runs of mine").mkdir()
     own = own_simulations([3, 3, 3])
     for (number,), table in own.group_by("Run", maintain_order=True):
         table.drop("Run").write_csv(f"runs of mine/{number}.csv")
-    edit_params(folder, {"nbody.source": "runs of mine", "nbody.units": "pc Msun Myr"})
+    edit_params(tiny_folder, {"nbody.source": "runs of mine", "nbody.units": "pc Msun Myr"})
     run_stage("import_nbody")
     together = read_table(CSV)
     assert together.equals(imported(own, units="pc Msun Myr"))

@@ -11,18 +11,12 @@ from conftest import ROOT, edit_params, run_stage
 from datamodules.trajectories import read_table
 from pipeline.errors import InputError
 from pipeline.inputs.star_tables import read_star_table
-from pipeline.scale import write_scale
 from tests.pipeline.own_simulations import own_simulations
 
 CSV = Path("data/nbody/trajectories.csv")
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    write_scale(ROOT / "scales/tiny.yaml", tmp_path / "params.yaml")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("tiny_folder")
 
 
 def test_simulations_start_from_a_file() -> None:

@@ -3,18 +3,11 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, edit_params, run_stage
+from conftest import edit_params, run_stage
 
 from pipeline.errors import InputError
-from pipeline.scale import write_scale
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    write_scale(ROOT / "scales/tiny.yaml", tmp_path / "params.yaml")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("tiny_folder")
 
 
 @pytest.mark.parametrize(("key", "value", "what"), [("dt", 1e-8, "disk|memory"), ("n_stars", 10**9, "disk|memory")])
