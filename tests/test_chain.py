@@ -65,7 +65,7 @@ def small_chain(folder: Path, last: str, seconds: str = "300") -> Path:
 
 def environment() -> dict[str, str]:
     """That of this process without what an outer make tells an inner one."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "VENV"))}
     return kept | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
