@@ -11,10 +11,10 @@ from torch import Tensor
 from datamodules.base import TensorDataModule
 from datamodules.loader import EpochSampler, TensorLoader
 from datamodules.settings import MapData
-from datamodules.telescope import Telescope
+from datamodules.telescope import Looks, Telescope
 from pipeline.errors import InputError
+from pipeline.settings.clusters import SPLITS
 
-SPLITS = ("train", "val", "test")
 MAPS = ("flux", "mass")
 LABELS = {"age": "age_gyr", "distance": "distance_kpc", "field": "field_log_mass"}  # columns of the catalogue
 MOMENTS = ("flux_mean", "flux_std", "mass_mean", "mass_std")  # further columns
@@ -24,15 +24,17 @@ COLUMNS = ("map", "cluster", "split", *LABELS.values(), *MOMENTS)
 class MapLoader(TensorLoader):
     """Makes the flux maps of a batch from their light as it is drawn; the whole set stays in half precision.
 
-    Statistics and labels are also those of ``passes - 1`` other batches, which differ from epoch to epoch.
+    Each map is seen in one of its looks. Statistics and labels are also those of ``passes - 1`` other batches, which
+    differ from epoch to epoch.
 
     Args:
         tensors: of a split, see :class:`ClusterMapsDataModule`.
-        sampler: gives the rows.
+        sampler: gives the rows; where it shuffles, each epoch draws a look for each row and pass.
         telescope: makes flux of light.
         passes: batches whose labels come at once.
         device: where flux is made.
         maps: which of flux and mass batches hold beside statistics and labels.
+        look: at every map; None for all in turn, by the number of the row, where the sampler does not shuffle.
     """
 
     def __init__(
@@ -43,45 +45,57 @@ class MapLoader(TensorLoader):
         passes: int = 1,
         device: torch.device | str = "cpu",
         maps: tuple[str, ...] = MAPS,
+        look: int | None = None,
     ) -> None:
         super().__init__(tensors, sampler)
-        self.telescope, self.passes, self.device, self.maps = telescope, passes, device, maps
+        self.telescope, self.passes, self.device, self.maps, self.look = telescope, passes, device, maps, look
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         batches = list(self.sampler)
-        generator = torch.Generator().manual_seed(self.sampler.epoch)
+        generator = torch.Generator().manual_seed(self.sampler.seed + 1_000_003 * self.sampler.epoch)
+        looks = self._looks(generator)
         others = [torch.randperm(len(batches), generator=generator) for _ in range(self.passes - 1)]
         for k, rows in enumerate(batches):
-            known = torch.cat([rows, *(batches[other[k]] for other in others)])
-            labels = {name: self._take(name, known).float() for name in ("statistics", *LABELS)}
-            yield {**{name: self._map(name, rows) for name in self.maps}, **labels}
+            known = [rows, *(batches[other[k]] for other in others)]
+            seen = torch.cat([looks[n][each] for n, each in enumerate(known)])
+            shown = {name: self._map(name, rows, looks[0][rows]) for name in self.maps}
+            labels = {name: self._take(name, torch.cat(known)).float() for name in LABELS}
+            yield {**shown, "statistics": self._take("statistics", torch.cat(known), seen).float(), **labels}
 
-    def _map(self, name: str, rows: Tensor) -> Tensor:
-        return self._flux(rows) if name == "flux" else self._take(name, rows).float()
+    def _looks(self, generator: torch.Generator) -> Tensor:
+        """Number of the look at each row in each pass, (passes, n)."""
+        n, looks = self.tensors["looks"].shape[:2]
+        if self.look is not None:
+            return torch.full((self.passes, n), self.look)
+        if self.sampler.shuffle:
+            return torch.randint(looks, (self.passes, n), generator=generator)
+        return (torch.arange(n) % looks).expand(self.passes, n)
 
-    def _flux(self, rows: Tensor) -> Tensor:
-        if "flux" in self.tensors:
-            return self._take("flux", rows).float()
-        return self.telescope.log_flux(self._take("light", rows), self._take("distance", rows))[:, None]
+    def _map(self, name: str, rows: Tensor, looks: Tensor) -> Tensor:
+        if name == "mass":
+            return self._take(name, rows).float()
+        seen = Looks.of(self.tensors["looks"][rows, looks])
+        return self.telescope.log_flux(self._take("light", rows), self._take("distance", rows), seen)[:, None]
 
-    def _take(self, name: str, rows: Tensor) -> Tensor:
-        return self.tensors[name][rows].to(self.device)
+    def _take(self, name: str, *index: Tensor) -> Tensor:
+        return self.tensors[name][index].to(self.device)
 
 
 class ClusterMapsDataModule(TensorDataModule):
     """Batches ``{"flux", "mass": (B, 1, H, W), "statistics": (P, N), "age", "distance", "field": (P,)}``, all float32.
 
     Flux is log10 F/(Lsun kpc⁻²), in steps of half precision, and mass log10 M/Msun per pixel, statistics are those of
-    the flux map, age is in Gyr, distance in kpc and field log10 of the mass in the field, Msun. Statistics and labels
-    cost next to nothing: in training those of further maps follow those of the maps shown, P = ``statistics_passes``
-    x B; else P = B.
+    the flux map, age is in Gyr, distance in kpc and field log10 of the mass in the field, Msun. Each map is seen in one
+    of its looks: training draws it anew each epoch, validation and test take all in turn. Statistics and labels cost
+    next to nothing: in training those of further maps follow those of the maps shown, P = ``statistics_passes`` x B;
+    else P = B.
 
-    ``splits[split]`` holds ``light`` (n, H', W'), ``mass`` (n, 1, H, W), ``statistics``, ``age``, ``distance``,
+    ``splits[split]`` holds ``light`` (n, H', W'), ``mass`` (n, 1, H, W), ``looks`` (n, 1 + looks, 5), each a row of
+    ``datamodules.telescope.Looks``, the first clean, ``statistics`` (n, 1 + looks, N), ``age``, ``distance``,
     ``field``, ``cluster``, a number for each, and ``flux_mean``, ``flux_std``, ``mass_mean``, ``mass_std`` (n,) over
-    the pixels of each map. Flux comes through batches only, made from the light by ``telescope``; where section
-    ``maps`` asks for noise, it was made by preprocess_maps, and ``flux`` (n, 1, H, W) is there too. Maps are
+    the pixels of each map, seen clean. Flux comes through batches only, made from the light by ``telescope``. Maps are
     memory-mapped, half precision, and never loaded as a whole where those of a split follow one another in the file; a
-    split whose maps are scattered is copied.
+    split whose maps are scattered is copied. Where no map is in split calibration, that is split val.
 
     ``path`` is the folder data/clusters, with ``maps/`` of import_clusters and ``seen/`` of preprocess_maps. All
     maps of a cluster are in the same split. A model that reads but some of flux and mass in its training sets ``maps``
@@ -105,23 +119,30 @@ class ClusterMapsDataModule(TensorDataModule):
         arrays = {
             "light": self._array("maps/light.npy", 3),
             "mass": self._array("maps/mass.npy", 3)[:, None],
-            "statistics": self._array("seen/statistics.npy", 2),
+            "looks": self._array("seen/looks.npy", 3),
+            "statistics": self._array("seen/statistics.npy", 3),
         }
-        if (self.path / "seen/flux.npy").exists():
-            arrays["flux"] = self._array("seen/flux.npy", 3)[:, None]
         for name, array in arrays.items():
             if len(array) != len(catalogue):
                 raise InputError(
                     f"{self.path}: {len(array)} rows of {name}.npy and {len(catalogue)} of seen/catalogue.csv "
                     "should be equal; run preprocess_maps again"
                 )
-        self.splits = {split: self._split(catalogue, split, arrays) for split in SPLITS}
+        there = [split for split in SPLITS if split != "calibration" or split in catalogue["split"]]
+        self.splits = {split: self._split(catalogue, split, arrays) for split in there}
+        self.splits.setdefault("calibration", self.splits["val"])
 
-    def observed(self, split: str, every: int = 1) -> MapLoader:
-        """All batches of a split in the order of the file, on the CPU; of every so many maps, the first."""
+    def observed(self, split: str, look: int | None = 0, every: int = 1) -> MapLoader:
+        """All batches of a split in the order of the file, on the CPU.
+
+        Args:
+            split: its name.
+            look: at each map, 0 the clean one; None for all in turn, by the number of the row.
+            every: of so many maps, the first.
+        """
         tensors = {name: tensor[::every] for name, tensor in self.splits[split].items()}
         sampler = EpochSampler(len(tensors["age"]), self.settings.batch_size, shuffle=False, seed=self.seed)
-        return MapLoader(tensors, sampler, self.telescope)
+        return MapLoader(tensors, sampler, self.telescope, look=look)
 
     def _split(self, catalogue: pl.DataFrame, split: str, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
         part = catalogue.filter(pl.col("split") == split).sort("map")

@@ -1,27 +1,52 @@
-"""The telescope between the light of a cluster and the flux map that networks see; torch, on any device."""
+"""The telescopes between the light of a cluster and the flux maps that networks see; torch, on any device."""
 
 import json
 import math
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pipeline.errors import InputError
+from pipeline.simulation.clusters.stars import flux_of_magnitude
+
+
+class Looks(NamedTuple):
+    """The telescope and night of each of B looks at maps, (B,) each, float64, on the CPU.
+
+    Attributes:
+        psf_sigma: σ of the Gaussian point-spread function, pixels.
+        noise: n, standard deviation of the background in a pixel, Lsun kpc⁻²; 0 for none.
+        sky: S, flux of the sky in a pixel, Lsun kpc⁻²; 0 for none.
+        foreground: stars of the Milky Way in a square arcmin down to V = 24.
+        seed: of foreground stars and noise, a whole number below 2⁵³.
+    """
+
+    psf_sigma: Tensor
+    noise: Tensor
+    sky: Tensor
+    foreground: Tensor
+    seed: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor) -> "Looks":
+        """From rows (B, 5) of looks.npy."""
+        return cls(*rows.unbind(1))
 
 
 @dataclass(frozen=True)
 class Telescope:
-    """What a flux map went through, and how the light that it sees is stored.
+    """What all looks have in common, and how the light that they see is stored.
 
     Attributes:
-        psf_sigma: of the Gaussian point-spread function, pixels.
+        psf_sigma: σ of the Gaussian point-spread function of the clean look, pixels.
         pixel_arcsec: side of a pixel.
         pixels: of a side of the flux map.
         log_flux_floor: log10 F/(Lsun kpc⁻²), below which a pixel does not fall.
         light_unit: of the stored light, Lsun,V.
+        sky_error: of the subtracted sky, as a share of it, one standard deviation.
     """
 
     psf_sigma: float
@@ -29,6 +54,7 @@ class Telescope:
     pixels: int
     log_flux_floor: float
     light_unit: float
+    sky_error: float
 
     @classmethod
     def read(cls, path: Path) -> "Telescope":
@@ -42,47 +68,86 @@ class Telescope:
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{path}: cannot read it ({error}); run preprocess_maps") from error
 
-    def flux(self, light: Tensor, distance: Tensor) -> Tensor:
-        """Flux (B, pixels, pixels) in Lsun kpc⁻², that of P L Pᵀ / (4π D²).
+    def flux(self, light: Tensor, distance: Tensor, looks: Looks) -> Tensor:
+        """Flux (B, pixels, pixels) in Lsun kpc⁻², P (L / (4π D²) + stars) Pᵀ and noise; it may be negative.
+
+        What is random comes from the seed of each look alone, drawn on the CPU: whatever the batch and the device.
 
         Args:
             light: L as stored, (B, H, H), at least the PSF's wings wider than the field.
-            distance: D (B,) in kpc; its precision is that of the result.
+            distance: D (B,) in kpc; its precision and device are those of the result.
+            looks: one at each map; P is that of :func:`psf_matrix`, stars those of the Milky Way.
+
+        Raises:
+            ValueError: the light does not hold the wings of a PSF.
         """
-        return self.blurred(light.to(distance)) * (self.light_unit / (4 * math.pi * distance**2))[:, None, None]
+        generators = [torch.Generator().manual_seed(int(seed)) for seed in looks.seed]
+        image, unit = light.to(distance), self.light_unit / (4 * math.pi * distance**2)
+        *pixel, stars = (x.to(image.device) for x in self._foreground(generators, looks, image.shape[-1]))
+        image = image.index_put(tuple(pixel), stars.to(image) / unit[pixel[0]], accumulate=True)
+        psf = psf_matrix(looks.psf_sigma, self.pixels, image.shape[-1], like=image)
+        flux = psf @ image @ psf.mT * unit[:, None, None]
+        return flux + self._noise(generators, looks, flux)
 
-    def blurred(self, image: Tensor) -> Tensor:
-        """The middle (B, pixels, pixels) of images (B, H, H) behind the PSF P of :func:`psf_matrix`: P L Pᵀ."""
-        psf = psf_matrix(self.psf_sigma, self.pixels, image.shape[-1]).to(image)
-        return psf @ image @ psf.mT
+    def log_flux(self, light: Tensor, distance: Tensor, looks: Looks) -> Tensor:
+        """What networks see: log10 of :meth:`flux`, not below floor and noise, rounded to half precision."""
+        lowest = looks.noise.clamp_min(10.0**self.log_flux_floor)
+        flux = self.flux(light, distance, looks)
+        return torch.maximum(flux, lowest.to(flux)[:, None, None]).log10().half().to(flux.dtype)
 
-    def log_flux(self, light: Tensor, distance: Tensor) -> Tensor:
-        """log10 of :meth:`flux`, not below the floor, rounded to half precision."""
-        return self.log(self.flux(light, distance))
+    def _foreground(self, generators: list[torch.Generator], looks: Looks, width: int) -> list[Tensor]:
+        """Map, row, column and flux (n,) each of stars of the Milky Way, N(<V) ~ 10^(0.3 V) between V = 14 and 24."""
+        expected = looks.foreground * (width * self.pixel_arcsec / 60) ** 2
+        numbers = [int(torch.poisson(mean, generator)) for mean, generator in zip(expected, generators, strict=True)]
+        drawn = [
+            torch.rand(3, n, dtype=torch.float64, generator=generator)
+            for n, generator in zip(numbers, generators, strict=True)
+        ]
+        row, column, share = torch.cat(drawn, 1)
+        flux = float(flux_of_magnitude(24.0)) * (1e-3 + (1 - 1e-3) * share) ** (-4 / 3)  # V = 24 + log10(share) / 0.3
+        return [
+            torch.arange(len(numbers)).repeat_interleave(torch.tensor(numbers)),
+            (row * width).long(),
+            (column * width).long(),
+            flux,
+        ]
 
-    def log(self, flux: Tensor) -> Tensor:
-        """log10 of a flux, not below the floor, rounded to half precision but as wide as ``flux``."""
-        return flux.clamp_min(10.0**self.log_flux_floor).log10().half().to(flux.dtype)
+    def _noise(self, generators: list[torch.Generator], looks: Looks, flux: Tensor) -> Tensor:
+        """Noise (B, pixels, pixels) of variance n² (1 + F/S), as one camera counts sky and stars, and the sky's error.
+
+        Args:
+            generators: one a map.
+            looks: likewise; without noise where n is 0.
+            flux: F without noise.
+        """
+        normals = torch.zeros(len(generators), 1 + flux[0].numel(), dtype=torch.float64)
+        for normal, noise, generator in zip(normals, looks.noise, generators, strict=True):
+            if noise > 0:
+                normal.normal_(generator=generator)
+        sky = looks.sky.to(flux)
+        of_stars = torch.where(sky > 0, 1 / sky, 0.0)[:, None, None] * flux
+        normals = normals.to(flux)
+        background = looks.noise.to(flux)[:, None, None] * normals[:, 1:].unflatten(1, flux.shape[1:])
+        return background * (1 + of_stars).sqrt() + (self.sky_error * sky * normals[:, 0])[:, None, None]
 
 
-def psf_radius(sigma: float) -> int:
-    """Pixels at which a Gaussian point-spread function is cut: four sigma."""
-    return math.ceil(4 * sigma)
+def psf_matrix(sigma: Tensor, pixels: int, width: int, like: Tensor) -> Tensor:
+    """Matrices P (B, pixels, width) by which Gaussian PSFs take the middle of rows of ``width`` pixels.
 
-
-@cache
-def psf_matrix(sigma: float, pixels: int, width: int) -> Tensor:
-    """Matrix P (pixels, width), float64, by which a Gaussian PSF takes the middle of rows of ``width`` pixels.
+    Args:
+        sigma: (B,) pixels, float64.
+        pixels: that a row has behind the PSF.
+        width: of a row before it.
+        like: of the precision and device wanted.
 
     Raises:
-        ValueError: the rows do not hold the PSF's wings.
+        ValueError: the rows do not hold a PSF's wings.
     """
-    radius = psf_radius(sigma)
-    if pixels + 2 * radius > width:
-        raise ValueError(f"{width} pixels do not hold {pixels} and a PSF that reaches {radius} beyond")
-    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=torch.float64) / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    first = (width - pixels) // 2 - radius
-    return torch.stack(
-        [torch.nn.functional.pad(kernel, (k, width - len(kernel) - k)) for k in range(first, first + pixels)]
-    )
+    radius = torch.ceil(4 * sigma)[:, None]
+    margin = (width - pixels) // 2
+    if radius.max() > margin:
+        raise ValueError(f"{width} pixels do not hold {pixels} and a PSF that reaches {radius.max():g} beyond")
+    offset = torch.arange(1 - pixels, width, dtype=torch.float64) - margin
+    kernel = torch.exp(-0.5 * (offset / sigma[:, None]) ** 2) * (offset.abs() <= radius)
+    kernel = kernel / kernel.sum(1, keepdim=True)
+    return kernel.to(like).unfold(1, width, 1).flip(1)

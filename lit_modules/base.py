@@ -141,7 +141,7 @@ class MapReader(LitBase):
         """
         data.maps = self.maps
         train = data.splits["train"]
-        if train["statistics"].shape[1] != self.statistics_length:
+        if train["statistics"].shape[-1] != self.statistics_length:
             raise InputError("statistics.npy holds other statistics than this network reads; run preprocess_maps again")
         moments = torch.stack([train["flux_mean"], train["flux_std"]])
         if not moments.isfinite().all():

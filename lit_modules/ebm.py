@@ -11,7 +11,7 @@ from lit_modules.networks.energy.free_energy import log_gibbs
 from lit_modules.networks.energy.map_energy import MapEnergy
 from lit_modules.networks.energy.settings import EBMSettings
 from lit_modules.networks.energy.training import EnergyTraining, in_box
-from lit_modules.networks.pidoc.statistics import LENGTH, map_statistics
+from lit_modules.networks.maps.statistics import LENGTH, map_statistics
 from lit_modules.networks.sampling.chains import Energy, EnergyError
 from pipeline.errors import InputError
 
@@ -46,8 +46,9 @@ class LitEBM(MapReader):
         return self.log_posterior(self.net.context(batch["statistics"]), self.settings.nodes)
 
     def statistics(self, flux: Tensor) -> Tensor:
-        """``map_statistics`` of flux maps (B, 1, size, size)."""
-        return map_statistics(flux[:, 0], float(self.psf_sigma))
+        """``map_statistics`` of log10 flux maps (B, 1, size, size) without noise."""
+        flux, none = torch.pow(10.0, flux[:, 0]), flux.new_zeros(len(flux))
+        return map_statistics(flux, self.psf_sigma.expand(len(flux)), none)
 
     def context(self, flux: Tensor) -> Tensor:
         """All of flux maps (B, 1, size, size) that their energies need, see ``MapEnergy.context``."""

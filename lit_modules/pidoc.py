@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lit_modules.base import Batch, MapReader
+from lit_modules.networks.maps.statistics import LENGTH, map_statistics
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
 from lit_modules.networks.pidoc.distance_age import StatisticsReader
 from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder
@@ -19,7 +20,6 @@ from lit_modules.networks.pidoc.keras_weights import published_network, publishe
 from lit_modules.networks.pidoc.losses import beta_nll
 from lit_modules.networks.pidoc.mass_map import MassMap
 from lit_modules.networks.pidoc.settings import AgeDistanceSettings, MassSettings
-from lit_modules.networks.pidoc.statistics import LENGTH, map_statistics
 from lit_modules.networks.symmetry import random_symmetry
 from pipeline.errors import InputError
 
@@ -39,8 +39,9 @@ class LitPidoc(MapReader):
         self.register_buffer("sigma_scale", torch.ones(2))
 
     def statistics(self, flux: Tensor) -> Tensor:
-        """``map_statistics`` of flux maps (B, 1, H, W)."""
-        return map_statistics(flux[:, 0], float(self.psf_sigma))
+        """``map_statistics`` of log10 flux maps (B, 1, H, W) without noise."""
+        flux, none = torch.pow(10.0, flux[:, 0]), flux.new_zeros(len(flux))
+        return map_statistics(flux, self.psf_sigma.expand(len(flux)), none)
 
     def network_inputs(self, batch: Batch) -> list[Tensor]:
         """What the network reads of a batch; statistics that a batch lacks are taken of its flux."""
@@ -61,7 +62,8 @@ class LitPidoc(MapReader):
         """All of them, on every process; without the maps themselves where the network reads statistics alone."""
         if "flux" in self.net.inputs:
             return data.observed("val")
-        return [{name: data.splits["val"][name] for name in ("statistics", "distance", "age")}]
+        clean = data.splits["val"] | {"statistics": data.splits["val"]["statistics"][:, 0]}
+        return [{name: clean[name] for name in ("statistics", "distance", "age")}]
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Batch]) -> None:

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 OUT = Path("data/synthetic/cluster_maps")
 MAPS = ("light.npy", "mass.npy")
-OF_THE_IMPORT = ("source", "val_fraction", "test_fraction")  # parameters of import_clusters alone
+OF_THE_IMPORT = (
+    "source",
+    "val_fraction",
+    "calibration_fraction",
+    "test_fraction",
+)  # parameters of import_clusters alone
 BLOCK = 10  # clusters done at once
 CODE = (
     "generate_clusters.py",

@@ -1,13 +1,15 @@
-"""Looks at the light of the clusters through a telescope: reads data/clusters/maps/ and ``maps`` of params.yaml.
+"""Looks at the light of the clusters through telescopes: reads data/clusters/maps/ and ``maps`` of params.yaml.
 
-Writes data/clusters/seen/: telescope.json; statistics.npy, those of each flux map, float32 (maps, statistics); and
-catalogue.csv, that of the maps with field_log_mass, log10 of the mass in the field, and the mean and standard deviation
-over the pixels of log10 flux and log10 mass. A flux map is made from the light whenever it is needed; only one with
-noise, sky or foreground is kept, in flux.npy, log10 F/(Lsun kpc⁻²), float16 (maps, pixels, pixels).
+Writes data/clusters/seen/: telescope.json; looks.npy, the telescope and night of each look at each map, float64 (maps,
+1 + looks, 5), the first clean, see ``datamodules.telescope.Looks``; statistics.npy, those of the flux map of each look,
+float32 (maps, 1 + looks, statistics); and catalogue.csv, that of the maps with field_log_mass, log10 of the mass in the
+field, and the mean and standard deviation over the pixels of log10 flux, seen clean, and log10 mass. A flux map is made
+from the light and its look whenever it is needed.
 """
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +24,6 @@ from pipeline.settings.load import load_params
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
-    from torch import Tensor
 
     from datamodules.telescope import Telescope
 
@@ -43,16 +44,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     import numpy as np
     import polars as pl
 
-    maps = params.maps
-    catalogue, telescope = read_catalogue(), telescope_of(maps)
+    catalogue, telescope = read_catalogue(), telescope_of(params.maps)
     distance = catalogue["distance_kpc"].to_numpy()
-    blocks = [range(first, min(first + BLOCK, len(distance))) for first in range(0, len(distance), BLOCK)]
+    looks = np.stack([draw_looks(params.maps, number) for number in range(len(distance))])
+    rows = [slice(first, first + BLOCK) for first in range(0, len(distance), BLOCK)]
+    jobs = [(telescope, RAW.resolve(), block, distance[block], looks[block]) for block in rows]
     with atomic_folder(OUT) as folder:
-        if noisy(maps):
-            shape = (len(distance), telescope.pixels, telescope.pixels)
-            np.lib.format.open_memmap(folder / "flux.npy", mode="w+", dtype=np.float16, shape=shape)
-        jobs = [(maps, telescope, RAW.resolve(), folder.resolve(), block, distance[block]) for block in blocks]
         seen = list(in_parallel(look, jobs, params.runtime, "looking at clusters"))
+        np.save(folder / "looks.npy", looks)
         np.save(folder / "statistics.npy", np.concatenate([statistics for statistics, _ in seen]))
         columns = np.concatenate([moments for _, moments in seen]).round(6)
         catalogue = catalogue.with_columns(pl.Series(*column) for column in zip(COLUMNS, columns.T, strict=True))
@@ -82,62 +81,61 @@ def telescope_of(maps: Maps) -> "Telescope":
     """
     import numpy as np
 
-    from datamodules.telescope import Telescope, psf_radius
+    from datamodules.telescope import Telescope
     from pipeline.simulation.clusters.telescope import LIGHT_UNIT, PIXEL
 
     try:
         (_, width, _), (_, pixels, _) = (np.load(RAW / f"{n}.npy", mmap_mode="r").shape for n in ("light", "mass"))
     except (OSError, ValueError) as error:
         raise InputError(f"{RAW}: no maps to read ({error}); run import_clusters") from error
-    margin, needed = (width - pixels) // 2, psf_radius(maps.psf_sigma)
+    margin, needed = (width - pixels) // 2, math.ceil(4 * maps.widest_psf)
     if margin < needed:
-        raise InputError(f"clusters.margin is {margin}, but maps.psf_sigma {maps.psf_sigma} needs {needed}; raise it")
-    return Telescope(maps.psf_sigma, PIXEL, pixels, maps.flux_floor, LIGHT_UNIT)
+        raise InputError(
+            f"{RAW}/light.npy: its margin is {margin} pixels, but a psf_sigma of {maps.widest_psf:g} in section maps "
+            f"needs {needed}; lower that, or raise clusters.margin and make the maps again"
+        )
+    return Telescope(maps.psf_sigma, PIXEL, pixels, maps.flux_floor, LIGHT_UNIT, maps.sky_error)
 
 
-def noisy(maps: Maps) -> bool:
-    """Whether a flux map holds more than the light of its cluster."""
-    return maps.one_electron is not None or maps.foreground > 0
+def draw_looks(maps: Maps, number: int) -> "np.ndarray":
+    """Looks (1 + looks, 5) at a map, the first clean; they depend on the seed and the map's number alone."""
+    import numpy as np
+
+    from pipeline.simulation.clusters.stars import flux_of_magnitude
+    from pipeline.simulation.clusters.telescope import PIXEL
+
+    rng = np.random.default_rng(np.random.SeedSequence(maps.seed, spawn_key=(number,)))
+    looks = [[maps.psf_sigma, 0.0, 0.0, 0.0, 0.0]]
+    for _ in range(maps.looks):
+        ranges = (maps.look_psf_sigma, maps.log_noise, maps.sky, maps.foreground)
+        psf_sigma, log_noise, magnitude, foreground = (rng.uniform(each.low, each.high) for each in ranges)
+        drawn = (psf_sigma, 10**log_noise, float(flux_of_magnitude(magnitude)) * PIXEL**2, foreground)
+        rounded = [float(f"{x:.7g}") for x in drawn]  # the last bit of a power is not the same on all processors
+        looks.append([*rounded, float(rng.integers(2**53))])
+    return np.array(looks)
 
 
 def look(
-    maps: Maps, telescope: "Telescope", raw: Path, out: Path, block: range, distance: "np.ndarray"
+    telescope: "Telescope", raw: Path, rows: slice, distance: "np.ndarray", looks: "np.ndarray"
 ) -> "tuple[np.ndarray, np.ndarray]":
-    """Statistics (B, N) of the flux maps numbered ``block``, and the further columns (B, 5) of the catalogue."""
+    """Statistics (B, 1 + looks, N) of the flux maps in ``rows``, and the further columns (B, 5) of the catalogue."""
     import numpy as np
     import torch
 
-    from lit_modules.networks.pidoc.statistics import map_statistics
+    from datamodules.telescope import Looks
+    from lit_modules.networks.maps.statistics import map_statistics
 
     torch.set_num_threads(1)
-    rows = slice(block.start, block.stop)
     light, mass = (torch.from_numpy(np.load(raw / f"{n}.npy", mmap_mode="r")[rows].copy()) for n in ("light", "mass"))
-    mass, kpc = mass.double(), torch.from_numpy(distance)
-    if noisy(maps):
-        log_flux = telescope.log(torch.from_numpy(noisy_flux(maps, telescope, block, light, kpc)))
-        np.load(out / "flux.npy", mmap_mode="r+")[rows] = log_flux.half().numpy()
-    else:
-        log_flux = telescope.log_flux(light, kpc)
+    mass, kpc = mass.double(), torch.tensor(distance)
+    every = [Looks.of(torch.tensor(each)) for each in looks.swapaxes(0, 1)]
+    log_flux = telescope.log_flux(light, kpc, every[0])
     field = torch.pow(10.0, mass).sum((1, 2)).log10()
     flux_std, flux_mean = torch.std_mean(log_flux, (1, 2), correction=0)
     mass_std, mass_mean = torch.std_mean(mass, (1, 2), correction=0)
-    statistics = map_statistics(log_flux, maps.psf_sigma).numpy().round(DECIMALS).astype(np.float32)
-    return statistics, torch.stack([field, flux_mean, flux_std, mass_mean, mass_std], 1).numpy()
-
-
-def noisy_flux(maps: Maps, telescope: "Telescope", block: range, light: "Tensor", distance: "Tensor") -> "np.ndarray":
-    """Flux maps (B, pixels, pixels) with sky and noise; those of a map depend on the seed and its number alone."""
-    import numpy as np
-    import torch
-
-    from pipeline.simulation.clusters.telescope import Camera, foreground_stars
-
-    camera = Camera(maps.sky, maps.one_electron, maps.read_noise)
-    seeds = [np.random.SeedSequence(maps.seed, spawn_key=(number,)) for number in block]
-    generators = [np.random.default_rng(seed) for seed in seeds]
-    stars = np.stack([foreground_stars(rng, light.shape[-1], maps.foreground) for rng in generators])
-    flux = telescope.flux(light, distance) + telescope.blurred(torch.from_numpy(stars))
-    return np.stack([camera.expose(rng, image) for rng, image in zip(generators, flux.numpy(), strict=True)])
+    statistics = [map_statistics(telescope.flux(light, kpc, each), each.psf_sigma, each.noise) for each in every]
+    rounded = torch.stack(statistics, 1).numpy().round(DECIMALS).astype(np.float32)
+    return rounded, torch.stack([field, flux_mean, flux_std, mass_mean, mass_std], 1).numpy()
 
 
 if __name__ == "__main__":

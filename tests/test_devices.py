@@ -71,8 +71,8 @@ def gradients(rank: int, world_size: int, port: int, folder: str) -> None:
     """Save the mean gradient over the ranks of π-DOC's loss on each rank's part of eight maps."""
     from torch.nn.parallel import DistributedDataParallel
 
+    from lit_modules.networks.maps.statistics import map_statistics
     from lit_modules.networks.pidoc.mass_map import log_sum
-    from lit_modules.networks.pidoc.statistics import map_statistics
     from lit_modules.pidoc import LitPidocMass
 
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import polars as pl
 
 from pipeline.errors import InputError, warn
-from pipeline.settings.clusters import Clusters
+from pipeline.settings.clusters import SPLITS, Clusters
 
 Layout = Literal["arrays", "images", "stars"]
 BOUNDS = {"age_gyr": (0.001, 14.0), "distance_kpc": (0.1, 1e4)}
 SHIFTS = {"shift_x_arcsec": (-100.0, 100.0), "shift_y_arcsec": (-100.0, 100.0)}
 FILES = ("star_file", "light_file", "flux_file", "mass_file")
-SPLITS = ("train", "val", "test")
+NEEDED = tuple(split for split in SPLITS if split != "calibration")  # val takes its place
 FEWEST = 4  # maps in a split: evaluations show so many, and need a spread
 
 
@@ -130,29 +130,37 @@ def _check_names(file: Path, catalogue: pl.DataFrame) -> None:
 
 
 def _drawn_split(file: Path, cluster: pl.Series, clusters: Clusters) -> pl.Series:
-    """Split of each map, drawn by cluster: the fractions of params.yaml, and more where that is too few maps."""
+    """Split of each map, drawn by cluster: the fractions of params.yaml.
+
+    Val and test take more where that is too few maps, calibration then takes none.
+    """
     import numpy as np
 
     names, number, maps = np.unique(cluster.to_numpy(), return_inverse=True, return_counts=True)
     left = np.random.default_rng(clusters.seed).permutation(len(names))
-    split = np.full(len(names), "train")
+    split = np.full(len(names), "train", dtype=object)
     for name, fraction in (("val", clusters.val_fraction), ("test", clusters.test_fraction)):
         enough = int(np.searchsorted(maps[left].cumsum(), FEWEST)) + 1
         held, left = np.split(left, [max(enough, round(fraction * len(names)))])
         split[held] = name
+    held, rest = np.split(left, [round(clusters.calibration_fraction * len(names))])
+    if min(maps[held].sum(), maps[rest].sum()) >= FEWEST:
+        split[held], left = "calibration", rest
     if maps[left].sum() < FEWEST:
         raise InputError(f"{file}: {len(names)} clusters are too few to be split; give more, or a column split")
-    return pl.Series("split", split[number])
+    return pl.Series("split", split[number], dtype=pl.String)
 
 
 def _check_split(file: Path, catalogue: pl.DataFrame) -> None:
     if unknown := set(catalogue["split"]) - set(SPLITS):
-        raise InputError(f"{file}: column split has {unknown.pop()}; it takes train, val and test")
+        raise InputError(f"{file}: column split has {unknown.pop()}; it takes {', '.join(NEEDED)} and calibration")
     for split in SPLITS:
         n = (catalogue["split"] == split).sum()
-        if n == 0:
-            raise InputError(f"{file}: column split has no {split}; give maps of all three, or no such column")
-        if n < FEWEST:
+        if n == 0 and split in NEEDED:
+            raise InputError(
+                f"{file}: column split has no {split}; give some to each of {', '.join(NEEDED)}, or no column split"
+            )
+        if 0 < n < FEWEST:
             warn(f"{file}: {n} maps in split {split}; evaluations need {FEWEST}")
     torn = catalogue.group_by("cluster").agg(pl.col("split").n_unique()).filter(pl.col("split") > 1)
     if len(torn):

@@ -1,10 +1,14 @@
 """Sections clusters, maps and cluster_pictures of params.yaml: mock globular clusters and their pictures."""
 
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from pipeline.settings.base import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Section, Seed
+from pipeline.settings.base import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Section, Seed
+
+SPLITS = ("train", "val", "calibration", "test")  # in the order in which their clusters are numbered
 
 
 class Range(Section):
@@ -50,9 +54,11 @@ class MapPriors(ClusterPriors):
 class Clusters(Section):
     source: str
     val_fraction: Fraction
+    calibration_fraction: Fraction
     test_fraction: Fraction
     n_train: PositiveInt
     n_val: PositiveInt
+    n_calibration: PositiveInt
     n_test: PositiveInt
     projections: PositiveInt
     test_distances: Annotated[list[PositiveFloat], Field(min_length=1)]
@@ -81,30 +87,38 @@ class Clusters(Section):
     @property
     def n(self) -> int:
         """Number of clusters."""
-        return self.n_train + self.n_val + self.n_test
+        return self.n_train + self.n_val + self.n_calibration + self.n_test
 
     @property
     def n_maps(self) -> int:
         """Number of maps of all clusters."""
-        return (self.n_train + self.n_val) * self.projections + self.n_test * len(self.test_distances)
+        return (self.n - self.n_test) * self.projections + self.n_test * len(self.test_distances)
 
     def place(self, cluster: int) -> tuple[str, int, int]:
         """Split, number of the first map and number of maps of a cluster."""
-        tested = cluster - self.n_train - self.n_val
+        tested = cluster - (self.n - self.n_test)
         if tested >= 0:
             n = len(self.test_distances)
             return "test", self.n_maps - (self.n_test - tested) * n, n
-        return "train" if cluster < self.n_train else "val", cluster * self.projections, self.projections
+        ends = list(accumulate([self.n_train, self.n_val, self.n_calibration]))
+        return SPLITS[bisect_right(ends, cluster)], cluster * self.projections, self.projections
 
 
 class Maps(Section):
     psf_sigma: PositiveFloat
-    sky: float | None
-    one_electron: float | None
-    read_noise: NonNegativeFloat
-    foreground: NonNegativeFloat
     flux_floor: float
+    looks: NonNegativeInt
+    look_psf_sigma: Annotated[Range, _within(0.1, 100.0)]
+    log_noise: Annotated[Range, _within(-12.0, 0.0)]
+    sky: Annotated[Range, _within(10.0, 30.0)]
+    sky_error: NonNegativeFloat
+    foreground: Annotated[Range, _within(0.0, 1e3)]
     seed: Seed
+
+    @property
+    def widest_psf(self) -> float:
+        """Largest sigma of a look's point-spread function, pixels."""
+        return max(self.psf_sigma, self.look_psf_sigma.high if self.looks else 0.0)
 
 
 class ClusterPictures(Section):

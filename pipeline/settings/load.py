@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -40,6 +40,17 @@ class Params(Section):
     images: Images
     report: Report
     runtime: Runtime
+
+    @field_validator("maps")
+    @classmethod
+    def _fits_into_margin(cls, maps: Maps, info: ValidationInfo) -> Maps:
+        clusters = info.data.get("clusters")
+        if clusters is not None and 4 * maps.widest_psf > clusters.margin:
+            raise ValueError(
+                f"four times a psf_sigma of {maps.widest_psf:g} is more than clusters.margin {clusters.margin}; "
+                "raise the margin or lower look_psf_sigma"
+            )
+        return maps
 
     def model_section(self, name: str) -> Any:
         """The section of a model, such as ``autoencoder-healthy``: a :class:`ModelSection` of its family."""

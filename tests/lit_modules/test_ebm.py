@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from lit_modules.ebm import LitEBM
-from lit_modules.networks.pidoc.statistics import LENGTH
+from lit_modules.networks.maps.statistics import LENGTH
 from pipeline.errors import InputError
 
 HPARAMS: dict[str, Any] = {

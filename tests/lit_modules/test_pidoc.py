@@ -9,9 +9,9 @@ import torch
 from conftest import maps_data
 from torch import Tensor
 
+from lit_modules.networks.maps.statistics import map_statistics
 from lit_modules.networks.pidoc.losses import beta_nll
 from lit_modules.networks.pidoc.mass_map import log_sum
-from lit_modules.networks.pidoc.statistics import map_statistics
 from lit_modules.networks.symmetry import MIRRORS
 from lit_modules.pidoc import LitPidoc, LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import InputError

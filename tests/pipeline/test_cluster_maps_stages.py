@@ -12,7 +12,7 @@ from conftest import edit_params, run_stage
 from scipy.stats import kstest
 
 from datamodules.cluster_maps import ClusterMapsDataModule
-from lit_modules.networks.pidoc.statistics import map_statistics
+from lit_modules.networks.maps.statistics import map_statistics
 from pipeline import generate_clusters
 from pipeline.errors import InputError
 from pipeline.settings.clusters import Clusters

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from lit_modules.networks.maps.statistics import LENGTH
 from lit_modules.networks.pidoc.gaussian import Gaussian
 from lit_modules.networks.pidoc.settings import StatisticsSettings
-from lit_modules.networks.pidoc.statistics import LENGTH
 
 LEAST_STD = 1e-4  # of a statistic: one that never varied in training is not blown up
 BOUND = 5.0  # standard deviations beyond which a statistic is cut
@@ -34,7 +34,7 @@ class StatisticsEncoder(nn.Sequential):
             return super().forward(statistics)
 
     def fit(self, statistics: Tensor) -> None:
-        """Take mean and standard deviation of the statistics of training maps."""
+        """Take mean and standard deviation of the statistics of training maps, (..., ``LENGTH``)."""
         self[0].fit(statistics)  # type: ignore[operator]
 
 
@@ -54,8 +54,8 @@ class Standardise(nn.Module):
         return ((x.to(self.mean.dtype) - self.mean) / self.std).clamp(-BOUND, BOUND)
 
     def fit(self, x: Tensor) -> None:
-        """Take mean and standard deviation of rows (n, length)."""
-        std, mean = torch.std_mean(x.double(), 0, correction=0)
+        """Take mean and standard deviation of rows (..., length)."""
+        std, mean = torch.std_mean(x.double().flatten(0, -2), 0, correction=0)
         self.mean, self.std = mean.to(self.mean), std.clamp_min(LEAST_STD).to(self.std)
 
 

@@ -40,7 +40,7 @@ def ridge_posteriors(model: LitEBM, data: ClusterMapsDataModule, nodes: int) -> 
     """Quadratic ridge regression on radial profiles and brightness quantiles, with the residuals of validation maps."""
     every = {"train": -(-len(data.splits["train"]["age"]) // TRAINING_MAPS), "val": 1, "test": 1}
     x = {
-        split: np.concatenate([features(batch["flux"]) for batch in data.observed(split, step)])
+        split: np.concatenate([features(batch["flux"]) for batch in data.observed(split, every=step)])
         for split, step in every.items()
     }
     ridge = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), RidgeCV(PENALTIES))

@@ -200,7 +200,7 @@ def over_clusters(
 def training_maps(data: ClusterMapsDataModule, *names: str) -> Iterator[tuple[Array, ...]]:
     """Maps (n, H, W) and labels (n,) of at most ``TRAINING_MAPS`` training clusters, evenly chosen, some at a time."""
     every = -(-len(data.splits["train"]["age"]) // TRAINING_MAPS)
-    for batch in data.observed("train", every):
+    for batch in data.observed("train", every=every):
         yield tuple((batch[name][:, 0] if batch[name].ndim == 4 else batch[name].double()).numpy() for name in names)
 
 

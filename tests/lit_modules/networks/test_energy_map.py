@@ -8,7 +8,7 @@ import torch
 from lit_modules.networks.energy.free_energy import free_energy
 from lit_modules.networks.energy.map_energy import MapEnergy
 from lit_modules.networks.energy.settings import EBMSettings
-from lit_modules.networks.pidoc.statistics import LENGTH
+from lit_modules.networks.maps.statistics import LENGTH
 
 SHAPE = dict(units=8, features=8, hidden=16, embedding=6, waves=2, dropout=0.0)
 

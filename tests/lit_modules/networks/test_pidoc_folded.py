@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from lit_modules.networks.maps.statistics import LENGTH
 from lit_modules.networks.pidoc.distance_age import StatisticsReader, Targets
 from lit_modules.networks.pidoc.folded import FoldedUNet
 from lit_modules.networks.pidoc.mass_map import log_sum
 from lit_modules.networks.pidoc.settings import AgeDistanceSettings, MassSettings, StatisticsSettings
-from lit_modules.networks.pidoc.statistics import LENGTH
 from lit_modules.networks.pidoc.statistics_encoder import StatisticsEncoder
 
 

@@ -14,7 +14,7 @@ import torch
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from datamodules.telescope import Telescope
-from lit_modules.networks.pidoc.statistics import map_statistics
+from lit_modules.networks.maps.statistics import map_statistics
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
 from pipeline.evaluation.common.result import write_json, write_pictures
 from pipeline.evaluation.pidoc import evaluation as pidoc

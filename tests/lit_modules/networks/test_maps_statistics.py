@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from lit_modules.networks.pidoc.statistics import (
+from lit_modules.networks.maps.statistics import (
     BAND,
     BANDS,
     LENGTH,

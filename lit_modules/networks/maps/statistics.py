@@ -1,4 +1,4 @@
-"""Statistics of a whole flux map: how its light falls off and clumps, with and without the seeing.
+"""Statistics of a whole flux map: how its light falls off and clumps, with and without the seeing, and how it was seen.
 
 No symmetry of the square changes any of them. F is the flux of a pixel in Lsun kpc⁻², lengths are in pixels. All is
 computed in the precision of the maps, float32 or float64.
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+FLOOR = 1e-8  # Lsun kpc⁻²: a fainter pixel is taken for empty
 FAINT = 1e-9  # Lsun kpc⁻²: no logarithm of less
 RING, RINGS = 4.0, 20  # width and number of the rings around the centre of light; the last takes what lies further out
 RADII = (0.1, 0.25, 0.5, 0.75, 0.9)  # shares of the root of the light within a radius
@@ -19,6 +20,7 @@ RANKS = (1, 2, 3, 5, 10, 20, 30, 50, 75, 100, 150)  # of peaks, from the brighte
 PEAKS = 600  # at most
 ZONES = (12.0, 25.0, 45.0, 75.0)  # outer radii of zones around the centre of light
 SMOOTHING = 2.0  # σ, of the curvature
+LEAST_LIGHT = 1e-6  # Lsun kpc⁻² in the field: what noise leaves of an empty one may be negative
 
 
 class Thresholds(NamedTuple):
@@ -43,26 +45,31 @@ ZONE_FLUX = Thresholds(-7.6, -1.4, 17)  # log10 F of sharpened pixels
 ZONE_CURVATURE = Thresholds(-0.07, 0.07, 16)  # per pixel²: that of a lone star under a PSF of σ = 4 is -1/8
 LENGTH = (
     3 * RINGS + len(RADII) + BANDS + len(RANKS) + PEAK_FLUX.number + 1 + 2
-    + len(ZONES) * (ZONE_FLUX.number + ZONE_CURVATURE.number)
+    + len(ZONES) * (ZONE_FLUX.number + ZONE_CURVATURE.number) + 3
 )  # fmt: skip
 
 
 @torch.no_grad()
-def map_statistics(log_flux: Tensor, psf_sigma: float) -> Tensor:
-    """All statistics of flux maps.
+def map_statistics(flux: Tensor, psf_sigma: Tensor, noise: Tensor) -> Tensor:
+    """All statistics of flux maps; the last three are the light in the field and what an observer knows of the look.
 
     Args:
-        log_flux: log10 F, (B, H, W); they are rounded to half precision, as maps are stored: sharpening sees it.
-        psf_sigma: σ of the Gaussian point-spread function of the maps.
+        flux: F, (B, H, W), noise and all; it may be negative.
+        psf_sigma: σ of the Gaussian point-spread function of each map, (B,) pixels.
+        noise: n, standard deviation of the background in a pixel of each map, (B,) Lsun kpc⁻²; 0 for none.
 
     Returns:
         (B, ``LENGTH``).
     """
-    log_flux = log_flux.half().to(log_flux.dtype)
+    psf_sigma, noise = psf_sigma.to(flux), noise.to(flux)
+    log_light = flux.sum((1, 2)).clamp_min(LEAST_LIGHT).log10()
+    lowest = noise.clamp_min(FLOOR)
+    log_flux = torch.maximum(flux, lowest[:, None, None]).log10()
+    log_flux = log_flux.half().to(flux.dtype)  # as networks see it, and as maps are stored: sharpening sees it
     flux = torch.pow(10.0, log_flux)
     k = frequencies(flux)
     transform = torch.fft.rfft2(flux)
-    sharp = torch.fft.irfft2(transform * sharpening(k, psf_sigma), s=flux.shape[1:])
+    sharp = sharpened(flux, transform, k, psf_sigma, noise)
     radius, share = radii(flux)
     zone = torch.bucketize(radius, flux.new_tensor(ZONES))
     statistics = [
@@ -72,6 +79,7 @@ def map_statistics(log_flux: Tensor, psf_sigma: float) -> Tensor:
         light_moments(sharp),
         shares_above(sharp.clamp_min(FAINT).log10(), zone, ZONE_FLUX),
         shares_above(curvature(log_flux, k), zone, ZONE_CURVATURE),
+        torch.stack([log_light, psf_sigma, lowest.log10()], 1),
     ]
     return torch.cat(statistics, 1)
 
@@ -84,12 +92,25 @@ def frequencies(image: Tensor) -> Tensor:
     return torch.hypot(y[:, None], x)
 
 
-def sharpening(k: Tensor, psf_sigma: float) -> Tensor:
-    """Filter of Wiener (1949), G H / (G² + ε), from a Gaussian PSF G to a narrower one H; k in cycles per pixel."""
-    exponent = -2 * (math.pi * psf_sigma * k) ** 2
+def sharpened(flux: Tensor, transform: Tensor, k: Tensor, psf_sigma: Tensor, noise: Tensor) -> Tensor:
+    """Flux behind a narrower PSF, (B, H, W), from its transform; the noisier the map, the less it is sharpened."""
+    noise_power = flux[0].numel() * noise**2
+    star_power = 4 * math.pi * psf_sigma**2 * (flux**2).sum((1, 2))  # of points that the PSF made of this ΣF²
+    return torch.fft.irfft2(transform * sharpening(k, psf_sigma, noise_power / star_power), s=flux.shape[1:])
+
+
+def sharpening(k: Tensor, psf_sigma: Tensor, noise: Tensor) -> Tensor:
+    """Filters of Wiener (1949), G H / (G² + ε), from a Gaussian PSF G to a narrower one H, (B, H, W // 2 + 1).
+
+    Args:
+        k: cycles per pixel, see :func:`frequencies`.
+        psf_sigma: σ of G, (B,) pixels.
+        noise: power of the noise over that of the stars before the PSF, (B,); ε is ``NOISE`` more.
+    """
+    exponent = -2 * (math.pi * psf_sigma[:, None, None] * k) ** 2
     G = exponent.exp()
     H = (SHARPER**2 * exponent).exp()
-    return G * H / (G**2 + NOISE)
+    return G * H / (G**2 + NOISE + noise[:, None, None])
 
 
 def curvature(log_flux: Tensor, k: Tensor) -> Tensor:
