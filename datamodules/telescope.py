@@ -90,10 +90,13 @@ class Telescope:
         return flux + self._noise(generators, looks, flux)
 
     def log_flux(self, light: Tensor, distance: Tensor, looks: Looks) -> Tensor:
-        """What networks see: log10 of :meth:`flux`, not below floor and noise, rounded to half precision."""
-        lowest = looks.noise.clamp_min(10.0**self.log_flux_floor)
-        flux = self.flux(light, distance, looks)
-        return torch.maximum(flux, lowest.to(flux)[:, None, None]).log10().half().to(flux.dtype)
+        """What networks see: :meth:`log` of :meth:`flux`."""
+        return self.log(self.flux(light, distance, looks), looks)
+
+    def log(self, flux: Tensor, looks: Looks) -> Tensor:
+        """log10 of flux maps, not below floor and noise, rounded to half precision but as wide as ``flux``."""
+        lowest = looks.noise.clamp_min(10.0**self.log_flux_floor).to(flux)
+        return torch.maximum(flux, lowest[:, None, None]).log10().half().to(flux.dtype)
 
     def _foreground(self, generators: list[torch.Generator], looks: Looks, width: int) -> list[Tensor]:
         """Map, row, column and flux (n,) each of stars of the Milky Way, N(<V) ~ 10^(0.3 V) between V = 14 and 24."""
@@ -120,7 +123,7 @@ class Telescope:
             looks: likewise; without noise where n is 0.
             flux: F without noise.
         """
-        normals = torch.zeros(len(generators), 1 + flux[0].numel(), dtype=torch.float64)
+        normals = torch.zeros(len(generators), 1 + flux[0].numel())
         for normal, noise, generator in zip(normals, looks.noise, generators, strict=True):
             if noise > 0:
                 normal.normal_(generator=generator)

@@ -129,11 +129,12 @@ def look(
     light, mass = (torch.from_numpy(np.load(raw / f"{n}.npy", mmap_mode="r")[rows].copy()) for n in ("light", "mass"))
     mass, kpc = mass.double(), torch.tensor(distance)
     every = [Looks.of(torch.tensor(each)) for each in looks.swapaxes(0, 1)]
-    log_flux = telescope.log_flux(light, kpc, every[0])
+    flux = [telescope.flux(light, kpc, each) for each in every]
+    statistics = [map_statistics(image, each.psf_sigma, each.noise) for image, each in zip(flux, every, strict=True)]
+    log_flux = telescope.log(flux[0], every[0])
     field = torch.pow(10.0, mass).sum((1, 2)).log10()
     flux_std, flux_mean = torch.std_mean(log_flux, (1, 2), correction=0)
     mass_std, mass_mean = torch.std_mean(mass, (1, 2), correction=0)
-    statistics = [map_statistics(telescope.flux(light, kpc, each), each.psf_sigma, each.noise) for each in every]
     rounded = torch.stack(statistics, 1).numpy().round(DECIMALS).astype(np.float32)
     return rounded, torch.stack([field, flux_mean, flux_std, mass_mean, mass_std], 1).numpy()
 
