@@ -128,6 +128,8 @@ class ClusterMapsDataModule(TensorDataModule):
                     f"{self.path}: {len(array)} rows of {name}.npy and {len(catalogue)} of seen/catalogue.csv "
                     "should be equal; run preprocess_maps again"
                 )
+        if arrays["looks"].shape != (*arrays["statistics"].shape[:2], len(Looks._fields)):
+            raise InputError(f"{self.path}/seen: looks.npy and statistics.npy disagree; run preprocess_maps again")
         there = [split for split in SPLITS if split != "calibration" or split in catalogue["split"]]
         self.splits = {split: self._split(catalogue, split, arrays) for split in there}
         self.splits.setdefault("calibration", self.splits["val"])

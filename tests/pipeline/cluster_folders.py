@@ -13,7 +13,13 @@ from pipeline.settings.clusters import Clusters
 from pipeline.settings.load import load_params
 
 OUT, OURS = Path("data/clusters/maps"), Path("data/synthetic/cluster_maps")
-SMALL = {"clusters.n_train": 8, "clusters.n_val": 4, "clusters.n_test": 1, "runtime.workers": 1}
+SMALL = {
+    "clusters.n_train": 7,
+    "clusters.n_val": 4,
+    "clusters.n_calibration": 1,
+    "clusters.n_test": 1,
+    "runtime.workers": 1,
+}
 NEEDED, SPLITS = ("age_gyr", "distance_kpc"), ["train", "val", "test"]
 
 

@@ -12,18 +12,21 @@ from conftest import edit_params, run_stage
 from scipy.stats import kstest
 
 from datamodules.cluster_maps import ClusterMapsDataModule
-from lit_modules.networks.maps.statistics import map_statistics
+from datamodules.telescope import Looks
+from lit_modules.networks.maps.statistics import LENGTH, map_statistics
 from pipeline import generate_clusters
 from pipeline.errors import InputError
+from pipeline.preprocess_maps import draw_looks
 from pipeline.settings.clusters import Clusters
 from pipeline.settings.load import load_params
-from pipeline.simulation.clusters.stars import flux, flux_of_magnitude
+from pipeline.simulation.clusters.stars import SUN_V, flux
 from pipeline.simulation.clusters.telescope import LIGHT_UNIT, PIXEL, blur, gaussian_psf, log_map
 
 MAPS, SEEN = Path("data/clusters/maps"), Path("data/clusters/seen")
 SMALL = {
     "clusters.n_train": 11,
     "clusters.n_val": 2,
+    "clusters.n_calibration": 1,
     "clusters.n_test": 2,
     "clusters.projections": 3,
     "runtime.workers": 1,
@@ -49,9 +52,10 @@ def test_contract_and_conservation() -> None:
     assert catalogue.select(drawn.columns).equals(drawn)
     moments = ("flux_mean", "flux_std", "mass_mean", "mass_std")
     assert set(catalogue.columns) - set(drawn.columns) == {"field_log_mass", *moments}
-    assert catalogue["map"].to_list() == list(range(13 * 3 + 2 * 4))
+    assert catalogue["map"].to_list() == list(range(14 * 3 + 2 * 4))
     assert catalogue.group_by("cluster").agg(pl.col("split").n_unique())["split"].max() == 1
     assert catalogue.filter(pl.col("split") == "val")["cluster"].unique().sort().to_list() == [11, 12]
+    assert catalogue.filter(pl.col("split") == "calibration")["cluster"].to_list() == [13] * 3
     test = catalogue.filter(pl.col("split") == "test")
     assert test["distance_kpc"].to_list() == [15.0, 30.0, 60.0, 80.0] * 2
     assert (np.hypot(catalogue["shift_x_arcsec"], catalogue["shift_y_arcsec"]) <= 6).all()
@@ -60,7 +64,7 @@ def test_contract_and_conservation() -> None:
     )
 
     light, mass = np.load(MAPS / "light.npy"), np.load(MAPS / "mass.npy")
-    assert light.dtype == mass.dtype == np.float16 and light.shape == (47, 208, 208) and mass.shape == (47, 160, 160)
+    assert light.dtype == mass.dtype == np.float16 and light.shape == (50, 208, 208) and mass.shape == (50, 160, 160)
     assert np.isfinite(light).all() and np.isfinite(mass).all() and mass.min() >= -3
     lsun, msun = LIGHT_UNIT * light.astype(float), 10 ** mass.astype(float)
     assert (lsun.sum((1, 2)) <= 1.0002 * catalogue["luminosity_v"].to_numpy()).all()
@@ -70,10 +74,10 @@ def test_contract_and_conservation() -> None:
     data.setup()
     split = {name: torch.cat([batch[name] for batch in data.observed("train")]) for name in ("flux", "mass")}
     flux_map, statistics = split["flux"][:, 0], np.load(SEEN / "statistics.npy")
-    assert statistics.dtype == np.float32 and len(statistics) == 47 and np.isfinite(statistics).all()
+    assert statistics.dtype == np.float32 and statistics.shape == (50, 4, LENGTH) and np.isfinite(statistics).all()
     assert flux_map.min() >= -8 and flux_map.shape == (33, 160, 160)
-    one = map_statistics(flux_map[30:31], 4.0)[0]  # as of a map to predict
-    np.testing.assert_allclose(statistics[30], one, rtol=1e-3, atol=2e-3)
+    one = map_statistics(10 ** flux_map[30:31], torch.tensor([4.0]), torch.zeros(1))[0]  # as of a map to predict
+    np.testing.assert_allclose(statistics[30, 0], one, rtol=1e-3, atol=2e-3)
     for column, of in zip(moments, [f for maps in split.values() for f in (maps.mean, maps.std)], strict=True):
         np.testing.assert_allclose(catalogue[column][:33], of((1, 2, 3)), atol=1e-3)
     np.testing.assert_allclose(10 ** catalogue["field_log_mass"].to_numpy(), msun.sum((1, 2)), rtol=1e-4)
@@ -82,26 +86,60 @@ def test_contract_and_conservation() -> None:
     assert float(seen) == pytest.approx(lsun[k, 24:184, 24:184].sum(), rel=0.05)
 
 
-def test_noise_is_drawn_once_for_each_map() -> None:
-    """Noisy maps are kept, are served as they are, and differ from the clean ones by as much as the photons count."""
+def test_looks_are_drawn_from_their_ranges() -> None:
+    """The first is clean; the further ones are as section maps says, by the test of Kolmogorov and Smirnov."""
+    maps = load_params("params.yaml").maps.model_copy(update={"looks": 2})
+    looks = np.stack([draw_looks(maps, number) for number in range(400)])
+    assert looks.shape == (400, 3, 5) and looks.dtype == np.float64
+    assert (looks[:, 0] == [4.0, 0, 0, 0, 0]).all()
+    psf_sigma, noise, sky, foreground, seed = looks[:, 1:].reshape(-1, 5).T
+    magnitude = SUN_V + 10 - 2.5 * np.log10(4 * np.pi * sky / PIXEL**2)
+    assert (seed % 1 == 0).all() and len(set(seed)) == 800 and seed.max() < 2**53
+    spreads = ((psf_sigma, 2.4, 6.0), (np.log10(noise), -7.5, -5.0), (magnitude, 19.5, 22.0), (foreground, 0.0, 8.0))
+    for drawn, low, high in spreads:
+        assert kstest((drawn - low) / (high - low), "uniform").pvalue > 0.01
+    assert np.abs(np.corrcoef(looks[:, 1:].reshape(-1, 5).T) - np.eye(5)).max() < 0.15
+    assert (draw_looks(maps, 7) == looks[7]).all()
+    assert (draw_looks(maps.model_copy(update={"looks": 1}), 7) == looks[7, :2]).all()
+    assert (draw_looks(maps.model_copy(update={"seed": 2}), 7)[1:] != looks[7, 1:]).all()
+
+
+def test_statistics_of_a_look_are_those_of_its_flux() -> None:
+    """Stored statistics against those of the flux made again: in double precision, and as the loader makes it."""
     run_stage("generate_clusters")
     run_stage("import_clusters")
-    edit_params(Path(), {"maps.sky": 21.9, "maps.one_electron": 29.3, "maps.read_noise": 3.0, "maps.foreground": 2.0})
     run_stage("preprocess_maps")
-    kept, statistics = np.load(SEEN / "flux.npy"), np.load(SEEN / "statistics.npy")
     data = ClusterMapsDataModule("data/clusters", batch_size=9, seed=1, statistics_passes=1)
     data.setup()
-    served = torch.cat([batch["flux"] for split in ("train", "val", "test") for batch in data.observed(split)])
-    assert kept.dtype == np.float16 and (served[:, 0].numpy() == kept).all()
-    np.testing.assert_allclose(statistics[5], map_statistics(torch.from_numpy(kept[5:6]).double(), 4.0)[0], atol=1e-5)
-    light, distance = data.splits["train"]["light"][:1], data.splits["train"]["distance"][:1]
-    clean = data.telescope.flux(light, distance.double())[0].numpy()
-    unit, sky = flux_of_magnitude(29.3), flux_of_magnitude(21.9) * PIXEL**2
-    pull = (10 ** kept[0].astype(float) - clean) / np.sqrt((clean + sky) * unit + (3 * unit) ** 2)
-    assert np.median(np.abs(pull)) == pytest.approx(0.67, rel=0.15)
-    edit_params(Path(), {"runtime.workers": 2})
+    test = data.splits["test"]
+    assert (test["looks"].numpy() == np.load(SEEN / "looks.npy")[-8:]).all()
+    distance = torch.tensor(pl.read_csv(SEEN / "catalogue.csv")["distance_kpc"].to_numpy()[-8:])
+    for number in range(4):
+        looks = Looks.of(test["looks"][:, number])
+        flux = data.telescope.flux(test["light"], distance, looks)
+        again = map_statistics(flux, looks.psf_sigma, looks.noise)
+        np.testing.assert_allclose(test["statistics"][:, number], again, atol=1.1e-5, rtol=1e-6)
+        (batch,) = data.observed("test", number)
+        served = batch["flux"][:, 0].double()
+        assert (batch["statistics"] == test["statistics"][:, number]).all()
+        difference = (served - data.telescope.log(flux, looks)).abs()
+        assert (difference > 0).double().mean() < 1e-4 and difference.max() < 2**-7  # steps of half precision
+        of_served = map_statistics(10**served, looks.psf_sigma, looks.noise)[:, :-3]
+        np.testing.assert_allclose(batch["statistics"][:, :-3], of_served, atol=2e-3, rtol=1e-3)
+        psf_sigma, log_noise = batch["statistics"][:, -2:].T
+        np.testing.assert_allclose(psf_sigma, looks.psf_sigma, rtol=1e-5)
+        np.testing.assert_allclose(log_noise, looks.noise.clamp_min(1e-8).log10(), atol=1e-5)
+
+
+def test_no_further_looks_are_needed() -> None:
+    edit_params(Path(), {"maps.looks": 0})
+    run_stage("generate_clusters")
+    run_stage("import_clusters")
     run_stage("preprocess_maps")
-    assert (np.load(SEEN / "flux.npy") == kept).all()
+    assert np.load(SEEN / "statistics.npy").shape == (50, 1, LENGTH)
+    data = ClusterMapsDataModule("data/clusters", batch_size=9, seed=1, statistics_passes=2)
+    data.setup()
+    assert all((batch["statistics"][:, -1] == -8).all() for batch in data.train_dataloader())
 
 
 @pytest.mark.parametrize(
@@ -122,7 +160,7 @@ def test_same_bytes_whoever_draws_and_however_often_it_stops(folder: Path) -> No
     run_stage("import_clusters")
     run_stage("preprocess_maps")
     expected = digests()
-    assert len(expected) == 6 and not list((folder / "runs/generate_clusters").iterdir())
+    assert len(expected) == 7 and not list((folder / "runs/generate_clusters").iterdir())
 
     edit_params(folder, {"runtime.workers": 2})
     clusters = load_params("params.yaml").clusters
@@ -150,11 +188,11 @@ def test_bad_input(folder: Path) -> None:
     edit_params(folder, {"clusters.margin": 10})
     with pytest.raises(InputError, match="raise margin"):
         run_stage("generate_clusters")
-    edit_params(folder, {"clusters.margin": 16})
+    edit_params(folder, {"clusters.margin": 16, "maps.looks": 0})
     run_stage("generate_clusters")
     run_stage("import_clusters")
-    edit_params(folder, {"maps.psf_sigma": 5.0})
-    with pytest.raises(InputError, match="needs 20"):
+    edit_params(folder, {"clusters.margin": 24, "maps.looks": 1})
+    with pytest.raises(InputError, match=r"margin is 16 pixels, .* 6 in section maps needs 24"):
         run_stage("preprocess_maps")
     assert not SEEN.exists()
     edit_params(folder, {"clusters.broad.age_gyr.high": 15.0})

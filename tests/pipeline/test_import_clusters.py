@@ -191,7 +191,34 @@ def test_splits_are_drawn_by_cluster_and_hold_enough_maps() -> None:
         maps = dict(drawn.group_by("split").len().iter_rows())
         assert min(maps.values()) >= 4 and maps["train"] == max(maps.values())
         if n == 100:
-            assert maps == {"train": 80, "val": 10, "test": 10}
+            assert maps == {"train": 70, "val": 10, "calibration": 10, "test": 10}
+        if n == 12:
+            assert maps == {"train": 4, "val": 4, "test": 4}, "too few for a calibration of their own"
+
+
+def test_calibration_takes_no_cluster_of_val_and_test() -> None:
+    from pipeline.inputs.cluster_catalogue import read_source
+
+    pl.DataFrame({"age_gyr": [1.0] * 60, "distance_kpc": 9.0, "star_file": [f"{k}.csv" for k in range(60)]}).write_csv(
+        "catalogue.csv"
+    )
+    without, with_it = (
+        read_source(Path(), clusters().model_copy(update={"calibration_fraction": fraction})).catalogue["split"]
+        for fraction in (0.0, 0.2)
+    )
+    assert (with_it == "calibration").sum() == 12 and "calibration" not in without
+    assert (without.filter(with_it == "calibration") == "train").all()
+    kept = with_it != "calibration"
+    assert with_it.filter(kept).to_list() == without.filter(kept).to_list()
+
+
+@pytest.mark.parametrize("splits", [["train", "val", "calibration", "test"], ["train", "val", "test"]])
+def test_an_own_split_may_have_a_calibration(splits: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    own_stars(Path("mine"), 16)
+    edit_catalogue(split=(splits * 6)[:16])(Path("mine"))
+    import_from("mine")
+    assert pl.read_csv(OUT / "catalogue.csv")["split"].to_list() == (splits * 6)[:16]
+    assert "in split" not in capsys.readouterr().err
 
 
 def test_tables_as_people_write_them() -> None:
