@@ -84,7 +84,8 @@ def gradients(rank: int, world_size: int, port: int, folder: str) -> None:
     maps = torch.randn(2, 8, 1, 32, 32, dtype=torch.float64)
     part = slice(rank * 8 // world_size, (rank + 1) * 8 // world_size)
     parallel = DistributedDataParallel(Losses(module))
-    labels = {"statistics": map_statistics(maps[0, :, 0], 4.0), "field": log_sum(maps[1])}
+    statistics = map_statistics(10 ** maps[0, :, 0], torch.full((8,), 4.0), torch.zeros(8))
+    labels = {"statistics": statistics, "field": log_sum(maps[1])}
     batch = {"flux": maps[0], "mass": maps[1], **labels}
     parallel({name: tensor[part] for name, tensor in batch.items()}).backward()
     if rank == 0:

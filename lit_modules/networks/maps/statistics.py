@@ -5,9 +5,11 @@ computed in the precision of the maps, float32 or float64.
 """
 
 import math
+from functools import reduce
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 FLOOR = 1e-8  # Lsun kpc⁻²: a fainter pixel is taken for empty
@@ -174,9 +176,9 @@ def power_spectrum(transform: Tensor, k: Tensor) -> Tensor:
 
 def peaks(flux: Tensor) -> Tensor:
     """log10 F of peaks by rank, roots of their numbers above each threshold and of all, (B, ranks + thresholds + 1)."""
-    highest = flux
-    for axis in (1, 2, 1, 2):  # twice three pixels are five
-        highest = torch.maximum(highest, torch.maximum(highest.roll(1, axis), highest.roll(-1, axis)))
+    highest = F.pad(flux[:, None], (2, 2, 2, 2), mode="circular")[:, 0]
+    for axis in (1, 2):  # of five pixels along each: faster than a pooling
+        highest = reduce(torch.maximum, (highest.narrow(axis, k, flux.shape[axis]) for k in range(5)))
     peak = torch.where(flux == highest, flux, FAINT).flatten(1)
     peak = peak.topk(PEAKS).values.clamp_min(FAINT).log10()
     limits = PEAK_FLUX.values(flux).expand(len(peak), -1)

@@ -83,11 +83,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     light = np.stack(mass) - np.log10(4 * np.pi * distance**2)[:, None, None]
     (path / "maps").mkdir()
     (path / "seen").mkdir()
-    np.save(path / "maps/light.npy", np.zeros((60, 1, 1), np.float16))  # nobody looks: there is flux
+    np.save(path / "maps/light.npy", np.pad(10 ** np.stack(mass), ((0, 0), (1, 1), (1, 1))).astype(np.float16))
     np.save(path / "maps/mass.npy", np.stack(mass).astype(np.float16))
-    np.save(path / "seen/flux.npy", light.astype(np.float16))
-    np.save(path / "seen/statistics.npy", map_statistics(torch.tensor(light), 4.0).float().numpy())
-    (path / "seen/telescope.json").write_text(json.dumps(asdict(Telescope(4.0, 0.25, 160, -8.0, 1.0))))
+    np.save(path / "seen/looks.npy", np.tile([0.1, 0, 0, 0, 0], (60, 1, 1)))  # all light of a pixel stays in it
+    statistics = map_statistics(torch.tensor(10**light), torch.full((60,), 4.0), torch.zeros(60))
+    np.save(path / "seen/statistics.npy", statistics[:, None].float().numpy())
+    (path / "seen/telescope.json").write_text(json.dumps(asdict(Telescope(4.0, 0.25, 160, -8.0, 1.0, 0.0))))
     splits = ["train"] * 40 + ["val"] * 4 + ["test"] * 16
     field = np.log10((10 ** np.stack(mass)).sum((1, 2)))
     columns = {"age_gyr": age, "distance_kpc": distance, "field_log_mass": field, "split": splits}
