@@ -10,10 +10,9 @@ from torch import Tensor
 
 from datamodules.base import TensorDataModule
 from datamodules.loader import EpochSampler, TensorLoader
-from datamodules.settings import MapData
+from datamodules.settings import CLUSTER_SPLITS, MapData
 from datamodules.telescope import Looks, Telescope
 from pipeline.errors import InputError
-from pipeline.settings.clusters import SPLITS
 
 MAPS = ("flux", "mass")
 LABELS = {"age": "age_gyr", "distance": "distance_kpc", "field": "field_log_mass"}  # columns of the catalogue
@@ -130,7 +129,7 @@ class ClusterMapsDataModule(TensorDataModule):
                 )
         if arrays["looks"].shape != (*arrays["statistics"].shape[:2], len(Looks._fields)):
             raise InputError(f"{self.path}/seen: looks.npy and statistics.npy disagree; run preprocess_maps again")
-        there = [split for split in SPLITS if split != "calibration" or split in catalogue["split"]]
+        there = [split for split in CLUSTER_SPLITS if split != "calibration" or split in catalogue["split"]]
         self.splits = {split: self._split(catalogue, split, arrays) for split in there}
         self.splits.setdefault("calibration", self.splits["val"])
 

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from pipeline.settings.base import DataSettings, Fraction, PositiveInt, Section
 
+CLUSTER_SPLITS = ("train", "val", "calibration", "test")  # in the order in which mock clusters are numbered
+
 
 class NBodyData(DataSettings):
     """Windows of simulations."""

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import InputError
-from pipeline.simulation.clusters.stars import flux_of_magnitude
+
+FAINTEST_STAR = 10 ** (0.4 * (4.81 + 10 - 24)) / (4 * math.pi)  # Lsun kpc⁻²: V = 24, the Sun's absolute one is 4.81
 
 
 class Looks(NamedTuple):
@@ -107,7 +108,7 @@ class Telescope:
             for n, generator in zip(numbers, generators, strict=True)
         ]
         row, column, share = torch.cat(drawn, 1)
-        flux = float(flux_of_magnitude(24.0)) * (1e-3 + (1 - 1e-3) * share) ** (-4 / 3)  # V = 24 + log10(share) / 0.3
+        flux = FAINTEST_STAR * (1e-3 + (1 - 1e-3) * share) ** (-4 / 3)  # V = 24 + log10(share) / 0.3
         return [
             torch.arange(len(numbers)).repeat_interleave(torch.tensor(numbers)),
             (row * width).long(),

@@ -10,14 +10,15 @@ from typing import Any, Literal
 
 import polars as pl
 
+from datamodules.settings import CLUSTER_SPLITS
 from pipeline.errors import InputError, warn
-from pipeline.settings.clusters import SPLITS, Clusters
+from pipeline.settings.clusters import Clusters
 
 Layout = Literal["arrays", "images", "stars"]
 BOUNDS = {"age_gyr": (0.001, 14.0), "distance_kpc": (0.1, 1e4)}
 SHIFTS = {"shift_x_arcsec": (-100.0, 100.0), "shift_y_arcsec": (-100.0, 100.0)}
 FILES = ("star_file", "light_file", "flux_file", "mass_file")
-NEEDED = tuple(split for split in SPLITS if split != "calibration")  # val takes its place
+NEEDED = tuple(split for split in CLUSTER_SPLITS if split != "calibration")  # val takes its place
 FEWEST = 4  # maps in a split: evaluations show so many, and need a spread
 
 
@@ -152,9 +153,9 @@ def _drawn_split(file: Path, cluster: pl.Series, clusters: Clusters) -> pl.Serie
 
 
 def _check_split(file: Path, catalogue: pl.DataFrame) -> None:
-    if unknown := set(catalogue["split"]) - set(SPLITS):
+    if unknown := set(catalogue["split"]) - set(CLUSTER_SPLITS):
         raise InputError(f"{file}: column split has {unknown.pop()}; it takes {', '.join(NEEDED)} and calibration")
-    for split in SPLITS:
+    for split in CLUSTER_SPLITS:
         n = (catalogue["split"] == split).sum()
         if n == 0 and split in NEEDED:
             raise InputError(

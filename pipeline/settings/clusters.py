@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from datamodules.settings import CLUSTER_SPLITS
 from pipeline.settings.base import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Section, Seed
-
-SPLITS = ("train", "val", "calibration", "test")  # in the order in which their clusters are numbered
 
 
 class Range(Section):
@@ -101,7 +100,7 @@ class Clusters(Section):
             n = len(self.test_distances)
             return "test", self.n_maps - (self.n_test - tested) * n, n
         ends = list(accumulate([self.n_train, self.n_val, self.n_calibration]))
-        return SPLITS[bisect_right(ends, cluster)], cluster * self.projections, self.projections
+        return CLUSTER_SPLITS[bisect_right(ends, cluster)], cluster * self.projections, self.projections
 
 
 class Maps(Section):

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from conftest import edit_params
 
+from datamodules.settings import CLUSTER_SPLITS
 from pipeline.errors import InputError
-from pipeline.settings.clusters import SPLITS
 from pipeline.settings.load import load_params
 
 
@@ -16,7 +16,7 @@ def test_maps_follow_one_another_by_split(default_folder: Path) -> None:
     edit_params(default_folder, {f"clusters.{name}": n for name, n in sizes.items()})
     clusters = load_params("params.yaml").clusters
     places = [clusters.place(number) for number in range(clusters.n)]
-    assert [split for split, _, _ in places] == [split for split in SPLITS for _ in range(sizes[f"n_{split}"])]
+    assert [split for split, _, _ in places] == [split for split in CLUSTER_SPLITS for _ in range(sizes[f"n_{split}"])]
     assert [n for _, _, n in places] == [3] * 12 + [len(clusters.test_distances)] * 2
     assert [first for _, first, _ in places] == [sum(n for _, _, n in places[:k]) for k in range(14)]
     assert clusters.n == 14 and clusters.n_maps == sum(n for _, _, n in places)
