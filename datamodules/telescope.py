@@ -84,8 +84,9 @@ class Telescope:
         """
         generators = [torch.Generator().manual_seed(int(seed)) for seed in looks.seed]
         image, unit = light.to(distance), self.light_unit / (4 * math.pi * distance**2)
-        *pixel, stars = (x.to(image.device) for x in self._foreground(generators, looks, image.shape[-1]))
-        image = image.index_put(tuple(pixel), stars.to(image) / unit[pixel[0]], accumulate=True)
+        at, stars = self._foreground(generators, looks, image.shape[-1])
+        at = [index.to(image.device) for index in at]
+        image = image.index_put(tuple(at), stars.to(image) / unit[at[0]], accumulate=True)
         psf = psf_matrix(looks.psf_sigma, self.pixels, image.shape[-1], like=image)
         flux = psf @ image @ psf.mT * unit[:, None, None]
         return flux + self._noise(generators, looks, flux)
@@ -99,8 +100,8 @@ class Telescope:
         lowest = looks.noise.clamp_min(10.0**self.log_flux_floor).to(flux)
         return torch.maximum(flux, lowest[:, None, None]).log10().half().to(flux.dtype)
 
-    def _foreground(self, generators: list[torch.Generator], looks: Looks, width: int) -> list[Tensor]:
-        """Map, row, column and flux (n,) each of stars of the Milky Way, N(<V) ~ 10^(0.3 V) between V = 14 and 24."""
+    def _foreground(self, generators: list[torch.Generator], looks: Looks, width: int) -> tuple[list[Tensor], Tensor]:
+        """Map, row and column (n,) each, and flux (n,) of stars, N(<V) ~ 10^(0.3 V) between V = 14 and 24."""
         expected = looks.foreground * (width * self.pixel_arcsec / 60) ** 2
         numbers = [int(torch.poisson(mean, generator)) for mean, generator in zip(expected, generators, strict=True)]
         drawn = [
@@ -108,13 +109,9 @@ class Telescope:
             for n, generator in zip(numbers, generators, strict=True)
         ]
         row, column, share = torch.cat(drawn, 1)
-        flux = FAINTEST_STAR * (1e-3 + (1 - 1e-3) * share) ** (-4 / 3)  # V = 24 + log10(share) / 0.3
-        return [
-            torch.arange(len(numbers)).repeat_interleave(torch.tensor(numbers)),
-            (row * width).long(),
-            (column * width).long(),
-            flux,
-        ]
+        image = torch.arange(len(numbers)).repeat_interleave(torch.tensor(numbers))
+        share = 1e-3 + (1 - 1e-3) * share  # N(<V) over N(<24): V = 24 + log10(share) / 0.3
+        return [image, (row * width).long(), (column * width).long()], FAINTEST_STAR * share ** (-4 / 3)
 
     def _noise(self, generators: list[torch.Generator], looks: Looks, flux: Tensor) -> Tensor:
         """Noise (B, pixels, pixels) of variance n² (1 + F/S), as one camera counts sky and stars, and the sky's error.
