@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RAW = Path("data/clusters/maps")
 OUT = Path("data/clusters/seen")
 BLOCK = 10  # maps done at once: their memory is used again and stays in the cache
+LOOKS = 1  # what this draw is for, in the key of its random numbers
 DECIMALS = 5  # of a statistic: more than it means, fewer than processors differ in
 COLUMNS = ("field_log_mass", "flux_mean", "flux_std", "mass_mean", "mass_std")
 
@@ -104,7 +105,8 @@ def draw_looks(maps: Maps, number: int) -> "np.ndarray":
     from pipeline.simulation.clusters.stars import flux_of_magnitude
     from pipeline.simulation.clusters.telescope import PIXEL
 
-    rng = np.random.default_rng(np.random.SeedSequence(maps.seed, spawn_key=(number,)))
+    key = (number, LOOKS)  # (number,) alone would give the random numbers that the cluster itself was drawn from
+    rng = np.random.default_rng(np.random.SeedSequence(maps.seed, spawn_key=key))
     looks = [[maps.psf_sigma, 0.0, 0.0, 0.0, 0.0]]
     for _ in range(maps.looks):
         ranges = (maps.look_psf_sigma, maps.log_noise, maps.sky, maps.foreground)

@@ -19,6 +19,7 @@ from pipeline.errors import InputError
 from pipeline.preprocess_maps import draw_looks
 from pipeline.settings.clusters import Clusters
 from pipeline.settings.load import load_params
+from pipeline.simulation.clusters.star_cluster import draw_parameters
 from pipeline.simulation.clusters.stars import SUN_V, flux
 from pipeline.simulation.clusters.telescope import LIGHT_UNIT, PIXEL, blur, gaussian_psf, log_map
 
@@ -102,6 +103,20 @@ def test_looks_are_drawn_from_their_ranges() -> None:
     assert (draw_looks(maps, 7) == looks[7]).all()
     assert (draw_looks(maps.model_copy(update={"looks": 1}), 7) == looks[7, :2]).all()
     assert (draw_looks(maps.model_copy(update={"seed": 2}), 7)[1:] != looks[7, 1:]).all()
+
+
+def test_looks_do_not_tell_the_labels(default_folder: Path) -> None:
+    """They once shared random numbers with the clusters: the width of the PSF was the age."""
+    params = load_params(default_folder / "params.yaml")
+    maps, clusters = params.maps, params.clusters
+    looks, ages = [], []
+    for number in range(200):
+        rng = np.random.default_rng(np.random.SeedSequence(clusters.seed, spawn_key=(number,)))  # of generate_clusters
+        looks.append(draw_looks(maps, number)[1:, :4].ravel())
+        ages.append(draw_parameters(rng, **clusters.chosen.intervals()).age_gyr)
+    correlation = np.corrcoef(np.array(looks).T, ages)[-1, :-1]
+    assert np.abs(correlation).max() < 0.3
+
 
 
 def test_statistics_of_a_look_are_those_of_its_flux() -> None:
