@@ -25,6 +25,8 @@ from pipeline.settings.runtime import Runtime
 if TYPE_CHECKING:
     import numpy as np
 
+    from pipeline.simulation.clusters.star_cluster import StarCluster
+
 OUT = Path("data/synthetic/cluster_maps")
 MAPS = ("light.npy", "mass.npy")
 OF_THE_IMPORT = (
@@ -34,6 +36,8 @@ OF_THE_IMPORT = (
     "test_fraction",
 )  # parameters of import_clusters alone
 BLOCK = 10  # clusters done at once
+LEAST_LIGHT = 0.1  # Lsun,V in the field: what shows less is no picture of a cluster, and is drawn again
+TRIES = 100  # of it
 CODE = (
     "generate_clusters.py",
     "simulation/clusters/star_cluster.py",
@@ -124,26 +128,27 @@ def draw(clusters: Clusters, number: int) -> "Iterator[tuple[dict[str, object], 
     """Rows of the catalogue, and the light (Lsun,V) and mass (Msun) per pixel (2, H, H) with margins, of one cluster.
 
     They depend on the seed and the cluster's number alone. Each map has its own direction of view, shift and distance;
-    a test cluster is seen once from each of the test distances.
+    a test cluster is seen once from each of the test distances. A near and loose cluster may have no star in the field.
+
+    Raises:
+        InputError: it has none in any of many fields.
     """
     import numpy as np
 
-    from pipeline.simulation.clusters.star_cluster import draw_cluster, draw_parameters, log_uniform
-    from pipeline.simulation.clusters.telescope import bin_stars, random_shift, random_view, sky_position
+    from pipeline.simulation.clusters.star_cluster import draw_cluster, draw_parameters
 
     rng = np.random.default_rng(np.random.SeedSequence(clusters.seed, spawn_key=(number,)))
-    priors = clusters.chosen
-    spread = rng.uniform if priors.distance_spread == "uniform" else partial(log_uniform, rng)
-    parameters = draw_parameters(rng, **priors.intervals())
+    parameters = draw_parameters(rng, **clusters.chosen.intervals())
     cluster = draw_cluster(rng, parameters)
     mass, light = float(cluster.mass.sum()), float(cluster.luminosity_v.sum())
     split, first, maps = clusters.place(number)
     for k in range(maps):
-        distance = spread(priors.distance_kpc.low, priors.distance_kpc.high)
-        if split == "test":
-            distance = clusters.test_distances[k]
-        shift = random_shift(rng, priors.shift_arcsec)
-        offset = sky_position(cluster.position, random_view(rng), distance, shift)
+        fixed = clusters.test_distances[k] if split == "test" else None
+        distance, shift, image = view(rng, clusters, cluster, fixed)
+        if image is None:
+            raise InputError(
+                f"clusters: no star of cluster {number} is seen in {TRIES} fields; raise distance_kpc or initial_stars"
+            )
         row = {
             "map": first + k,
             "cluster": number,
@@ -159,8 +164,35 @@ def draw(clusters: Clusters, number: int) -> "Iterator[tuple[dict[str, object], 
             "shift_x_arcsec": float(shift[0]),
             "shift_y_arcsec": float(shift[1]),
         }
-        weight = np.stack([cluster.luminosity_v, cluster.mass])
-        yield row | asdict(parameters), bin_stars(offset, weight, clusters.pixels + 2 * clusters.margin)
+        yield row | asdict(parameters), image
+
+
+def view(
+    rng: "np.random.Generator", clusters: Clusters, cluster: "StarCluster", fixed_distance: float | None
+) -> "tuple[float, np.ndarray, np.ndarray | None]":
+    """Distance (kpc), shift (2,) in arcsec, and light and mass per pixel (2, H, H) of a cluster seen at random.
+
+    The image is None where many fields in turn show less than ``LEAST_LIGHT``.
+    """
+    import numpy as np
+
+    from pipeline.simulation.clusters.star_cluster import log_uniform
+    from pipeline.simulation.clusters.telescope import bin_stars, random_shift, random_view, sky_position
+
+    priors = clusters.chosen
+    spread = rng.uniform if priors.distance_spread == "uniform" else partial(log_uniform, rng)
+    weight = np.stack([cluster.luminosity_v, cluster.mass])
+    field = slice(clusters.margin, clusters.margin + clusters.pixels)
+    for _ in range(TRIES):
+        distance = spread(priors.distance_kpc.low, priors.distance_kpc.high)
+        if fixed_distance is not None:
+            distance = fixed_distance
+        shift = random_shift(rng, priors.shift_arcsec)
+        offset = sky_position(cluster.position, random_view(rng), distance, shift)
+        image = bin_stars(offset, weight, clusters.pixels + 2 * clusters.margin)
+        if image[0, field, field].sum() >= LEAST_LIGHT:
+            return distance, shift, image
+    return distance, shift, None
 
 
 if __name__ == "__main__":

@@ -118,7 +118,6 @@ def test_looks_do_not_tell_the_labels(default_folder: Path) -> None:
     assert np.abs(correlation).max() < 0.3
 
 
-
 def test_statistics_of_a_look_are_those_of_its_flux() -> None:
     """Stored statistics against those of the flux made again: in double precision, and as the loader makes it."""
     run_stage("generate_clusters")
@@ -193,6 +192,20 @@ def test_clusters_depend_on_their_number_alone(folder: Path) -> None:
     many = few.model_copy(update={"n_train": 500})
     for (_, image), (_, again) in zip(generate_clusters.draw(few, 3), generate_clusters.draw(many, 3), strict=True):
         np.testing.assert_array_equal(image, again)
+
+
+def test_every_field_shows_stars(folder: Path) -> None:
+    edit_params(folder, {"clusters.broad.distance_kpc.low": 0.3, "clusters.broad.distance_kpc.high": 0.4})
+    clusters = load_params("params.yaml").clusters
+    field = slice(clusters.margin, clusters.margin + clusters.pixels)
+    for number in range(6):
+        for _, (light, _) in generate_clusters.draw(clusters, number):
+            assert light[field, field].sum() >= generate_clusters.LEAST_LIGHT
+    empty = {"distance_kpc.low": 0.1, "distance_kpc.high": 0.1, "initial_stars.low": 1e3, "initial_stars.high": 1e3}
+    edit_params(folder, {f"clusters.broad.{name}": value for name, value in empty.items()})
+    with pytest.raises(InputError, match="raise distance_kpc"):
+        for number in range(20):
+            list(generate_clusters.draw(load_params("params.yaml").clusters, number))
 
 
 def test_bad_input(folder: Path) -> None:
