@@ -162,9 +162,9 @@ def test_no_further_looks_are_needed() -> None:
 def test_distances_are_spread_as_asked(spread: str, share: Callable[[np.ndarray], np.ndarray]) -> None:
     """Between 5 and 110 kpc, by the test of Kolmogorov and Smirnov."""
     clusters = load_params("params.yaml").clusters
-    few = {"initial_stars": {"low": 1e3, "high": 1e3}, "distance_spread": spread}
+    few = {"initial_stars": {"low": 1e4, "high": 1e4}, "distance_spread": spread}
     broad = type(clusters.broad).model_validate(clusters.broad.model_dump() | few)
-    clusters = clusters.model_copy(update={"broad": broad, "n_train": 1, "projections": 300, "pixels": 2, "margin": 1})
+    clusters = clusters.model_copy(update={"broad": broad, "n_train": 1, "projections": 300})
     drawn = np.array([row["distance_kpc"] for row, _ in generate_clusters.draw(clusters, 0)])
     assert kstest(share(drawn), "uniform").pvalue > 0.01
 
