@@ -31,7 +31,7 @@ class Band:
     Attributes:
         image: on the grid, without uncertainty and saturated pixels.
         sky: flux in a pixel of the grid of an even light that is left; None where none was found.
-        noise: standard deviation of white noise in a pixel of the grid; 0 where none is known.
+        noise: standard deviation of the white noise in a pixel of the grid; 0 where none is known.
         warnings: in plain words.
     """
 
@@ -42,7 +42,13 @@ class Band:
 
 
 def on_training_grid(
-    path: Path, image: "CalibratedImage", target: "WCS", psf_arcsec: float, maps: TrainingMaps, options: FitsOptions
+    path: Path,
+    image: "CalibratedImage",
+    target: "WCS",
+    psf_arcsec: float,
+    maps: TrainingMaps,
+    options: FitsOptions,
+    number: int = 0,
 ) -> Band:
     """An image on the grid of the training maps, its stars as wide as is wanted where they were sharper.
 
@@ -53,6 +59,7 @@ def on_training_grid(
         psf_arcsec: sigma of the stars that is wanted.
         maps: what the network was trained on.
         options: what the user says.
+        number: of the band.
 
     Raises:
         InputError: it does not cover the grid, or a sky shall be subtracted that cannot be measured or is none.
@@ -72,15 +79,18 @@ def on_training_grid(
         left = sky.level - level if sky.found else None
         warnings += told + checks.offset_around(wide.flux, *place.offsets())
     near = cut(path, wide, target, MARGIN)
+    flux, side = near.flux - level, pixel_side(target)
     smoothing = max(psf_arcsec**2 - star_sigma(image, maps) ** 2, 0.0) ** 0.5
-    flux = smoothed(near.flux - level, smoothing / place.scale[::-1]) if smoothing else near.flux - level
-    side = pixel_side(target)
+    if smoothing:
+        flux = smoothed(flux, smoothing / place.scale[::-1])
+    coarseness = place.area**0.5 / side
+    noise = pixel_noise(wide) / coarseness
+    flux = on_grid(flux, near.wcs, target, place.area)
+    flux = flux + background.noise_put_back(noise, smoothing / side, coarseness, len(flux), number)
     return Band(
-        image=replace(
-            image, flux=on_grid(flux, near.wcs, target, place.area), wcs=target, uncertainty=None, saturated=None
-        ),
-        sky=None if left is None else left * side**2 / place.area,
-        noise=noise(wide) * side / place.area**0.5,
+        image=replace(image, flux=flux, wcs=target, uncertainty=None, saturated=None),
+        sky=None if left is None else left / coarseness**2,
+        noise=noise,
         warnings=warnings,
     )
 
@@ -123,7 +133,7 @@ def star_width(image: "CalibratedImage", maps: TrainingMaps) -> list[str]:
     ]
 
 
-def noise(image: "CalibratedImage") -> float:
+def pixel_noise(image: "CalibratedImage") -> float:
     """Standard deviation of the background of a pixel: the file's own, else its scatter; 0 where none is known.
 
     A finished map has none but its own.

@@ -12,7 +12,7 @@ Mask = NDArray[np.bool_]
 
 SATURATED = 9  # pixels that share the highest value
 NEGATIVE = 0.01  # share of the field
-WIDE = 1.1  # width of a star over the widest of the training
+WIDE = 1.01  # width of a star over the widest of the training
 OFF = 6.0  # arcsec from the middle: no training map's centre of light lies further out
 OFF_AROUND, REACH = 12.0, 150.0  # arcsec: the same of what lies around the field, and how far it is looked at
 STEPS = 3  # from a centre of light to that of what is around it

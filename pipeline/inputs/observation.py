@@ -137,7 +137,10 @@ def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observati
     center = None if options.center is None else sky_position(options.center)
     target = target_grid(first, image.wcs, image.flux.shape, center, maps.pixels, maps.pixel_arcsec)
     psf_arcsec = wanted_sigma([image for _, image in images], maps)
-    bands = [on_training_grid(file, image, target, psf_arcsec, maps, options) for file, image in images]
+    bands = [
+        on_training_grid(file, image, target, psf_arcsec, maps, options, number)
+        for number, (file, image) in enumerate(images)
+    ]
     try:
         v = visual([band.image for band in bands], [band.noise for band in bands])
     except InputError as error:
