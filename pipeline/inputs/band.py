@@ -117,8 +117,13 @@ def star_sigma(image: "CalibratedImage", maps: TrainingMaps) -> float:
 
 
 def wanted_sigma(images: list["CalibratedImage"], maps: TrainingMaps) -> float:
-    """Sigma of the stars on the grid, arcsec: of the least sharp image, and not below the narrowest of training."""
-    return max(maps.psf_range[0] * maps.pixel_arcsec, *(star_sigma(image, maps) for image in images))
+    """Sigma of the stars on the grid, arcsec: of the least sharp image, and not below the narrowest of training.
+
+    Training saw maps without noise behind one telescope alone.
+    """
+    clean = all(image.finished and image.uncertainty is None for image in images)
+    narrowest = maps.psf_arcsec if clean else maps.psf_range[0] * maps.pixel_arcsec
+    return max(narrowest, *(star_sigma(image, maps) for image in images))
 
 
 def star_width(image: "CalibratedImage", maps: TrainingMaps) -> list[str]:

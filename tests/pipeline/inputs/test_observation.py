@@ -217,22 +217,30 @@ def test_pan_starrs_stack_is_known_by_its_cards(tmp_path: Path) -> None:
     assert middle_pixel(path, band="V") == pytest.approx(-3.975, abs=1e-3)
 
 
-@pytest.mark.parametrize(("fwhm", "expected"), [(1.0, 0.6), (2.0, 2.0 / 2.3548)])
-def test_stars_sharper_than_any_of_training_are_widened_to_the_sharpest(
-    tmp_path: Path, fwhm: float, expected: float
+@pytest.mark.parametrize(
+    ("noise", "fwhm", "expected"),
+    [(1e-7, 1.0, 0.6), (1e-7, 2.0, 2.0 / 2.3548), (None, 1.0, 1.0), (None, 3.0, 3.0 / 2.3548)],
+)
+def test_sharp_stars_are_widened_to_the_sharpest_of_training(
+    tmp_path: Path, noise: float | None, fwhm: float, expected: float
 ) -> None:
-    """With all their flux; others stay as they are."""
+    """With all their flux; to those of the clean look where there is no noise; others stay as they are."""
     side = 240
     y, x = 0.25 * (np.indices((side, side)) - side / 2)
     sigma = fwhm / 2.3548
-    star = np.exp(-(x**2 + y**2) / (2 * sigma**2)) * 1e-3 + 1e-14
-    seen = read(write(tmp_path / "star.fits", star, unit="Lsun/kpc2", PSFFWHM=fwhm))
+    star = np.exp(-(x**2 + y**2) / (2 * sigma**2)) * 10 + 1e-14
+    header = labelled(star, "Lsun/kpc2", {}, {"PSFFWHM": fwhm})
+    images = [fits.ImageHDU(star, header, name="SCI")]
+    if noise:
+        images.append(fits.ImageHDU(np.full(star.shape, noise), header, name="ERR"))
+    fits.HDUList([fits.PrimaryHDU(), *images]).writeto(tmp_path / "star.fits")
+    seen = read(tmp_path / "star.fits")
     v, u = 0.25 * (np.indices(seen.flux.shape) - SIDE / 2)
     width = np.sqrt((seen.flux * (u**2 + v**2)).sum() / seen.flux.sum() / 2)
     assert seen.flux.sum() == pytest.approx(star.sum(), rel=1e-3)
     assert width == pytest.approx(expected, rel=0.01)
     assert seen.psf_sigma == pytest.approx(expected / 0.25, rel=1e-4)
-    assert seen.warnings == []
+    assert seen.noise == pytest.approx(noise or 0.0)
 
 
 def test_stars_wider_than_any_of_training_are_told(tmp_path: Path) -> None:
