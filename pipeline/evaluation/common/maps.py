@@ -6,13 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from pipeline.inputs.checks import WIDE
-from pipeline.inputs.training_maps import TrainingMaps
 from pipeline.simulation.clusters.telescope import PIXEL
 
 Array = NDArray[Any]
 EXTRAPOLATED = "the answers are extrapolations"
 UNKNOWN = "distance, age and mass cannot be told from it"
+PIXELS = 160  # of a side of a map
+WIDE = 1.01  # times the widest stars of training; less is but rounding
 LEAST_SIGNAL = 5.0  # light of the field over its noise: one mock cluster in a thousand has less
 
 
@@ -30,14 +30,13 @@ def outside_training(model: Any, statistics: Any) -> list[str]:
         model: a ``MapReader``.
         statistics: of one map, and of what its zero point leaves open, (n, N); see ``map_statistics``.
     """
-    maps = TrainingMaps.of(model)
     distance = float(model.training_space(statistics).median())
     log_light, psf_sigma, log_noise = statistics[:, -3:].median(0).values.tolist()
-    signal_to_noise = 10 ** (log_light - log_noise) / maps.pixels
+    signal_to_noise = 10 ** (log_light - log_noise) / PIXELS
     reasons = {
         f"its statistics lie {distance:.1f} times as far out as those of mock clusters may": distance > 1,
-        "its stars are wider than in any": psf_sigma > WIDE * maps.psf_range[1],
-        "it is noisier than any": log_noise > maps.noise_range[1],
+        "its stars are wider than in any": psf_sigma > WIDE * float(model.psf_range[1]),
+        "it is noisier than any": log_noise > float(model.noise_range[1]),
         "its light drowns in the noise": signal_to_noise < LEAST_SIGNAL,
     }
     found = [reason for reason, true in reasons.items() if true]

@@ -9,16 +9,11 @@ from torch import Tensor
 
 from pipeline.evaluation.common.maps import outside_training
 
-PIXELS = 160  # of a side
-
 
 def model(distance: float) -> Any:
     """A network whose training maps are so far from every map; stars to 6 pixels, noise to 10^-5 Lsun kpc⁻²."""
     return SimpleNamespace(
         training_space=lambda statistics: torch.full((len(statistics),), distance),
-        psf_sigma=torch.tensor(4.0),
-        pixel_arcsec=torch.tensor(0.25),
-        log_flux_floor=torch.tensor(-8.0),
         psf_range=torch.tensor([2.4, 6.0]),
         noise_range=torch.tensor([-8.0, -5.0]),
     )
