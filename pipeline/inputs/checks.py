@@ -1,6 +1,6 @@
 """What looks odd in a map of a cluster, in plain words, with what it does to the answers.
 
-The directions were measured on test maps to which the same was done. Too large a distance makes the mass too large, by
+The directions were measured on test maps, before networks knew noise. Too large a distance makes the mass too large, by
 its square.
 """
 
