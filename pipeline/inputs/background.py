@@ -1,4 +1,4 @@
-"""The sky that an image still holds, and the noise of its pixels, by photutils."""
+"""The sky that an image still holds, and the noise of its pixels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,8 @@ SIGNIFICANT = 5.0  # standard errors
 WORTH_TELLING = 0.05  # of the light in the field
 FALLING = 0.5  # of the light three quarters of the way to the edge that is gone at the edge: a cluster, no sky
 CLIP = 3.0  # sigma
+COARSER = 1.001  # times the pixels of the grid; less is but rounding
+SEED = 1  # of the noise that is put back
 WHY = "the image is too small, or its light falls off to the edge"
 LAPLACE = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6  # of unit noise: unit noise
 MEAN = np.full((5, 5), 1 / 25)
@@ -100,6 +102,29 @@ def pixel_noise(flux: Map) -> float | None:
     return float(mad_std(rough[dark])) or None
 
 
+def noise_put_back(noise: float, smoothing: float, coarseness: float, pixels: int, number: int) -> Map:
+    """What smoothing and interpolation took of white noise, drawn as a noise of its own, (pixels, pixels).
+
+    Networks know white noise; a smooth one passes for faint stars. A Gaussian leaves exp(-4π²σ²k²) of the power, a
+    cubic spline between pixels r times as large (sinc⁴(kr) 3 / (2 + cos 2πkr))² along each axis (Unser 1999); with
+    what is drawn here it is the same at all frequencies k again.
+
+    Args:
+        noise: standard deviation of the white noise in a pixel.
+        smoothing: σ of the Gaussian, pixels.
+        coarseness: r; up to ``COARSER`` nothing was interpolated.
+        pixels: of a side.
+        number: of the band, so that each has noise of its own.
+    """
+    k = np.fft.fftfreq(pixels)
+    left = np.exp(-((2 * np.pi * smoothing * k) ** 2))
+    if coarseness > COARSER:
+        left *= (np.sinc(k * coarseness) ** 4 * 3 / (2 + np.cos(2 * np.pi * k * coarseness))) ** 2
+    taken = np.sqrt(np.maximum(1 - left[:, None] * left, 0.0))
+    normals = np.random.default_rng([SEED, number]).standard_normal((pixels, pixels))
+    return noise * np.fft.ifft2(np.fft.fft2(normals) * taken).real
+
+
 def sky_to_subtract(path: Path, sky: Sky, field: Map, area: float, wish: str) -> tuple[float, list[str]]:
     """What to subtract, and what to tell.
 
@@ -136,7 +161,7 @@ def sky_to_subtract(path: Path, sky: Sky, field: Map, area: float, wish: str) ->
     if not sky.measured and share > WORTH_TELLING:
         return 0.0, [
             f"up to {percent} of the light may be sky: distance and mass would then be far too large; it cannot be "
-            f"told, for {WHY}"
+            f"told, for {WHY}: subtract it yourself, or give a wider image"
         ]
     return 0.0, []
 

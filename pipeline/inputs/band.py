@@ -1,6 +1,5 @@
 """One band of a picture: its sky, the width of its stars and its noise, brought to the grid of the training maps."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from pipeline.inputs import background, checks
 from pipeline.inputs.missing import zero_blocks
 from pipeline.inputs.options import FitsOptions
 from pipeline.inputs.photometry import smoothed
-from pipeline.inputs.sky_grid import Map, Place, on_grid, pixel_side
+from pipeline.inputs.sky_grid import Place, on_grid, pixel_side
 from pipeline.inputs.training_maps import TrainingMaps
 
 if TYPE_CHECKING:
@@ -20,10 +19,9 @@ if TYPE_CHECKING:
 
     from pipeline.inputs.calibration import CalibratedImage
 
+TO_FWHM = 2 * (2 * np.log(2)) ** 0.5  # of the sigma of a Gaussian
 MARGIN = 5.0  # arcsec around the field, for the smoothing
 REACH = 300.0  # arcsec around the field, in which a sky is looked for
-DRAWS = 16  # of what noise and calibration leave open
-SEED = 1  # of the draws
 
 
 @dataclass
@@ -32,31 +30,36 @@ class Band:
 
     Attributes:
         image: on the grid, without uncertainty and saturated pixels.
-        psf_arcsec: sigma of its stars; None where nothing tells it.
         sky: flux in a pixel of the grid of an even light that is left; None where none was found.
-        noise: draws of the flux that the noise of its pixels adds, (DRAWS, pixels, pixels); None: not known.
+        noise: standard deviation of the white noise in a pixel of the grid; 0 where none is known.
         warnings: in plain words.
     """
 
     image: "CalibratedImage"
-    psf_arcsec: float | None
     sky: float | None
-    noise: Map | None
+    noise: float
     warnings: list[str]
 
 
 def on_training_grid(
-    path: Path, image: "CalibratedImage", target: "WCS", maps: TrainingMaps, options: FitsOptions, number: int = 0
+    path: Path,
+    image: "CalibratedImage",
+    target: "WCS",
+    psf_arcsec: float,
+    maps: TrainingMaps,
+    options: FitsOptions,
+    number: int = 0,
 ) -> Band:
-    """An image on the grid of the training maps, its stars as wide as theirs where they were sharper.
+    """An image on the grid of the training maps, its stars as wide as is wanted where they were sharper.
 
     Args:
         path: of its file, for messages.
         image: as it was taken.
         target: coordinates of the grid.
+        psf_arcsec: sigma of the stars that is wanted.
         maps: what the network was trained on.
         options: what the user says.
-        number: of the band, so that each has noise of its own.
+        number: of the band.
 
     Raises:
         InputError: it does not cover the grid, or a sky shall be subtracted that cannot be measured or is none.
@@ -66,7 +69,7 @@ def on_training_grid(
     place = Place.of(path, wide.wcs, wide.flux.shape, target)
     inside = cut(path, wide, target, 0.0)
     warnings = [*image.warnings, *checks.saturation(inside.flux, inside.saturated)]
-    warnings += checks.coarse_pixels(place.area**0.5, maps.psf_fwhm)
+    warnings += star_width(image, maps) + checks.coarse_pixels(place.area**0.5, psf_arcsec * TO_FWHM)
     level, left = 0.0, None
     if image.finished and options.sky == "subtract":
         raise InputError(f"{path}: --sky subtract: a map in Lsun/kpc2 is finished; leave the option out")
@@ -75,18 +78,19 @@ def on_training_grid(
         level, told = background.sky_to_subtract(path, sky, inside.flux, place.area, options.sky)
         left = sky.level - level if sky.found else None
         warnings += told + checks.offset_around(wide.flux, *place.offsets())
-    psf_arcsec, smoothing = sharpness(image, maps, warnings)
     near = cut(path, wide, target, MARGIN)
-
-    def bring(values: Map) -> Map:
-        blurred = smoothed(values, smoothing / place.scale[::-1]) if smoothing else values
-        return on_grid(blurred, near.wcs, target, place.area)
-
+    flux, side = near.flux - level, pixel_side(target)
+    smoothing = max(psf_arcsec**2 - star_sigma(image, maps) ** 2, 0.0) ** 0.5
+    if smoothing:
+        flux = smoothed(flux, smoothing / place.scale[::-1])
+    coarseness = place.area**0.5 / side
+    noise = pixel_noise(wide) / coarseness
+    flux = on_grid(flux, near.wcs, target, place.area)
+    flux = flux + background.noise_put_back(noise, smoothing / side, coarseness, len(flux), number)
     return Band(
-        image=replace(image, flux=bring(near.flux - level), wcs=target, uncertainty=None, saturated=None),
-        psf_arcsec=psf_arcsec,
-        sky=None if left is None else left * pixel_side(target) ** 2 / place.area,
-        noise=noise_draws(wide, near, bring, number),
+        image=replace(image, flux=flux, wcs=target, uncertainty=None, saturated=None),
+        sky=None if left is None else left / coarseness**2,
+        noise=noise,
         warnings=warnings,
     )
 
@@ -107,46 +111,40 @@ def cut(path: Path, image: "CalibratedImage", target: "WCS", reach: float) -> "C
     )
 
 
-def sharpness(image: "CalibratedImage", maps: TrainingMaps, warnings: list[str]) -> tuple[float | None, float]:
-    """Sigma of the stars after, and of the Gaussian for, the smoothing to the width of training, arcsec.
+def star_sigma(image: "CalibratedImage", maps: TrainingMaps) -> float:
+    """Sigma of the stars of an image, arcsec; where nothing tells it, that of the clean training maps."""
+    return maps.psf_arcsec if image.psf_fwhm is None else image.psf_fwhm / TO_FWHM
 
-    Args:
-        image: as it was taken.
-        maps: what the network was trained on.
-        warnings: gets a line where the stars are wider, or of unknown width.
 
-    Returns:
-        The first is None where nothing tells the width; the second 0 where there is nothing to smooth.
+def wanted_sigma(images: list["CalibratedImage"], maps: TrainingMaps) -> float:
+    """Sigma of the stars on the grid, arcsec: of the least sharp image, and not below the narrowest of training.
+
+    Training saw maps without noise behind one telescope alone.
     """
-    from astropy.stats import gaussian_fwhm_to_sigma
-
-    if image.psf_fwhm is None and image.finished:
-        return maps.psf_arcsec, 0.0
-    if image.psf_fwhm is None:
-        warnings.append(
-            f"the width of a star is unknown and was taken to be that of training, {maps.psf_fwhm:.2f} arcsec: wider "
-            "ones make distance and mass too large, narrower too small; give --fwhm"
-        )
-        return None, 0.0
-    warnings += checks.wide_stars(image.psf_fwhm, maps.psf_fwhm)
-    sigma = image.psf_fwhm * gaussian_fwhm_to_sigma
-    if sigma >= maps.psf_arcsec:
-        return sigma, 0.0
-    return maps.psf_arcsec, float((maps.psf_arcsec**2 - sigma**2) ** 0.5)
+    clean = all(image.finished and image.uncertainty is None for image in images)
+    narrowest = maps.psf_arcsec if clean else maps.psf_range[0] * maps.pixel_arcsec
+    return max(narrowest, *(star_sigma(image, maps) for image in images))
 
 
-def noise_draws(
-    wide: "CalibratedImage", near: "CalibratedImage", bring: Callable[[Map], Map], number: int
-) -> Map | None:
-    """Draws of the noise of the pixels of ``near``, brought to the grid like the image itself.
+def star_width(image: "CalibratedImage", maps: TrainingMaps) -> list[str]:
+    """What is told of the width of its stars."""
+    if image.psf_fwhm is not None:
+        return checks.wide_stars(image.psf_fwhm, maps.psf_range[1] * maps.pixel_arcsec * TO_FWHM)
+    if image.finished:
+        return []
+    return [
+        f"the width of a star is unknown and was taken to be {maps.psf_arcsec * TO_FWHM:.2f} arcsec: wider ones make "
+        "distance and mass too large, narrower too small; give --fwhm"
+    ]
 
-    Their standard deviation is the file's own, else the scatter of ``wide``. A finished map has none but its own.
+
+def pixel_noise(image: "CalibratedImage") -> float:
+    """Standard deviation of the background of a pixel: the file's own, else its scatter; 0 where none is known.
+
+    A finished map has none but its own.
     """
-    if near.uncertainty is not None:
-        sigma = np.nan_to_num(near.uncertainty, nan=0.0, posinf=0.0)
-    elif not near.finished and (scatter := background.pixel_noise(wide.flux)):
-        sigma = np.full(near.flux.shape, scatter)
-    else:
-        return None
-    rng = np.random.default_rng([SEED, number])
-    return np.stack([bring(sigma * rng.standard_normal(sigma.shape)) for _ in range(DRAWS)])
+    if image.uncertainty is not None:
+        dark = image.flux <= np.nanmedian(image.flux)
+        known = image.uncertainty[dark & np.isfinite(image.uncertainty)]
+        return float(np.median(known)) if len(known) else 0.0
+    return 0.0 if image.finished else background.pixel_noise(image.flux) or 0.0

@@ -1,6 +1,6 @@
 """What looks odd in a map of a cluster, in plain words, with what it does to the answers.
 
-The directions were measured on test maps to which the same was done. Too large a distance makes the mass too large, by
+The directions were measured on test maps, before networks knew noise. Too large a distance makes the mass too large, by
 its square.
 """
 
@@ -12,7 +12,7 @@ Mask = NDArray[np.bool_]
 
 SATURATED = 9  # pixels that share the highest value
 NEGATIVE = 0.01  # share of the field
-WIDE = 1.1  # width of a star over that of the training maps
+WIDE = 1.01  # width of a star over the widest of the training
 OFF = 6.0  # arcsec from the middle: no training map's centre of light lies further out
 OFF_AROUND, REACH = 12.0, 150.0  # arcsec: the same of what lies around the field, and how far it is looked at
 STEPS = 3  # from a centre of light to that of what is around it
@@ -36,34 +36,45 @@ def saturation(values: Map, flagged: Mask | None = None) -> list[str]:
     return [f"saturated: {what}; bright stars are cut, so mass and age come out too low"]
 
 
-def negative(flux: Map) -> list[str]:
-    """Of flux on the grid of the networks."""
+def noise(flux: Map, n: float, trained: tuple[float, float]) -> list[str]:
+    """Of the noise of a map on the grid of the networks.
+
+    Args:
+        flux: (H, W).
+        n: standard deviation of the noise in a pixel, Lsun kpc⁻²; 0: none is known.
+        trained: log10 of the least and the most noise of the training.
+    """
     share = float((flux < 0).mean())
-    if share < NEGATIVE:
-        return []
-    return [
-        f"{100 * share:.1f} % of the field is negative, as noise without a sky is, and was set to the darkest flux: "
-        "distance and mass come out too small"
-    ]
+    if n == 0 and share > NEGATIVE:
+        return [
+            f"{100 * share:.1f} % of the field is negative, but no noise is known and none was reckoned with: distance "
+            "and mass may come out too small; add the noise as an extension ERR"
+        ]
+    if n > 10 ** trained[1]:
+        return [
+            f"the noise in a pixel, 10^{np.log10(n):.1f} Lsun/kpc2, is more than in training (10^{trained[1]:.1f}): "
+            "faint stars are lost in it; add up more exposures"
+        ]
+    return []
 
 
 def coarse_pixels(pixel: float, fwhm: float) -> list[str]:
-    """Of an image whose pixels have a side in arcsec, for networks trained on stars of a full width in arcsec."""
+    """Of an image whose pixels have a side in arcsec, with stars of a full width in arcsec."""
     if pixel <= fwhm / 2:
         return []
     return [
-        f"pixels of {pixel:.2f} arcsec are too coarse for stars of {fwhm:.2f} as in training, which melt together: "
-        "distance and mass come out too large, age too small"
+        f"pixels of {pixel:.2f} arcsec are too coarse for stars of {fwhm:.2f} arcsec, which melt together: distance "
+        "and mass come out too large, age too small; give a picture of finer pixels"
     ]
 
 
-def wide_stars(fwhm: float, trained: float) -> list[str]:
+def wide_stars(fwhm: float, widest: float) -> list[str]:
     """Of stars of a full width at half maximum (arcsec) that no smoothing can make narrower."""
-    if fwhm <= WIDE * trained:
+    if fwhm <= WIDE * widest:
         return []
     return [
-        f"the stars are wider ({fwhm:.2f} arcsec) than in training ({trained:.2f}) and melt together: distance and "
-        "mass come out too large"
+        f"the stars are wider ({fwhm:.2f} arcsec) than the widest of training ({widest:.2f}) and melt together: "
+        "distance and mass come out too large; give a sharper picture"
     ]
 
 

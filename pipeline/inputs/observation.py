@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.inputs import checks
-from pipeline.inputs.band import DRAWS, Band, on_training_grid
+from pipeline.inputs.band import on_training_grid, wanted_sigma
 from pipeline.inputs.missing import filled, zero_blocks
 from pipeline.inputs.options import FitsOptions
 from pipeline.inputs.photometry import visual
@@ -21,9 +21,11 @@ from pipeline.inputs.sky_grid import Map, sky_position, target_grid
 from pipeline.inputs.training_maps import TrainingMaps
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pipeline.inputs.calibration import CalibratedImage
 
-ZERO_POINT_SEED = 2  # of its draws
+DRAWS, SEED = 16, 2  # of the zero point
 
 
 @dataclass
@@ -31,28 +33,50 @@ class Observation:
     """A map as the networks take it, and what is known of it.
 
     Attributes:
-        log_flux: log10 F/(Lsun kpc⁻²), (pixels, pixels).
+        flux: F in Lsun kpc⁻², (pixels, pixels); noise may make it negative.
+        log_flux: log10 of it, not below the floor of training and the noise, (pixels, pixels).
+        psf_sigma: of the stars on this map, pixels; where nothing tells it, that of the clean training maps.
+        noise: standard deviation of white noise in a pixel, Lsun kpc⁻²; 0: none is known.
         mask: pixels that had no value and took their nearest neighbour's, (pixels, pixels).
         wcs: astropy's WCS of these pixels; None for an NPY map.
-        psf_sigma: of the stars on this map, pixels; None where nothing tells it.
         sky: F in a pixel of an even light that is still in the map, Lsun kpc⁻²; None: none was found, or no room to.
-        draws: log10 F of maps that noise and calibration might have made of this one, (draws, pixels, pixels); None
-            where neither is known.
+        draws: factors by which an error of the zero point may change all flux, (n,); None where it has none.
         warnings: what was mended, assumed or looks odd, in plain words.
     """
 
+    flux: Map
     log_flux: Map
+    psf_sigma: float
+    noise: float
     mask: NDArray[np.bool_]
     wcs: Any = None
-    psf_sigma: float | None = None
     sky: float | None = None
     draws: Map | None = None
     warnings: list[str] = field(default_factory=list)
 
     @property
+    def factors(self) -> Map:
+        """Of all flux, (n,): the draws, or 1 where there are none."""
+        return np.ones(1) if self.draws is None else self.draws
+
+    @property
     def possible(self) -> Map:
-        """Log10 F of the draws, or of the one map where there are none, (n, pixels, pixels)."""
-        return self.log_flux[None] if self.draws is None else self.draws
+        """Log10 F with each of the factors, (n, pixels, pixels)."""
+        return self.log_flux + np.log10(self.factors)[:, None, None]
+
+    def statistics(self, model: Any) -> "Tensor":
+        """What a network reads of the map with each of the factors, (n, statistics).
+
+        Args:
+            model: a ``MapReader``, on any device.
+        """
+        import torch
+
+        factors = torch.from_numpy(self.factors).to(model.device, torch.float32)
+        flux = torch.from_numpy(self.flux).to(factors) * factors[:, None, None, None]
+        psf_sigma = torch.full_like(factors, self.psf_sigma)
+        found: Tensor = model.statistics(flux, psf_sigma, self.noise * factors)
+        return found
 
 
 def read_observation(path: Path, maps: TrainingMaps, options: FitsOptions = FitsOptions()) -> Observation:  # noqa: B008
@@ -76,6 +100,7 @@ def read_observation(path: Path, maps: TrainingMaps, options: FitsOptions = Fits
     if np.ptp(seen.log_flux) == 0:
         raise InputError(f"{path}: all pixels of the field are equal; the map is empty or saturated, give another")
     flux = 10**seen.log_flux - (seen.sky or 0.0)
+    seen.warnings += checks.noise(seen.flux, seen.noise, maps.noise_range)
     seen.warnings += checks.offset(flux, maps.pixel_arcsec) + checks.beyond_field(flux, maps.pixel_arcsec)
     seen.warnings = list(dict.fromkeys(seen.warnings))  # two bands may say the same
     return seen
@@ -98,7 +123,7 @@ def read_npy(path: Path, maps: TrainingMaps) -> Observation:
         missing = ~np.isfinite(10.0**log_flux) | zero_blocks(10.0**log_flux) | zero_blocks(log_flux)
     warnings = checks.saturation(np.where(missing, np.nan, log_flux))
     log_flux = filled(path, log_flux, missing, warnings)
-    return Observation(np.maximum(log_flux, maps.log_flux_floor), missing, warnings=warnings)
+    return observed(10**log_flux, maps.psf_sigma, 0.0, maps, mask=missing, warnings=warnings)
 
 
 def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observation:
@@ -111,28 +136,36 @@ def read_fits(path: Path, maps: TrainingMaps, options: FitsOptions) -> Observati
     (first, image), *_ = images
     center = None if options.center is None else sky_position(options.center)
     target = target_grid(first, image.wcs, image.flux.shape, center, maps.pixels, maps.pixel_arcsec)
-    bands = [on_training_grid(file, image, target, maps, options, k) for k, (file, image) in enumerate(images)]
+    psf_arcsec = wanted_sigma([image for _, image in images], maps)
+    bands = [
+        on_training_grid(file, image, target, psf_arcsec, maps, options, number)
+        for number, (file, image) in enumerate(images)
+    ]
     try:
-        flux, zero_point_mag, warnings = visual([band.image for band in bands])
+        v = visual([band.image for band in bands], [band.noise for band in bands])
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    missing = ~np.isfinite(flux)
-    warnings = [text for band in bands for text in band.warnings] + warnings + checks.negative(flux)
-    flux = filled(path, flux, missing, warnings)
-    draws = visual_draws(bands, flux)
-    if draws is not None or zero_point_mag:
-        draws = (flux[None] if draws is None else draws) * zero_point_factors(zero_point_mag)
-    widths = [band.psf_arcsec for band in bands if band.psf_arcsec is not None]
+    missing = ~np.isfinite(v.flux)
+    warnings = [text for band in bands for text in band.warnings] + v.warnings
+    flux = filled(path, v.flux, missing, warnings)
     skies = [band.sky for band in bands if band.sky is not None]
-    return Observation(
-        log_flux=log(flux, maps),
+    return observed(
+        flux,
+        psf_arcsec / maps.pixel_arcsec,
+        v.noise,
+        maps,
         mask=missing,
         wcs=target,
-        psf_sigma=max(widths) / maps.pixel_arcsec if widths else None,
         sky=float(np.mean(skies)) if skies else None,
-        draws=None if draws is None else log(draws, maps),
+        draws=zero_point_factors(v.zero_point_mag) if v.zero_point_mag else None,
         warnings=warnings,
     )
+
+
+def observed(flux: Map, psf_sigma: float, noise: float, maps: TrainingMaps, **known: Any) -> Observation:
+    """An observation of a flux map; what is known besides is as in :class:`Observation`."""
+    log_flux = np.log10(np.maximum(flux, max(10.0**maps.log_flux_floor, noise)))
+    return Observation(flux, log_flux, psf_sigma, noise, **known)
 
 
 def calibrated_images(path: Path, options: FitsOptions) -> list[tuple[Path, "CalibratedImage"]]:
@@ -169,30 +202,6 @@ def image_in(band: str, path: Path, options: FitsOptions) -> "CalibratedImage":
     return found[0]
 
 
-def visual_draws(bands: list[Band], flux: Map) -> Map | None:
-    """Flux in V as noise might have made it, (DRAWS, pixels, pixels); None where no band tells its noise.
-
-    Args:
-        bands: the images that V was made of.
-        flux: in V, all pixels with a value, (pixels, pixels).
-    """
-    noises = [np.zeros((DRAWS, 1, 1)) if band.noise is None else np.nan_to_num(band.noise) for band in bands]
-    if not any(noise.any() for noise in noises):
-        return None
-    draws = []
-    for each in zip(*noises, strict=True):
-        images = [replace(band.image, flux=band.image.flux + n) for band, n in zip(bands, each, strict=True)]
-        v = visual(images)[0]
-        draws.append(np.where(np.isfinite(v), v, flux))
-    return np.stack(draws)
-
-
 def zero_point_factors(mag: float) -> Map:
-    """By which a zero point with a standard deviation in magnitudes may change all flux, (DRAWS, 1, 1)."""
-    errors = np.random.default_rng(ZERO_POINT_SEED).standard_normal((DRAWS, 1, 1))
-    return np.asarray(10 ** (0.4 * mag * errors))
-
-
-def log(flux: Map, maps: TrainingMaps) -> Map:
-    """Log10 of a flux, not below the darkest of the training maps."""
-    return np.log10(np.maximum(flux, 10.0**maps.log_flux_floor))
+    """By which a zero point with a standard deviation in magnitudes may change all flux, (DRAWS,)."""
+    return np.asarray(10 ** (0.4 * mag * np.random.default_rng(SEED).standard_normal(DRAWS)))

@@ -3,36 +3,40 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 
 @dataclass(frozen=True)
 class TrainingMaps:
     """What the maps that a network was trained on are like.
 
     Attributes:
-        psf_sigma: of their Gaussian point-spread function, pixels.
+        psf_sigma: of the Gaussian point-spread function of their clean look, pixels.
         pixel_arcsec: side of a pixel.
         log_flux_floor: log10 F/(Lsun kpc⁻²) of the darkest pixel.
+        psf_range: sigma of the narrowest and of the widest point-spread function among all their looks, pixels.
+        noise_range: of the background in a pixel, the least and the most among all noisy looks, log10 Lsun kpc⁻².
         pixels: of a side.
     """
 
     psf_sigma: float
     pixel_arcsec: float
     log_flux_floor: float
+    psf_range: tuple[float, float]
+    noise_range: tuple[float, float]
     pixels: int = 160
 
     @classmethod
     def of(cls, model: Any) -> "TrainingMaps":
         """From the buffers of a trained LightningModule."""
-        return cls(float(model.psf_sigma), float(model.pixel_arcsec), float(model.log_flux_floor))
+        (narrowest, widest), (least, most) = model.psf_range.tolist(), model.noise_range.tolist()
+        return cls(
+            psf_sigma=float(model.psf_sigma),
+            pixel_arcsec=float(model.pixel_arcsec),
+            log_flux_floor=float(model.log_flux_floor),
+            psf_range=(narrowest, widest),
+            noise_range=(least, most),
+        )
 
     @property
     def psf_arcsec(self) -> float:
-        """Sigma of the point-spread function, arcsec."""
+        """Sigma of the point-spread function of the clean look, arcsec."""
         return self.psf_sigma * self.pixel_arcsec
-
-    @property
-    def psf_fwhm(self) -> float:
-        """Its full width at half maximum, arcsec."""
-        return self.psf_arcsec * 2 * (2 * np.log(2)) ** 0.5

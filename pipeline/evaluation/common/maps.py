@@ -10,6 +10,10 @@ from pipeline.simulation.clusters.telescope import PIXEL
 
 Array = NDArray[Any]
 EXTRAPOLATED = "the answers are extrapolations"
+UNKNOWN = "distance, age and mass cannot be told from it"
+PIXELS = 160  # of a side of a map
+WIDE = 1.01  # times the widest stars of training; less is but rounding
+LEAST_SIGNAL = 5.0  # light of the field over its noise: one mock cluster in a thousand has less
 
 
 def show_map(axis: Axes, values: Any, **look: Any) -> Any:
@@ -19,19 +23,24 @@ def show_map(axis: Axes, values: Any, **look: Any) -> Any:
     return axis.imshow(values, origin="lower", extent=(-half, half, -half, half), **look)
 
 
-def outside_training(flux_range: Any, log_flux: Any) -> list[str]:
-    """Where the mean and spread of a map's log flux lie outside those of all training maps.
+def outside_training(model: Any, statistics: Any) -> list[str]:
+    """One line where a map is unlike all that a network was trained on, with the reasons; else nothing.
 
     Args:
-        flux_range: lowest and highest mean (first row) and standard deviation (second row) of a training map.
-        log_flux: log10 F/(Lsun kpc⁻²), (size, size).
+        model: a ``MapReader``.
+        statistics: of one map, and of what its zero point leaves open, (n, N); see ``map_statistics``.
     """
-    found = {"mean": float(log_flux.mean()), "standard deviation": float(log_flux.std())}
-    return [
-        f"the {name} of log flux, {value:.2f}, is outside the training maps' {low:.2f} to {high:.2f}: {EXTRAPOLATED}"
-        for (name, value), (low, high) in zip(found.items(), flux_range.tolist(), strict=True)
-        if not low <= value <= high
-    ]
+    distance = float(model.training_space(statistics).median())
+    log_light, psf_sigma, log_noise = statistics[:, -3:].median(0).values.tolist()
+    signal_to_noise = 10 ** (log_light - log_noise) / PIXELS
+    reasons = {
+        f"its statistics lie {distance:.1f} times as far out as those of mock clusters may": distance > 1,
+        "its stars are wider than in any": psf_sigma > WIDE * float(model.psf_range[1]),
+        "it is noisier than any": log_noise > float(model.noise_range[1]),
+        "its light drowns in the noise": signal_to_noise < LEAST_SIGNAL,
+    }
+    found = [reason for reason, true in reasons.items() if true]
+    return [f"unlike every map of the training: {', '.join(found)}; {UNKNOWN}"] if found else []
 
 
 def log_sum(log_maps: Array) -> Array:

@@ -1,10 +1,9 @@
-"""What counts as outside: Mahalanobis distances against scipy and scikit-learn, and the share of maps inside."""
+"""What counts as outside: Mahalanobis distances against scipy, and the share of maps inside."""
 
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import mahalanobis
-from scipy.stats import chi2, kstest
 from torch import Tensor
 
 from lit_modules.networks.maps.outside import SHRINKAGE, TrainingSpace
@@ -13,10 +12,13 @@ N = 6
 
 
 def draw(n: int, seed: int) -> Tensor:
-    """Correlated Gaussian rows of very different scales."""
+    """Correlated Gaussian rows of very different scales; half of noise -8, the others wider the noisier they are."""
     rng = np.random.default_rng(seed)
     mixing = np.random.default_rng(0).normal(size=(N, N))
-    return torch.from_numpy((rng.standard_normal((n, N)) @ mixing) * 10.0 ** np.arange(-2, 4) + 5).float()
+    rows = (rng.standard_normal((n, N)) @ mixing) * 10.0 ** np.arange(-2, 4)
+    noise = np.where(np.arange(n) % 2, rng.uniform(-7.5, -5.0, n), -8.0)
+    rows *= (noise + 9)[:, None]
+    return torch.from_numpy(np.column_stack([rows[:, 1:] + 5, noise])).float()
 
 
 def fitted(train: Tensor, calibration: Tensor) -> TrainingSpace:
@@ -25,32 +27,43 @@ def fitted(train: Tensor, calibration: Tensor) -> TrainingSpace:
     return space
 
 
-def test_distances_are_those_of_the_shrunk_covariance() -> None:
-    train, rows = draw(5000, 1), draw(40, 2)
+def test_distances_are_those_of_the_shrunk_covariance_of_maps_of_like_noise() -> None:
+    """The middle fifth of the noisy maps, and the clean ones."""
+    train = draw(5000, 1)
     space = fitted(train, draw(1000, 3))
+    noise = train[:, -1].numpy()
+    low, high = np.quantile(noise[noise > -8], [0.4, 0.6])
     std = train.double().std(0, correction=0).numpy()
-    covariance = np.cov(train.double().numpy().T, bias=True)
-    shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(std**2)
-    inverse, mean = np.linalg.inv(shrunk), train.double().mean(0).numpy()
-    expected = [mahalanobis(row.double().numpy(), mean, inverse) for row in rows]
-    np.testing.assert_allclose(space(rows) * space.threshold, expected, rtol=1e-3)
+    for like in ((noise > low) & (noise < high), noise == -8):
+        z = train.double().numpy()[like] / std
+        covariance = np.cov(z.T, bias=True)
+        shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / N * np.eye(N)
+        inverse, mean = np.linalg.inv(shrunk), z.mean(0)
+        expected = [mahalanobis(row, mean, inverse) for row in z[:40]]
+        found = space(train[torch.from_numpy(like)][:40]) * space.threshold
+        np.testing.assert_allclose(found, expected, rtol=2e-3)
 
 
-def test_squared_distances_of_independent_rows_are_chi_square() -> None:
-    torch.manual_seed(1)
-    train, rows = torch.randn(50_000, N) * 3 - 1, torch.randn(4000, N) * 3 - 1
-    space = fitted(train, torch.randn(50_000, N) * 3 - 1)
-    squared = (space(rows) * space.threshold).square().numpy()
-    assert kstest(squared, chi2(N).cdf).pvalue > 0.01
-    assert float(space.threshold) == pytest.approx(chi2(N).ppf(0.99) ** 0.5, rel=0.01)
-
-
-def test_99_per_cent_of_the_calibration_maps_are_inside_and_a_shifted_row_is_not() -> None:
+def test_98_per_cent_of_the_calibration_maps_are_inside_and_a_shifted_row_is_not() -> None:
     calibration = draw(1000, 2)
     space = fitted(draw(5000, 1), calibration)
-    assert (space(calibration) <= 1).float().mean().item() == pytest.approx(0.99, abs=1.5e-3)
+    assert (space(calibration) <= 1).float().mean().item() == pytest.approx(0.98, abs=1.5e-3)
     shifted = calibration[:1] + torch.tensor([0.0, 0.0, 30 * calibration[:, 2].std(), 0.0, 0.0, 0.0])
     assert space(shifted).item() > 1
+
+
+def test_what_the_noisiest_maps_may_do_is_outside_on_a_clean_one() -> None:
+    train = draw(5000, 1)
+    space = fitted(train, draw(1000, 2))
+    noisy = train[train[:, -1] > -5.1][:40]
+    assert (space(noisy) <= 1).float().mean() > 0.8
+    noisy[:, -1] = -8.0
+    assert (space(noisy) > 1).float().mean() > 0.8
+
+
+def test_few_maps_and_maps_without_noise_are_a_space_too() -> None:
+    for train in (draw(6, 1), draw(200, 1)[::2]):
+        assert fitted(train, train[:4])(train).isfinite().all()
 
 
 def test_what_never_varied_in_training_is_outside_once_it_does() -> None:

@@ -12,7 +12,7 @@ from pipeline.inputs.observation import Observation, read_observation
 from pipeline.inputs.options import FitsOptions
 from pipeline.inputs.training_maps import TrainingMaps
 
-MAPS = TrainingMaps(psf_sigma=4.0, pixel_arcsec=0.25, log_flux_floor=-8.0)
+MAPS = TrainingMaps(4.0, 0.25, -8.0, psf_range=(2.4, 6.0), noise_range=(-7.5, -5.0))
 
 
 def read(path: Path, **options) -> Observation:

@@ -1,3 +1,5 @@
+"""Pictures read as the maps that networks know: light, place, calibration, and what is told of them."""
+
 from pathlib import Path
 from typing import Any
 
@@ -7,49 +9,22 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from pipeline.errors import InputError
-from pipeline.inputs.observation import Observation, read_observation
+from pipeline.inputs.observation import read_observation
 from pipeline.inputs.options import FitsOptions
 from pipeline.inputs.training_maps import TrainingMaps
-
-MAPS = TrainingMaps(psf_sigma=4.0, pixel_arcsec=0.25, log_flux_floor=-8.0)
-SIDE, LOG_FLOOR = MAPS.pixels, MAPS.log_flux_floor
-
-
-def read(path: Path, **options) -> Observation:
-    return read_observation(path, MAPS, FitsOptions(**options))
-
-
-def header(shape: tuple[int, int], pixel: float = 0.25, angle: float = 0.0, cd: bool = False) -> fits.Header:
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval = [199.11, 17.70]
-    wcs.wcs.crpix = [shape[1] / 2 + 7, shape[0] / 2 - 3]
-    c, s = np.cos(angle), np.sin(angle)
-    matrix = pixel / 3600 * np.array([[-c, s], [s, c]])
-    if cd:
-        wcs.wcs.cd = matrix
-    else:
-        wcs.wcs.cdelt = [pixel / 3600] * 2
-        wcs.wcs.pc = matrix / (pixel / 3600)
-    return wcs.to_header()
-
-
-def write(path: Path, data: np.ndarray, unit: str | None = "log10(Lsun/kpc2)", geometry: dict = {}, **cards) -> Path:  # noqa: B006
-    fits.writeto(path, data, labelled(data, unit, geometry, cards))
-    return path
-
-
-def labelled(data: np.ndarray, unit: str | None, geometry: dict, cards: dict) -> fits.Header:
-    full = header(data.shape, **geometry)
-    full.update(cards)
-    if unit:
-        full["BUNIT"] = unit
-    return full
-
-
-def log_map(side: int = SIDE) -> np.ndarray:
-    y, x = np.indices((side, side)) - (side - 1) / 2
-    return (-4 - np.hypot(x, y) / 40 + 0.1 * np.sin(x / 5)).astype(np.float32)
+from tests.pipeline.inputs.map_files import (
+    COUNT,
+    LOG_FLOOR,
+    SIDE,
+    cluster,
+    counts,
+    flat,
+    header,
+    labelled,
+    log_map,
+    read,
+    write,
+)
 
 
 def test_npy_and_fits_in_both_units_agree(tmp_path: Path) -> None:
@@ -158,11 +133,6 @@ def middle_pixel(path: Path, **options) -> float:
     return float(np.median(read(path, **options).log_flux))
 
 
-def flat(value: float, side: int = 220) -> np.ndarray:
-    """Nearly flat, for a map without any structure is refused."""
-    return value + 1e-6 * np.random.default_rng(1).normal(size=(side, side))
-
-
 @pytest.mark.parametrize(
     ("value", "unit", "expected"),
     [(22.0, "mag", -3.98), (21.9, "mag / arcsec**2", -5.14), (10 ** (-0.4 * (22 - 27)), "adu", -3.98)],
@@ -213,22 +183,6 @@ def test_pan_starrs_stack_is_known_by_its_cards(tmp_path: Path) -> None:
     assert middle_pixel(path, band="V") == pytest.approx(-3.975, abs=1e-3)
 
 
-def test_sharper_stars_are_widened_to_the_training_width(tmp_path: Path) -> None:
-    """A star of FWHM 1.2 arcsec comes out with sigma 1 arcsec, with its flux."""
-    side = 240
-    y, x = 0.25 * (np.indices((side, side)) - side / 2)
-    sigma = 1.2 / 2.3548
-    star = np.exp(-(x**2 + y**2) / (2 * sigma**2)) * 1e-3 + 1e-14
-    observation = read(write(tmp_path / "star.fits", star, unit="Lsun/kpc2", PSFFWHM=1.2))
-    flux = 10**observation.log_flux - 10**LOG_FLOOR
-    v, u = 0.25 * (np.indices(flux.shape) - SIDE / 2)
-    assert flux.sum() == pytest.approx(star.sum(), rel=1e-3)
-    assert np.sqrt((flux * (u**2 + v**2)).sum() / flux.sum() / 2) == pytest.approx(1.0, rel=0.01)
-    wide = read(write(tmp_path / "wide.fits", star, unit="Lsun/kpc2", PSFFWHM=3.0))
-    assert "the stars are wider (3.00 arcsec) than in training (2.35)" in wide.warnings[0]
-    assert (observation.psf_sigma, wide.psf_sigma) == (4.0, pytest.approx(3.0 / 2.3548 / 0.25, rel=1e-4))
-
-
 def test_options_say_what_the_header_does_not(tmp_path: Path) -> None:
     cards = {"A_V": 0.0}
     told = write(tmp_path / "told.fits", flat(22.0), unit="mag", FILTER="V", PSFFWHM=1.2, **cards)
@@ -243,7 +197,7 @@ def test_the_field_and_the_stars_are_those_of_the_training(tmp_path: Path) -> No
     y, x = 0.25 * (np.indices((SIDE, SIDE)) - (SIDE - 1) / 2)
     star = np.exp(-(x**2 + y**2) / 2 / 0.5**2) + 1e-12
     path = write(tmp_path / "star.fits", star, unit="Lsun/kpc2", PSFFWHM=0.5 * 2.3548)
-    found = read_observation(path, TrainingMaps(psf_sigma=1.5, pixel_arcsec=0.5, log_flux_floor=-9.0, pixels=80))
+    found = read_observation(path, TrainingMaps(1.5, 0.5, -9.0, (1.5, 3.0), (-7.5, -5.0), pixels=80))
     flux = 10**found.log_flux
     v, u = 0.5 * (np.indices(flux.shape) - (80 - 1) / 2)
     assert flux.shape == (80, 80) and flux.sum() == pytest.approx(star.sum(), rel=1e-3)
@@ -251,45 +205,15 @@ def test_the_field_and_the_stars_are_those_of_the_training(tmp_path: Path) -> No
     assert found.psf_sigma == 1.5
 
 
-# --- noise, sky and two files -----------------------------------------------------------------------
-
-
-def counts(path: Path, values: np.ndarray, pixel: float = 0.25, **cards) -> Path:
-    known = {"FILTER": "V", "A_V": 0.0, "PSFFWHM": 2.3548, "MAGZPT": 27.0}
-    return write(path, values, unit="adu", geometry={"pixel": pixel, "angle": 0.4}, **(known | cards))
-
-
-def cluster(side: int, pixel: float, sky: float = 0.0, noise: float = 0.0) -> np.ndarray:
-    """Counts of a round cluster in pixels of any size, with its sky and the noise of a pixel."""
-    y, x = pixel * (np.indices((side, side)) - (side - 1) / 2)
-    light = 100 * pixel**2 / 0.25**2 * np.exp(-(x**2 + y**2) / 2 / 6**2)
-    return light + sky + np.random.default_rng(4).normal(0, noise, light.shape)
-
-
-@pytest.mark.parametrize(("pixel", "fwhm"), [(0.25, 2.3548), (0.25, 1.2), (0.125, 1.2), (0.4, 1.2)])
-def test_noise_is_what_is_left_of_it_on_the_grid(tmp_path: Path, pixel: float, fwhm: float) -> None:
-    """The scatter of an empty, noisy image after smoothing and resampling is that which the draws add to it."""
-    side = round(100 / pixel)
-    empty = 1000 + np.random.default_rng(7).normal(0, 5.0, (side, side))
-    seen = read(counts(tmp_path / "noisy.fits", empty, pixel, PSFFWHM=fwhm))
-    flux, drawn = 10**seen.log_flux, 10**seen.draws
-    drawn *= np.median(flux) / np.median(drawn, axis=(1, 2), keepdims=True)  # without the draws of the zero point
-    assert np.std(drawn - flux) == pytest.approx(np.std(flux), rel=0.15)
-    assert read(tmp_path / "noisy.fits").draws == pytest.approx(seen.draws)  # the same every time
-
-
-def test_a_map_without_noise_and_with_a_known_zero_point_has_no_draws(tmp_path: Path) -> None:
-    seen = read(write(tmp_path / "map.fits", log_map()))
-    assert seen.draws is None and seen.possible.shape == (1, SIDE, SIDE)
+# --- sky, options and place -------------------------------------------------------------------------
 
 
 def test_a_sky_is_told_and_subtracted(tmp_path: Path) -> None:
     clean = read(counts(tmp_path / "clean.fits", cluster(400, 0.25, noise=0.5)))
     path = counts(tmp_path / "sky.fits", cluster(400, 0.25, sky=10.0, noise=0.5))
     kept, taken = read(path), read(path, sky="subtract")
-    one = 10 ** (0.4 * (4.81 + 10 - 27)) / (4 * np.pi)  # Lsun/kpc2 of a count
-    assert kept.sky == pytest.approx(10 * one, rel=0.02) and "an even light" in " ".join(kept.warnings)
-    assert clean.sky is None or abs(clean.sky) < 0.1 * one
+    assert kept.sky == pytest.approx(10 * COUNT, rel=0.02) and "an even light" in " ".join(kept.warnings)
+    assert clean.sky is None or abs(clean.sky) < 0.1 * COUNT
     assert (10**taken.log_flux).sum() == pytest.approx((10**clean.log_flux).sum(), rel=0.01)
     with pytest.raises(InputError, match="finished"):
         read(write(tmp_path / "map.fits", log_map()), sky="subtract")
@@ -328,5 +252,4 @@ def test_coarse_pixels_are_told(tmp_path: Path) -> None:
     assert "pixels of 2.00 arcsec are too coarse" in " ".join(coarse.warnings)
     assert "coarse" not in " ".join(fine.warnings)
     true = cluster(160, 0.25)
-    one = 10 ** (0.4 * (4.81 + 10 - 27)) / (4 * np.pi)
-    np.testing.assert_allclose(10 ** coarse.log_flux[40:120, 40:120] / one, true[40:120, 40:120], rtol=0.06)
+    np.testing.assert_allclose(10 ** coarse.log_flux[40:120, 40:120] / COUNT, true[40:120, 40:120], rtol=0.06)
