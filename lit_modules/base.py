@@ -1,13 +1,11 @@
 """What every LightningModule here shares: one step for three splits, one naming, one optimiser."""
 
-import math
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from pipeline.errors import InputError
 from pipeline.settings.base import ModelSettings
 
 Batch = dict[str, Tensor]
@@ -106,47 +104,3 @@ class PictureReader(LitBase):
     def fit_statistics(self, data: Any) -> None:
         self.padded.fill_(data.padded)
         self.white.fill_(data.white)
-
-
-class MapReader(LitBase):
-    """A model of flux maps, log10 F/(Lsun kpc⁻²), that knows what it was trained on.
-
-    Buffers:
-        psf_sigma: of the telescope's point-spread function, pixels.
-        pixel_arcsec: side of a pixel.
-        log_flux_floor: log10 F below which no pixel of a training map falls.
-        flux_range: lowest and highest mean (first row) and standard deviation (second row) of log10 F over the pixels
-            of a training map.
-    """
-
-    statistics_length: ClassVar[int]  # numbers that ``map_statistics`` makes of a map
-    maps: tuple[str, ...] = ()  # of flux and mass, those that training reads beside statistics and labels
-    psf_sigma: Tensor
-    pixel_arcsec: Tensor
-    log_flux_floor: Tensor
-    flux_range: Tensor
-
-    def __init__(self, **parameters: Any) -> None:
-        super().__init__(**parameters)
-        self.register_buffer("psf_sigma", torch.tensor(4.0))  # these three as in params.yaml, until told by data
-        self.register_buffer("pixel_arcsec", torch.tensor(0.25))
-        self.register_buffer("log_flux_floor", torch.tensor(-8.0))
-        self.register_buffer("flux_range", torch.tensor([[-math.inf, math.inf], [-math.inf, math.inf]]))
-
-    def fit_statistics(self, data: Any) -> None:
-        """Take the telescope and the range of the training maps from a data module, and tell it which maps to draw.
-
-        Raises:
-            InputError: the statistics are others than ``map_statistics`` makes, or a pixel is not finite.
-        """
-        data.maps = self.maps
-        train = data.splits["train"]
-        if train["statistics"].shape[-1] != self.statistics_length:
-            raise InputError("statistics.npy holds other statistics than this network reads; run preprocess_maps again")
-        moments = torch.stack([train["flux_mean"], train["flux_std"]])
-        if not moments.isfinite().all():
-            raise InputError("the training maps hold NaN or infinite pixels; run preprocess_maps again")
-        self.flux_range = torch.stack(moments.aminmax(dim=1), 1).float()
-        self.psf_sigma.fill_(data.telescope.psf_sigma)
-        self.pixel_arcsec.fill_(data.telescope.pixel_arcsec)
-        self.log_flux_floor.fill_(data.telescope.log_flux_floor)

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_modules.base import Batch, MapReader
-from lit_modules.networks.maps.statistics import LENGTH, map_statistics
+from lit_modules.base import Batch
+from lit_modules.map_reader import MapReader, every_look
+from lit_modules.networks.maps.gaussian import Gaussian, calibration
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
 from lit_modules.networks.pidoc.distance_age import StatisticsReader
 from lit_modules.networks.pidoc.encoder_decoder import EncoderDecoder
 from lit_modules.networks.pidoc.folded import FoldedUNet
-from lit_modules.networks.pidoc.gaussian import Gaussian, calibration
 from lit_modules.networks.pidoc.keras_weights import published_network, published_sigma
 from lit_modules.networks.pidoc.losses import beta_nll
 from lit_modules.networks.pidoc.mass_map import MassMap
@@ -25,12 +25,11 @@ from pipeline.errors import InputError
 
 
 class LitPidoc(MapReader):
-    """What both networks share: before each validation the intervals are scaled to hold 68 % of the validation truths.
+    """What both networks share: before each validation the intervals are scaled to hold 68 % of the calibration truths.
 
     The buffer ``sigma_scale`` holds the factors of the σ of both quantities; training ignores it.
     """
 
-    statistics_length = LENGTH
     net: EncoderDecoder | FoldedUNet | AgeDistanceCNN | StatisticsReader
     sigma_scale: Tensor
 
@@ -38,15 +37,8 @@ class LitPidoc(MapReader):
         super().__init__(**parameters)
         self.register_buffer("sigma_scale", torch.ones(2))
 
-    def statistics(self, flux: Tensor) -> Tensor:
-        """``map_statistics`` of log10 flux maps (B, 1, H, W) without noise."""
-        flux, none = torch.pow(10.0, flux[:, 0]), flux.new_zeros(len(flux))
-        return map_statistics(flux, self.psf_sigma.expand(len(flux)), none)
-
     def network_inputs(self, batch: Batch) -> list[Tensor]:
-        """What the network reads of a batch; statistics that a batch lacks are taken of its flux."""
-        if "statistics" in self.net.inputs and "statistics" not in batch:
-            batch = {**batch, "statistics": self.statistics(batch["flux"])}
+        """What the network reads of a batch."""
         return [batch[name] for name in self.net.inputs]
 
     def z(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -56,14 +48,15 @@ class LitPidoc(MapReader):
     def on_validation_start(self) -> None:
         if self.trainer.state.fn == "fit":  # a trained network is left as it is
             with self.trainer.precision_plugin.forward_context():
-                self.calibrate(self.validation_maps(self.trainer.datamodule))  # type: ignore[attr-defined]
+                self.calibrate(self.calibration_maps(self.trainer.datamodule))  # type: ignore[attr-defined]
 
-    def validation_maps(self, data: Any) -> Iterable[Batch]:
-        """All of them, on every process; without the maps themselves where the network reads statistics alone."""
+    def calibration_maps(self, data: Any) -> Iterable[Batch]:
+        """On every process: each map in one look, all looks in turn; in all looks where statistics alone are read."""
         if "flux" in self.net.inputs:
-            return data.observed("val")
-        clean = data.splits["val"] | {"statistics": data.splits["val"]["statistics"][:, 0]}
-        return [{name: clean[name] for name in ("statistics", "distance", "age")}]
+            return data.observed("calibration", look=None)
+        names = ("distance", "age")
+        statistics, *labels = every_look(data.splits["calibration"], *names)
+        return [{"statistics": statistics, **dict(zip(names, labels, strict=True))}]
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Batch]) -> None:
@@ -92,9 +85,9 @@ class LitPidocMass(LitPidoc):
         self.net = net.to(memory_format=torch.channels_last)
         self.register_buffer("field_range", torch.tensor([-math.inf, math.inf]))
 
-    def forward(self, flux: Tensor) -> MassMap:
-        """Masses of log10 flux maps (B, 1, H, W), with calibrated σ."""
-        return self.predict_step({"flux": flux}, 0)
+    def forward(self, log_flux: Tensor, statistics: Tensor) -> MassMap:
+        """Masses of log10 flux maps (B, 1, H, W) and their statistics (B, N), with calibrated σ."""
+        return self.predict_step({"flux": log_flux, "statistics": statistics}, 0)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> MassMap:
         mass = self.net(*self.network_inputs(batch))
@@ -144,7 +137,7 @@ class LitPidocMass(LitPidoc):
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
         """Flux, true mass and predicted mass of four clusters, a row each."""
         flux, mass = batch["flux"][:4], batch["mass"][:4]
-        predicted = self(flux).pixels.mean.detach()
+        predicted = self(flux, batch["statistics"][:4]).pixels.mean.detach()
         low, high = mass.aminmax()
         flux = (flux - flux.amin((2, 3), keepdim=True)) / (
             flux.amax((2, 3), keepdim=True) - flux.amin((2, 3), keepdim=True)
@@ -169,9 +162,9 @@ class LitPidocAgeDistance(LitPidoc):
             self.maps = ("flux",)
             self.net = AgeDistanceCNN(self.settings).to(memory_format=torch.channels_last)
 
-    def forward(self, flux: Tensor) -> Gaussian:
-        """Scaled distance and age (B, 2) of log10 flux maps (B, 1, H, W), with calibrated σ."""
-        return self.predict_step({"flux": flux}, 0)
+    def forward(self, log_flux: Tensor, statistics: Tensor) -> Gaussian:
+        """Scaled distance and age (B, 2) of log10 flux maps (B, 1, H, W) and their statistics, with calibrated σ."""
+        return self.predict_step({"flux": log_flux, "statistics": statistics}, 0)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Gaussian:
         return self.net(*self.network_inputs(batch)).widened(self.sigma_scale)

@@ -56,17 +56,19 @@ def training_split(tensors: dict[str, Any]) -> Any:
 
 
 def maps_data(batch: dict[str, Any], psf_sigma: float = 4.0) -> Any:
-    """The same of maps of clusters (n, 1, H, W), and the telescope behind them."""
+    """The same of maps of clusters (n, 1, H, W) in one look, clean, and the telescope behind them."""
     import torch
 
-    train = dict(batch)
+    train, n = dict(batch), len(batch["statistics"])
     for name in ("flux", "mass"):
         if name in batch:
             pixels = batch[name].flatten(1).double()
             std, mean = torch.std_mean(pixels, 1, correction=0)
             train |= {f"{name}_mean": mean, f"{name}_std": std}
+    train["statistics"] = batch["statistics"][:, None]
+    train["looks"] = torch.tensor([psf_sigma, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64).expand(n, 1, 5)
     telescope = SimpleNamespace(psf_sigma=psf_sigma, pixel_arcsec=0.25, log_flux_floor=-8.0)
-    return SimpleNamespace(splits={"train": train}, telescope=telescope)
+    return SimpleNamespace(splits={"train": train, "calibration": train}, telescope=telescope)
 
 
 @contextmanager

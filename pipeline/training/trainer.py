@@ -24,7 +24,7 @@ def make_trainer(
     """A deterministic Trainer on the devices that ``runtime`` names.
 
     Args:
-        trainer: epochs, precision, clipping and threads: what shapes the weights.
+        trainer: epochs and their length, precision, clipping and threads: what shapes the weights.
         runtime: accelerator, devices, nodes and strategy: what must not.
         logger: of Lightning, or False.
         callbacks: of the training.
@@ -40,6 +40,7 @@ def make_trainer(
             num_nodes=nodes,
             strategy=strategy,
             max_epochs=trainer.max_epochs,
+            limit_train_batches=trainer.limit_train_batches,
             precision=precision(trainer, runtime),
             gradient_clip_val=trainer.gradient_clip_val,
             deterministic=True,

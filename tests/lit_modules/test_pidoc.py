@@ -38,7 +38,7 @@ MODULES = [
 ]
 
 
-def statistics_of(flux: Tensor, psf_sigma: float) -> Tensor:
+def statistics_of(flux: Tensor, psf_sigma: float = 4.0) -> Tensor:
     """Of log10 flux maps (n, 1, size, size) without noise."""
     n = len(flux)
     return map_statistics(10 ** flux[:, 0], torch.full((n,), psf_sigma), torch.zeros(n))
@@ -52,7 +52,7 @@ def maps(n: int, size: int = 160) -> dict[str, Tensor]:
     return {
         "flux": flux,
         "mass": flux + 4,
-        "statistics": statistics_of(flux, 4.0),
+        "statistics": statistics_of(flux),
         "field": log_sum(flux + 4),
         **labels,
     }
@@ -64,21 +64,20 @@ def test_statistics_of_many_maps_are_numpys() -> None:
     flux, mass = batch["flux"].double().numpy(), batch["mass"].double().numpy()
     assert module.net.flux_mean.item() == pytest.approx(flux.mean(), rel=1e-6)
     assert module.net.mass_std.item() == pytest.approx(mass.std(), rel=1e-6)
-    means = flux.mean((1, 2, 3))
-    np.testing.assert_allclose(module.flux_range[0], [means.min(), means.max()], rtol=1e-6)
     field = np.log10((10**mass).sum((1, 2, 3)))
     np.testing.assert_allclose(module.field_range, [field.min(), field.max()], rtol=1e-5)
     np.testing.assert_allclose([module.net.field_mean, module.net.field_std], [field.mean(), field.std()], rtol=1e-4)
 
 
-def test_the_telescope_goes_into_the_checkpoint() -> None:
-    module = mass_module()
-    module.fit_statistics(maps_data(maps(2, 32), psf_sigma=3.0))
+def test_the_telescopes_go_into_the_checkpoint() -> None:
+    data, module = maps_data(maps(2, 32), psf_sigma=3.0), mass_module()
+    data.splits["train"]["looks"] = data.splits["train"]["looks"].repeat(1, 2, 1)
+    data.splits["train"]["looks"][1, 1, :2] = torch.tensor([5.0, 1e-6])
+    module.fit_statistics(data)
     again = mass_module()
     again.load_state_dict(module.state_dict())
-    assert float(again.psf_sigma) == 3.0
-    flux = maps(2)["flux"]
-    torch.testing.assert_close(again.statistics(flux), statistics_of(flux, 3.0))
+    assert float(again.psf_sigma) == 3.0 and again.psf_range.tolist() == [3.0, 5.0]
+    assert again.noise_range.tolist() == pytest.approx([-8.0, -6.0])
 
 
 def test_maps_with_nan_are_refused() -> None:
@@ -97,10 +96,9 @@ def test_other_statistics_are_refused_in_one_line() -> None:
 
 @pytest.mark.parametrize(("make", "changes", "size"), MODULES)
 def test_forward_is_the_answer_to_a_batch(make: Make, changes: dict[str, object], size: int) -> None:
-    """``forward`` takes the statistics of the flux itself."""
     batch, module = maps(3, size), make(**changes).eval()
     module.fit_statistics(maps_data(batch))
-    found, expected = module(batch["flux"]), module.predict_step(batch, 0)
+    found, expected = module(batch["flux"], batch["statistics"]), module.predict_step(batch, 0)
     if isinstance(module, LitPidocMass):
         assert found.pixels.mean.shape == batch["flux"].shape
         found, expected = found.pixels, expected.pixels
@@ -111,7 +109,7 @@ def test_forward_is_the_answer_to_a_batch(make: Make, changes: dict[str, object]
 def test_field_loss_sees_the_summed_mass() -> None:
     batch = maps(2, 32)
     light, heavy = (mass_module(field_weight=weight).eval() for weight in (0.0, 2.0))
-    expected = 2.0 * beta_nll(light(batch["flux"]).field, batch["field"])
+    expected = 2.0 * beta_nll(light(batch["flux"], batch["statistics"]).field, batch["field"])
     torch.testing.assert_close(heavy.losses(batch)["loss"] - light.losses(batch)["loss"], expected)
 
 
@@ -161,7 +159,7 @@ def test_training_learns_mean_and_spread(make: Make, changes: dict[str, object],
     batch["field"] = log_sum(batch["mass"])
     batch["flux"] = batch["flux"] - 3 * torch.log10(batch["distance"])[:, None, None, None]
     batch["age"] = batch["distance"] / 10
-    batch["statistics"] = statistics_of(batch["flux"], 4.0)
+    batch["statistics"] = statistics_of(batch["flux"])
     module = make(**changes)
     module.fit_statistics(maps_data(batch))
     optimizer = torch.optim.Adam(module.parameters(), 1e-2)
@@ -200,9 +198,10 @@ def test_symmetries_reach_both_maps_alike(monkeypatch: pytest.MonkeyPatch) -> No
 def test_distance_and_age_of_statistics_know_no_up() -> None:
     batch, module = maps(20), age_module().eval()
     module.fit_statistics(maps_data(batch))
-    expected = module(batch["flux"]).mean
+    expected = module.predict_step(batch, 0).mean
     for mirror in MIRRORS:
-        torch.testing.assert_close(module(mirror(batch["flux"])).mean, expected, rtol=1e-2, atol=1e-2)
+        flux = mirror(batch["flux"])
+        torch.testing.assert_close(module(flux, statistics_of(flux)).mean, expected, rtol=1e-2, atol=1e-2)
 
 
 def test_each_parameter_of_the_mass_has_one_rate() -> None:
@@ -224,7 +223,7 @@ def test_authors_file_becomes_a_module(real_data: Path) -> None:
     assert isinstance(module, LitPidocAgeDistance) and not module.training
     reference = np.load(real_data / "pidoc_published/cnn_reference.npz")
     with torch.no_grad():
-        predicted = module(torch.from_numpy(reference["log_flux"])[:, None])
+        predicted = module.predict_step({"flux": torch.from_numpy(reference["log_flux"])[:, None]}, 0)
     distance, _ = module.net.targets.unscale(predicted.mean)
     np.testing.assert_allclose(distance, reference["published_cnn_distance_kpc"], rtol=0, atol=1e-3)
     kpc_and_gyr = predicted.sigma[0] * module.net.targets.std

@@ -21,6 +21,8 @@ def free_energy(energies: Tensor, beta: float) -> Tensor:
     Returns:
         F(x, y), shape (...).
     """
+    if energies.shape[-1] == 1:
+        return energies[..., 0]  # no latent
     if math.isinf(beta):
         return energies.amin(-1)
     return -(torch.logsumexp(-beta * energies, -1) - math.log(energies.shape[-1])) / beta

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from lit_modules.networks.pidoc.settings import StatisticsSettings
+from lit_modules.networks.maps.settings import EncoderSettings
 from pipeline.settings.base import (
     ModelSettings,
     NonNegativeFloat,
@@ -38,7 +38,7 @@ class TrainingSettings(ModelSettings):
     """Fraction of proposals that jump anywhere in the box."""
 
 
-class EBMSettings(TrainingSettings, StatisticsSettings):
+class EBMSettings(TrainingSettings, EncoderSettings):
     """The energy of (distance, age) given the statistics of a map, and its training."""
 
     training: Literal["exact", "metropolis", "nce"]

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from lit_modules.networks.maps.gaussian import Gaussian
 from lit_modules.networks.pidoc.distance_age import Targets
 from lit_modules.networks.pidoc.encoder_decoder import glorot
-from lit_modules.networks.pidoc.gaussian import Gaussian
 from lit_modules.networks.pidoc.settings import AgeDistanceSettings
 
 FILTERS = ((16, 10), (32, 10), (64, 5), (128, 5))  # filters and kernel side of the convolutions, at width 1

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from lit_modules.networks.pidoc.gaussian import Gaussian
+from lit_modules.networks.maps.encoder import MapEncoder
+from lit_modules.networks.maps.gaussian import Gaussian, GaussianHead
 from lit_modules.networks.pidoc.settings import AgeDistanceSettings
-from lit_modules.networks.pidoc.statistics_encoder import GaussianHead, StatisticsEncoder
 
 LOG_DISTANCE = (-2.0, 4.0)  # log10 D/kpc of any answer: none overflows
 
@@ -59,7 +59,7 @@ class StatisticsReader(nn.Module):
 
     def __init__(self, settings: AgeDistanceSettings) -> None:
         super().__init__()
-        self.encoder = StatisticsEncoder(settings)
+        self.encoder = MapEncoder(settings)
         self.dropout = nn.Dropout(settings.dropout)
         self.head = GaussianHead(settings.features, 2)
         self.targets = Targets(log_distance=True)

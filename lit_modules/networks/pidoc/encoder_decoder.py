@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_modules.networks.pidoc.gaussian import Gaussian
+from lit_modules.networks.maps.gaussian import Gaussian
 from lit_modules.networks.pidoc.mass_map import MassMap, log_sum
 from lit_modules.networks.pidoc.settings import MassSettings
 

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_modules.networks.pidoc.gaussian import Gaussian
+from lit_modules.networks.maps.encoder import MapEncoder
+from lit_modules.networks.maps.gaussian import Gaussian, GaussianHead
 from lit_modules.networks.pidoc.mass_map import MassMap, log_sum
 from lit_modules.networks.pidoc.settings import MassSettings
-from lit_modules.networks.pidoc.statistics_encoder import GaussianHead, StatisticsEncoder
 
 FOLD = 4  # pixels of a side of a block that becomes one: the PSF's σ, so that a block holds little beyond its mean
 CHANNELS = (32, 64, 128)  # of the levels at width 1
@@ -107,9 +107,9 @@ class FoldedUNet(nn.Module):
     def __init__(self, settings: MassSettings) -> None:
         super().__init__()
         channels = [GROUPS * max(1, round(settings.width * c / GROUPS)) for c in CHANNELS]
-        self.field_encoder = StatisticsEncoder(settings)
+        self.field_encoder = MapEncoder(settings)
         self.field_head = GaussianHead(settings.features, 1)
-        self.map_encoder = StatisticsEncoder(settings)
+        self.map_encoder = MapEncoder(settings)
         self.unet = UNet(FOLD**2, channels, 2 * FOLD**2, settings.features)
         nn.init.zeros_(self.unet.out.weight[FOLD**2 :])  # a fresh network states the spread of its targets
         nn.init.zeros_(self.unet.out.get_parameter("bias"))

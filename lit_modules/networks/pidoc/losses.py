@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from lit_modules.networks.pidoc.gaussian import Gaussian
+from lit_modules.networks.maps.gaussian import Gaussian
 
 
 def beta_nll(predicted: Gaussian, target: Tensor, beta: float = 0.0) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lit_modules.networks.pidoc.gaussian import Gaussian
+from lit_modules.networks.maps.gaussian import Gaussian
 
 LN10 = math.log(10.0)
 

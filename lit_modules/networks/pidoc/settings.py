@@ -2,21 +2,11 @@
 
 from typing import Literal
 
-from pipeline.settings.base import Fraction, ModelSettings, NonNegativeFloat, PositiveFloat, PositiveInt, Share
+from lit_modules.networks.maps.settings import EncoderSettings
+from pipeline.settings.base import NonNegativeFloat, PositiveFloat, Share
 
 
-class StatisticsSettings(ModelSettings):
-    """A perceptron on the statistics of the map."""
-
-    units: PositiveInt
-    """Width of its hidden layer."""
-    features: PositiveInt
-    """Length of what it hands on."""
-    dropout: Fraction
-    """Of its layers."""
-
-
-class PidocSettings(StatisticsSettings):
+class PidocSettings(EncoderSettings):
     """What both networks have."""
 
     width: PositiveFloat

@@ -28,7 +28,6 @@ def test_free_energy_is_that_of_the_energies(net: MapEnergy, statistics: torch.T
     y = torch.rand(3, 7, 2, dtype=torch.float64) * 2 - 1
     features = net.encoder(statistics)
     energies = torch.stack([net(features, y, z.expand(3, 7)) for z in net.latent], -1)
-    assert (energies >= 0).all()
     for beta in (0.5, 1.0, math.inf):
         torch.testing.assert_close(net.free_energy(net.context(statistics), y, beta), free_energy(energies, beta))
 

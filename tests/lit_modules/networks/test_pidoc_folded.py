@@ -4,16 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from lit_modules.networks.maps.encoder import MapEncoder
+from lit_modules.networks.maps.settings import EncoderSettings
 from lit_modules.networks.maps.statistics import LENGTH
 from lit_modules.networks.pidoc.distance_age import StatisticsReader, Targets
 from lit_modules.networks.pidoc.folded import FoldedUNet
 from lit_modules.networks.pidoc.mass_map import log_sum
-from lit_modules.networks.pidoc.settings import AgeDistanceSettings, MassSettings, StatisticsSettings
-from lit_modules.networks.pidoc.statistics_encoder import StatisticsEncoder
+from lit_modules.networks.pidoc.settings import AgeDistanceSettings, MassSettings
 
 
-def small_encoder(units: int, dropout: float) -> StatisticsEncoder:
-    return StatisticsEncoder(StatisticsSettings.model_construct(units=units, features=units, dropout=dropout))
+def small_encoder(units: int, dropout: float) -> MapEncoder:
+    return MapEncoder(EncoderSettings.model_construct(units=units, features=units, dropout=dropout))
 
 
 def folded(**changes: object) -> FoldedUNet:

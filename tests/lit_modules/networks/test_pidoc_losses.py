@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lit_modules.networks.pidoc.gaussian import Gaussian, calibration
+from lit_modules.networks.maps.gaussian import Gaussian, calibration
 from lit_modules.networks.pidoc.losses import beta_nll
 
 ERROR, SIGMA = torch.tensor([0.3, -1.0, 2.0]), torch.tensor([0.5, 1.0, 3.0])

@@ -1,9 +1,9 @@
-"""What the networks of π-DOC say of a number: a normal distribution."""
+"""What networks say of a number: a normal distribution."""
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 LOG_VARIANCE = (-12.0, 6.0)  # of standardised targets: keeps the exponential finite
 
@@ -40,6 +40,24 @@ class Gaussian:
     def __getitem__(self, index: object) -> "Gaussian":
         """Those that an index picks."""
         return Gaussian(self.mean[index], self.sigma[index])  # type: ignore[index]
+
+
+class GaussianHead(nn.Module):
+    """Linear map of features (B, n_in) to Gaussians of standardised targets (B, n_out).
+
+    A fresh head states the spread of its targets: σ = 1.
+    """
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(n_in, n_out)
+        self.log_variance = nn.Linear(n_in, n_out)
+        nn.init.zeros_(self.log_variance.weight)
+        nn.init.zeros_(self.log_variance.bias)
+
+    def forward(self, x: Tensor) -> Gaussian:
+        """Gaussians of the targets."""
+        return Gaussian.of(self.mean(x), self.log_variance(x))
 
 
 def calibration(z: Tensor, inside: float = 0.6827) -> Tensor:

@@ -3,28 +3,31 @@
 import torch
 from torch import Tensor, nn
 
+from lit_modules.networks.maps.settings import EncoderSettings
 from lit_modules.networks.maps.statistics import LENGTH
-from lit_modules.networks.pidoc.gaussian import Gaussian
-from lit_modules.networks.pidoc.settings import StatisticsSettings
 
 LEAST_STD = 1e-4  # of a statistic: one that never varied in training is not blown up
 BOUND = 5.0  # standard deviations beyond which a statistic is cut
 
 
-class StatisticsEncoder(nn.Sequential):
+class MapEncoder(nn.Sequential):
     """Features of maps from their ``map_statistics``, (B, ``LENGTH``) -> (B, settings.features).
 
     What a distant, an old or a massive cluster changes is the flux of its giants, their number and the fall of its
-    light. Convolutions learn this slowly, as they see patches and not the whole.
+    light. Convolutions learn this slowly, as they see patches and not the whole. The width of the PSF, the noise and
+    the light in the field are statistics too. Layer normalisation (Ba et al. 2016, arXiv 1607.06450) knows no batch:
+    any number of processes trains alike.
     """
 
-    def __init__(self, settings: StatisticsSettings) -> None:
+    def __init__(self, settings: EncoderSettings) -> None:
         super().__init__(
             Standardise(LENGTH),
             nn.Linear(LENGTH, settings.units),
+            nn.LayerNorm(settings.units),
             nn.GELU(),
             nn.Dropout(settings.dropout),
             nn.Linear(settings.units, settings.features),
+            nn.LayerNorm(settings.features),
             nn.GELU(),
         )
 
@@ -57,21 +60,3 @@ class Standardise(nn.Module):
         """Take mean and standard deviation of rows (..., length)."""
         std, mean = torch.std_mean(x.double().flatten(0, -2), 0, correction=0)
         self.mean, self.std = mean.to(self.mean), std.clamp_min(LEAST_STD).to(self.std)
-
-
-class GaussianHead(nn.Module):
-    """Linear map of features (B, n_in) to Gaussians of standardised targets (B, n_out).
-
-    A fresh head states the spread of its targets: σ = 1.
-    """
-
-    def __init__(self, n_in: int, n_out: int) -> None:
-        super().__init__()
-        self.mean = nn.Linear(n_in, n_out)
-        self.log_variance = nn.Linear(n_in, n_out)
-        nn.init.zeros_(self.log_variance.weight)
-        nn.init.zeros_(self.log_variance.bias)
-
-    def forward(self, x: Tensor) -> Gaussian:
-        """Gaussians of the targets."""
-        return Gaussian.of(self.mean(x), self.log_variance(x))
