@@ -8,9 +8,12 @@ import pytest
 import torch
 from conftest import maps_data
 from pydantic import ValidationError
+from scipy.stats import norm
 from torch import Tensor
 
 from lit_modules.ebm import LitEBM
+from lit_modules.networks.energy.box import unit_grid
+from lit_modules.networks.energy.clamping import Known, clamped
 from lit_modules.networks.maps.statistics import LENGTH
 from pipeline.errors import InputError
 
@@ -103,6 +106,119 @@ def test_the_posterior_is_normalised() -> None:
     model = make()
     log_density = model.log_posterior(model.context(torch.randn(3, LENGTH)), 20)
     assert log_density.exp().mean((1, 2)).tolist() == pytest.approx([0.25] * 3)
+
+
+def calibrated(**changes: Any) -> LitEBM:
+    """One whose energies differ much from place to place, and whose temperature is not 1."""
+    model = make(**changes).double().eval()
+    with torch.no_grad():
+        model.net.embed.weight.mul_(40)
+        model.net.ratio_std.fill_(0.2)
+        model.temperature.fill_(1.5)
+        model.mass_scale.fill_(1.2)
+    return model
+
+
+@torch.no_grad()
+def test_the_joint_energy_integrated_over_the_mass_is_the_posterior_of_distance_and_age() -> None:
+    model, nodes = calibrated(), 8
+    context = model.context(torch.randn(2, LENGTH, dtype=torch.float64))
+    expected = model.log_posterior(context, nodes).exp().flatten(1)
+    assert (expected.amax(1) > 3 * expected.mean(1)).all()
+    y = unit_grid(nodes).double()
+    given = model.mass_given(context, y)
+    log_mass = (given.mean[..., None] + torch.linspace(-12, 12, 401) * given.sigma.amax()).double()
+    points = torch.cat([y[:, None].expand(2, -1, 401, -1), log_mass[..., None]], -1)
+    energies = model.joint_energy(context, points.flatten(1, 2)).unflatten(1, (nodes**2, -1))
+    found = torch.trapezoid((-energies).exp(), log_mass, dim=-1)
+    found = found / found.mean(1, keepdim=True) / 4
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
+@torch.no_grad()
+def test_the_mass_given_distance_and_age_is_the_slice_of_the_joint_energy() -> None:
+    model = calibrated()
+    context = model.context(torch.randn(3, LENGTH, dtype=torch.float64))
+    y = (torch.rand(3, 5, 2, dtype=torch.float64) * 2 - 1)[:, :, None].expand(-1, -1, 2001, -1)
+    given = model.mass_given(context, y[:, :, 0])
+    log_mass = given.mean[..., None] + torch.linspace(-8, 8, 2001).double() * given.sigma[..., None]
+    points = torch.cat([y, log_mass[..., None]], -1).flatten(1, 2)
+    probability = torch.softmax(-model.joint_energy(context, points).unflatten(1, (5, -1)), -1)
+    mean = (probability * log_mass).sum(-1)
+    torch.testing.assert_close(mean, given.mean.double(), rtol=0, atol=1e-6)
+    variance = (probability * (log_mass - mean[..., None]) ** 2).sum(-1)
+    torch.testing.assert_close(variance.sqrt(), given.sigma.double(), rtol=1e-4, atol=0)
+
+
+@torch.no_grad()
+def test_chains_are_kept_in_the_box_of_distance_and_age_alone() -> None:
+    model = calibrated()
+    y = torch.tensor([[0.0, 0.0, 99.0], [1.1, 0.0, 4.0], [0.0, -1.1, 4.0]]).double()
+    finite = model.joint_energy(model.context(torch.randn(2, LENGTH).double()), y).isfinite()
+    assert finite.tolist() == [[True, False, False]] * 2
+
+
+@torch.no_grad()
+def test_clamped_posterior_is_the_joint_one_weighted_by_what_is_known() -> None:
+    """Samples of the posterior, weighted by the likelihood of a measured age, against the grid."""
+    model, nodes = calibrated(), 40
+    log_density = model.log_posterior(model.context(torch.randn(1, LENGTH).double()), nodes)
+    _, age = model.from_box(unit_grid(nodes).double())
+    found = clamped(log_density, Known(9.0, 1.5).energy(age).unflatten(0, (nodes, nodes)))
+    torch.manual_seed(0)
+    drawn = torch.multinomial(log_density.exp().flatten(), 400_000, replacement=True)
+    weight = torch.from_numpy(norm.pdf(9.0, loc=age[drawn].numpy(), scale=1.5))
+    expected = (weight * age[drawn]).sum() / weight.sum()
+    prior = age[drawn].mean()
+    mean = (found.exp().flatten() * age).sum() / found.exp().sum()
+    assert (expected - prior).abs() > 0.3
+    assert mean.item() == pytest.approx(expected.item(), abs=0.02)
+
+
+@torch.no_grad()
+def test_temperature_and_width_of_labels_that_were_drawn_hotter_and_wider() -> None:
+    """Labels of distance and age from P^(1/2), masses from a Gaussian three times as wide."""
+    torch.manual_seed(0)
+    model, statistics, n = make(nodes=24).eval(), torch.randn(3000, LENGTH), 24
+    model.net.embed.weight.mul_(8)
+    context = model.context(statistics)
+    energies = model.energy(context)(unit_grid(n))
+    y = unit_grid(n)[torch.multinomial((-energies / 2).softmax(1), 1)[:, 0]]
+    given = model.mass_given(context, y[:, None])[:, 0]
+    log_mass = given.mean + 3 * given.sigma * torch.randn(len(y))
+    model.calibrate(statistics, *model.from_box(y), log_mass)
+    assert model.temperature.item() == pytest.approx(2.0, rel=0.05)
+    assert model.mass_scale.item() == pytest.approx(3.0, rel=0.05)
+    density = model.log_posterior(context, n).flatten(1).exp() / n**2 * 4
+    torch.testing.assert_close(density, (-energies / 2).softmax(1), rtol=0.2, atol=1e-4)
+
+
+def test_a_mass_that_light_tells_is_learned() -> None:
+    """M/L rises with age; the light is a statistic, and distance and age are given: 0.1 dex are left."""
+    torch.manual_seed(0)
+    n = 3000
+    statistics, y = torch.zeros(n, LENGTH), torch.rand(n, 2) * 1.8 - 0.9
+    statistics[:, -3] = torch.randn(n) - 5
+    data = {"statistics": statistics, **labels(y)}
+    light = statistics[:, -3] + torch.log10(4 * math.pi * data["distance"] ** 2)
+    data["field"] = light + 0.1 * data["age"] - 0.4 + 0.1 * torch.randn(n)
+    model = make(training="exact")
+    model.net.fit(statistics, data["distance"].log10(), data["field"])
+    optimizer = torch.optim.AdamW(model.net.parameters(), lr=3e-3)
+    for _ in range(300):
+        rows = torch.randint(n, (128,))
+        loss = model.losses({name: x[rows] for name, x in data.items()})["mass_nll"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        given = model.mass_given(model.context(statistics), y[:, None])[:, 0]
+        nll = model.losses(data)["mass_nll"].item()
+    entropy = math.log(math.sqrt(2 * math.pi * math.e) * 0.1)
+    expected = -norm.logpdf(data["field"], given.mean, given.sigma).mean()
+    assert nll == pytest.approx(expected, abs=1e-4)
+    assert entropy - 0.15 < nll < entropy + 0.15
 
 
 def test_box_and_back() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lit_modules.networks.energy.free_energy import free_energy
-from lit_modules.networks.energy.map_energy import MapEnergy
+from lit_modules.networks.energy.map_energy import Context, MapEnergy
 from lit_modules.networks.energy.settings import EBMSettings
 from lit_modules.networks.maps.statistics import LENGTH
 
@@ -30,6 +30,23 @@ def test_free_energy_is_that_of_the_energies(net: MapEnergy, statistics: torch.T
     energies = torch.stack([net(features, y, z.expand(3, 7)) for z in net.latent], -1)
     for beta in (0.5, 1.0, math.inf):
         torch.testing.assert_close(net.free_energy(net.context(statistics), y, beta), free_energy(energies, beta))
+
+
+def test_limits_of_the_free_energy(net: MapEnergy, statistics: torch.Tensor) -> None:
+    """F_beta tends to the lowest energy over z as beta grows, and to the mean energy as it falls."""
+    y = torch.rand(3, 7, 2, dtype=torch.float64) * 2 - 1
+    energies = torch.stack([net(net.encoder(statistics), y, z.expand(3, 7)) for z in net.latent], -1)
+    context = net.context(statistics)
+    torch.testing.assert_close(net.free_energy(context, y, math.inf), energies.amin(-1))
+    torch.testing.assert_close(net.free_energy(context, y, 1e7), energies.amin(-1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(net.free_energy(context, y, 1e-7), energies.mean(-1), rtol=0, atol=1e-5)
+
+
+def test_contexts_of_some_maps_and_of_all_again(net: MapEnergy, statistics: torch.Tensor) -> None:
+    y, context = torch.rand(7, 2, dtype=torch.float64), net.context(statistics)
+    parts = [context.rows([2]), context.rows(slice(0, 2))]
+    expected = net.free_energy(context, y, 1.0)[[2, 0, 1]]
+    torch.testing.assert_close(net.free_energy(Context.cat(parts), y, 1.0), expected)
 
 
 def test_same_points_for_all_maps(net: MapEnergy, statistics: torch.Tensor) -> None:
