@@ -67,26 +67,36 @@ def test_two_processes_train_on_unequal_numbers_of_stars(workspace: Path) -> Non
     assert found[1] == pytest.approx(found[0], rel=1e-5)
 
 
-def gradients(rank: int, world_size: int, port: int, folder: str) -> None:
-    """Save the mean gradient over the ranks of π-DOC's loss on each rank's part of eight maps."""
+ENCODER = {"units": 8, "features": 8, "dropout": 0.0, "lr": 1e-3, "weight_decay": 0.0}
+PIDOC = {**ENCODER, "width": 0.25, "beta": 0.5}
+READERS = {
+    "pidoc-mass": {**PIDOC, "network": "folded", "field_weight": 0.1, "statistics_lr": 1e-3},
+    "pidoc-age-distance": {**PIDOC, "network": "statistics"},
+    "ebm": {
+        **ENCODER, "training": "exact", "nodes": 8, "chains": 1, "steps": 1, "jumps": 0.2, "hidden": 8, "embedding": 4,
+        "waves": 2, "latent_nodes": 3, "beta": 1.0, "distance_kpc": [1.0, 100.0], "age_gyr": [0.0, 14.0],
+    },
+}  # fmt: skip
+
+
+def gradients(rank: int, name: str, world_size: int, port: int, folder: str) -> None:
+    """Save the mean gradient over the ranks of a model's loss on each rank's part of eight maps."""
     from torch.nn.parallel import DistributedDataParallel
 
     from lit_modules.networks.maps.statistics import map_statistics
     from lit_modules.networks.pidoc.mass_map import log_sum
-    from lit_modules.pidoc import LitPidocMass
 
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.distributed.init_process_group("gloo", rank=rank, world_size=world_size)
     torch.manual_seed(0)
-    model = {"network": "folded", "width": 0.25, "units": 8, "features": 8, "dropout": 0.0, "beta": 0.5}
-    module = LitPidocMass(**model, field_weight=0.1, lr=1e-3, statistics_lr=1e-3, weight_decay=0.0)
+    module = MODELS[name].module_class()(**READERS[name])
     module.double().eval()
     maps = torch.randn(2, 8, 1, 32, 32, dtype=torch.float64)
     part = slice(rank * 8 // world_size, (rank + 1) * 8 // world_size)
     parallel = DistributedDataParallel(Losses(module))
     statistics = map_statistics(10 ** maps[0, :, 0], torch.full((8,), 4.0), torch.zeros(8))
-    labels = {"statistics": statistics, "field": log_sum(maps[1])}
-    batch = {"flux": maps[0], "mass": maps[1], **labels}
+    labels = {"field": log_sum(maps[1]), "distance": torch.linspace(2, 90, 8), "age": torch.linspace(1, 13, 8)}
+    batch = {"flux": maps[0], "mass": maps[1], "statistics": statistics, **labels}
     parallel({name: tensor[part] for name, tensor in batch.items()}).backward()
     if rank == 0:
         torch.save([p.grad for p in module.parameters()], f"{folder}/{world_size}.pt")
@@ -105,9 +115,10 @@ class Losses(torch.nn.Module):
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", READERS)
+def test_two_processes_have_the_gradient_of_one(tmp_path: Path, name: str) -> None:
     for world_size in (1, 2):
-        torch.multiprocessing.spawn(gradients, (world_size, free_port(), str(tmp_path)), nprocs=world_size)
+        torch.multiprocessing.spawn(gradients, (name, world_size, free_port(), str(tmp_path)), nprocs=world_size)
     for alone, together in zip(torch.load(tmp_path / "1.pt"), torch.load(tmp_path / "2.pt"), strict=True):
         torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-12)
 

@@ -189,6 +189,8 @@ def test_temperature_and_width_of_labels_that_were_drawn_hotter_and_wider() -> N
     model.calibrate(statistics, *model.from_box(y), log_mass)
     assert model.temperature.item() == pytest.approx(2.0, rel=0.05)
     assert model.mass_scale.item() == pytest.approx(3.0, rel=0.05)
+    within = model.mass_given(context, y[:, None])[:, 0].z(log_mass).abs() <= 1
+    assert within.float().mean().item() == pytest.approx(0.6827, abs=0.002)
     density = model.log_posterior(context, n).flatten(1).exp() / n**2 * 4
     torch.testing.assert_close(density, (-energies / 2).softmax(1), rtol=0.2, atol=1e-4)
 
