@@ -35,9 +35,8 @@ class MapReader(LitBase):
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.training_space = TrainingSpace(LENGTH)
-        self.register_buffer(
-            "psf_sigma", torch.tensor(4.0)
-        )  # all as of the clean look of params.yaml, until told by data
+        # All as of the clean look of params.yaml, until told by data.
+        self.register_buffer("psf_sigma", torch.tensor(4.0))
         self.register_buffer("pixel_arcsec", torch.tensor(0.25))
         self.register_buffer("log_flux_floor", torch.tensor(-8.0))
         self.register_buffer("psf_range", torch.tensor([4.0, 4.0]))
