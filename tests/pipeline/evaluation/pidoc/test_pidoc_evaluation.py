@@ -155,6 +155,7 @@ def test_evaluation_is_finite_and_illustrated(
         for look in ("", "noisy/"):
             found = [result.metrics[f"test/{look}{what}{end}"] for end in ("_low", "", "_high")]
             assert found == sorted(found)
+    assert result.metrics[f"test/noisy/{headlines[which][0]}"] != result.metrics[f"test/{headlines[which][0]}"]
     assert all(key.split("/")[-1].removesuffix("_low").removesuffix("_high") in pidoc.LABELS for key in result.metrics)
 
 
