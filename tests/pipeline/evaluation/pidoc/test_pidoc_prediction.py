@@ -118,10 +118,12 @@ def test_a_map_outside_the_training_is_said_to_be_first(models: list, tmp_path: 
         models[0]
     )
     strict = copy.deepcopy(models)
+    strict[0].field_range = torch.tensor([9.0, 10.0])  # another thing to be told
     for model in strict:
         model.training_space.fit(*(known + 0.01 * torch.randn(n, known.shape[1]) for n in (500, 100)))
     inside, outside = (predict(strict, tmp_path / name) for name in ("bright.npy", "faint.npy"))
     assert inside.metrics["outside_training"] is False and outside.metrics["outside_training"] is True
+    assert len(outside.metrics["warnings"]) > 1
     (first,) = outside_training(strict[0], known - 2)
     assert outside.metrics["warnings"][0].split(":")[0] == first.split(":")[0]
     assert "it cannot tell" in outside.pictures[0].figure.get_suptitle()
