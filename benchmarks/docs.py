@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/models.md", "docs/benchmarks.md")
 MARKED = re.compile(r"(<!-- (\w+): written by python -m benchmarks\.docs -->\n).*?(<!-- end -->)", re.DOTALL)
 HIGHER = ("likelihood", "accuracy", "auc")  # in the key of a measure that is better when higher
-METRIC = re.compile(r"(?:test|baseline/(\w+))/(\w+?)(?:_(low|high))?")
+NOISY = "noisy/"  # before a measure on maps seen by another telescope, with noise
+METRIC = re.compile(rf"(?:test|baseline/(\w+))/((?:{NOISY})?\w+?)(?:_(low|high))?")
 CHANGED = " with changes"  # after a commit whose code had been changed
 
 
@@ -81,7 +82,7 @@ def measures(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str,
     """The measures on held-out data of a flat evaluation, by what is measured: ``pixel_error_percent``.
 
     ``test/<what>`` is the model's value, ``test/<what>_low`` and ``_high`` its interval, ``baseline/<rival>/<what>``
-    a rival's value.
+    a rival's value; ``noisy/<what>`` in their place is the same measure behind noise.
     """
     found: dict[str, Measure] = {}
     for key, value in metrics.items():
@@ -89,7 +90,9 @@ def measures(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str,
         if named is None:
             continue
         rival, what, bound = named.groups()
-        label, higher = labels.get(what, what.replace("_", " ")), any(word in what for word in HIGHER)
+        plain = what.removeprefix(NOISY)
+        label, higher = labels.get(plain, plain.replace("_", " ")), any(word in what for word in HIGHER)
+        label = label if plain == what else f"the same behind noise: {label}"
         measure = found.setdefault(what, Measure(label, higher))
         if rival is None:
             setattr(measure, bound or "value", value)

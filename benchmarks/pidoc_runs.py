@@ -16,7 +16,7 @@ MASS, AGE = "pidoc-mass", "pidoc-age-distance"
 MEASURES = {  # of each model: name, measure of reports/evaluate/<model>.json, unit
     MASS: (
         ("mass per pixel", "pixel_error_binned_percent", "%"),
-        ("M/L of the field", "field_error_percent", "%"),
+        ("mass in the field", "field_error_percent", "%"),
     ),
     AGE: (
         ("distance", "distance_error_kpc", "kpc"),

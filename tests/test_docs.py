@@ -128,6 +128,9 @@ def test_measures_of_a_flat_evaluation() -> None:
         "test/pixel_error_percent_high": 31.0,
         "baseline/radial_ridge/pixel_error_percent": 60.4,
         "baseline/mean_map/pixel_error_percent": 172.0,
+        "test/noisy/pixel_error_percent": 40.5,
+        "test/noisy/pixel_error_percent_low": 38.0,
+        "test/noisy/pixel_error_percent_high": 43.0,
         "test/log_likelihood_nats": -901.1,
         "baseline/independent_pixels/log_likelihood_nats": -943.6,
         "baseline/nothing/log_likelihood_nats": -2000.0,
@@ -136,6 +139,8 @@ def test_measures_of_a_flat_evaluation() -> None:
     pixel, likelihood = found["pixel_error_percent"], found["log_likelihood_nats"]
     assert (pixel.label, pixel.model()) == ("pixel error percent", "29.24 (27.5 to 31)")
     assert pixel.best_rival() == "60.4 radial ridge"
+    noisy = found["noisy/pixel_error_percent"]
+    assert (noisy.label, noisy.model()) == ("the same behind noise: pixel error percent", "40.5 (38 to 43)")
     assert likelihood.label == "log-likelihood of a picture (nats)"
     assert likelihood.best_rival() == "-943.6 independent pixels"
     assert found["loss"].best_rival() == ""

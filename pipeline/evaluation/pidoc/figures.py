@@ -1,5 +1,8 @@
 """Figures of π-DOC: maps, masses, mass-to-light ratios, distances and ages, and how honest the error bars are."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -49,6 +52,38 @@ def four_maps(test: dict[str, Array], distances: Array) -> Picture:
     )
 
 
+def clean_and_noisy(test: dict[str, Array], noisy: dict[str, Array], distances: Array) -> Picture:
+    """Four clusters seen clean and through another telescope with noise, and the mass read of either."""
+    chosen = examples(test, distances)
+    light = {"light, clean": test["flux"], "light, noisy": noisy["flux"]}
+    mass = {"true mass": test["mass"], "read of clean": test["log_mass"], "read of noisy": noisy["log_mass"]}
+    figure, axes = plt.subplots(5, len(chosen), figsize=(8.4, 9.6), sharex=True, sharey=True, squeeze=False)
+    seen = show_rows(axes[:2], light, chosen, cmap="inferno", vmin=-7, vmax=-3)
+    read = show_rows(axes[2:], mass, chosen, cmap="viridis", vmin=-2, vmax=1)
+    figure.colorbar(seen, ax=axes[:2], label="log F (L☉ kpc⁻²)", aspect=24)
+    figure.colorbar(read, ax=axes[2:], label="log M (M☉)", aspect=36)
+    for column, k in zip(axes.T, chosen, strict=True):
+        column[0].set_title(f"{test['distance'][k]:.0f} kpc, {test['age'][k]:.1f} Gyr")
+        for axis, maps in zip(column[2:], mass.values(), strict=True):
+            axis.text(-19, -18.5, f"{10 ** log_sum(maps[k]):,.0f} M☉ in all", color="white", fontsize=9)
+    figure.supxlabel("arcsec")
+    return Picture(
+        "looks",
+        "The same four clusters seen clean and through a telescope drawn at random, with its seeing, sky, noise and "
+        "stars of the Milky Way, and the mass that the network reads of either, to be compared with the truth.",
+        figure,
+    )
+
+
+def show_rows(axes: Any, maps: Mapping[str, Sequence[Array] | Array], chosen: list[int], **look: Any) -> Any:
+    """A row of chosen maps for each name; the last image."""
+    for line, (name, values) in zip(axes, maps.items(), strict=True):
+        line[0].set_ylabel(name)
+        for axis, k in zip(line, chosen, strict=True):
+            image = show_map(axis, values[k], **look)
+    return image
+
+
 def mass_against_mass(test: dict[str, Array]) -> Picture:
     """Predicted against true mass of all pixels, and the authors' bias curves."""
     true, predicted = test["mass"].ravel(), test["log_mass"].ravel()
@@ -92,7 +127,7 @@ def mass_to_light_profiles(test: dict[str, Array], predictions: dict[str, Array]
         left.plot(RING_MIDDLES, true[k], color=colour, label=label)
         left.plot(RING_MIDDLES, profiles["model"][k], color=colour, ls="--", marker="o", ms=3)
     plain_log(left, "y", [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10])
-    left.set(xlabel="radius (arcsec)", ylabel="M/L (M☉/L☉)", title="true (solid), predicted (dashed)")
+    left.set(xlabel="radius (arcsec)", ylabel="M/L (M☉/L☉)", title="true (solid), read (dashed), true light")
     left.legend(fontsize=8)
     for (who, profile), colour in zip(profiles.items(), (BLUE, ORANGE, GREEN, GREY), strict=True):
         right.plot(
@@ -104,12 +139,12 @@ def mass_to_light_profiles(test: dict[str, Array], predictions: dict[str, Array]
             ms=3,
         )
     plain_log(right, "y", [5, 10, 20, 50, 100, 200, 500])
-    right.set(xlabel="radius (arcsec)", ylabel="mean error of M/L (%)", title="all test clusters")
+    right.set(xlabel="radius (arcsec)", ylabel="mean error of the mass (%)", title="all test clusters")
     right.legend(fontsize=8)
     return Picture(
         "mass_to_light",
-        "Mass over light in rings around the centre. Left: the four clusters above. Right: the mean error over all "
-        "test clusters, beside three simple rules.",
+        "Mass over true light in rings around the centre. Left: the four clusters above. Right: the mean error over "
+        "all test clusters, which is that of the mass, beside three simple rules.",
         figure,
     )
 
@@ -186,18 +221,27 @@ def distributions(test: dict[str, Array], distances: Array) -> Picture:
     )
 
 
-def calibration(errors: dict[str, Array]) -> Picture:
-    """Observed against stated content of intervals, from normalised errors."""
+def calibration(errors: dict[str, Array], noisy: dict[str, Array]) -> Picture:
+    """Observed against stated content of intervals, from normalised errors of both looks; noisy may be empty."""
     figure, axis = plt.subplots(figsize=(4.6, 4.2))
-    axis.plot([0, 100], [0, 100], color=GREY, lw=1, ls="--", label="perfect")
-    for (name, z), colour in zip(errors.items(), (BLUE, ORANGE), strict=True):
-        axis.plot(100 * LEVELS, 100 * coverage(z), color=colour, marker="o", ms=3, label=name)
+    axis.plot([0, 100], [0, 100], color=GREY, lw=1, ls=":", label="perfect")
+    for k, (name, z) in enumerate([*errors.items(), *noisy.items()]):
+        again = k >= len(errors)
+        axis.plot(
+            100 * LEVELS,
+            100 * coverage(z),
+            color=(BLUE, ORANGE)[k % len(errors)],
+            marker="" if again else "o",
+            ls="--" if again else "-",
+            ms=3,
+            label=f"{name}, noisy telescopes" if again else name,
+        )
     axis.set(xlabel="stated content of the interval (%)", ylabel="truth found inside (%)", aspect="equal")
-    axis.legend()
+    axis.legend(fontsize=8)
     return Picture(
         "calibration",
         "Are the error bars honest? Of the intervals that claim to hold the truth in, say, 68 % of cases, so many do. "
-        "Below the dashed line the network is too sure of itself, above it too modest.",
+        "Below the dotted line the network is too sure of itself, above it too modest.",
         figure,
     )
 

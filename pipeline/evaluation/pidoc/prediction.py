@@ -10,7 +10,7 @@ import torch
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.evaluation.common.maps import EXTRAPOLATED, log_luminosity, log_sum, outside_training, show_map
 from pipeline.evaluation.common.observed import show_observation, warn_below
-from pipeline.evaluation.common.result import Picture, Result, short, style
+from pipeline.evaluation.common.result import RED, Picture, Result, short, style
 from pipeline.evaluation.pidoc.evaluation import answers
 from pipeline.evaluation.pidoc.measures import Array
 from pipeline.inputs.observation import Observation, read_observation
@@ -29,6 +29,7 @@ CAPTION = (
     "The field that was read, and what the networks say of it, with 68 % intervals in brackets. Pixels that had no "
     "value are blue; what is warned of stands below."
 )
+CANNOT_TELL = "outside what it was trained on: it cannot tell"
 NAMES = {"field_mass": "mass in the field", "field_luminosity": "luminosity", "mass_to_light": "M/L"}
 
 
@@ -39,7 +40,8 @@ def predict(
 ) -> Result:
     """Read a cluster's flux map and state its mass map, mass, distance, age and M/L with 68 % intervals.
 
-    What calibration and noise leave open is part of the intervals: the answers are averaged over maps that may be true.
+    What the zero point leaves open is part of the intervals: answers are averaged over the fluxes that may be true. The
+    noise is known to the networks.
 
     Args:
         models: trained on the same maps; each adds its part, and the mass-to-light ratio needs both.
@@ -50,21 +52,26 @@ def predict(
         InputError: the file is no usable map, see ``pipeline.inputs.observation``.
     """
     seen = read_observation(path, TrainingMaps.of(models[0]), options)
-    flux = torch.from_numpy(seen.possible).float()[:, None].to(models[0].device)
+    log_flux = torch.from_numpy(seen.possible).float()[:, None].to(models[0].device)
+    statistics = seen.statistics(models[0])
     found: dict[str, Any] = {}
+    outside: list[str] = []
     remarks = list(seen.warnings)
     for model in models:
-        remarks += [x for x in outside_training(model.flux_range, seen.log_flux) if x not in remarks]
-        found |= averaged(model, flux)
+        outside += [x for x in outside_training(model, statistics) if x not in outside]
+        found |= averaged(model, log_flux, statistics)
         if isinstance(model, LitPidocMass):
             remarks += field_outside_training(model, float(found["field"].mean()))
         if model.settings.network == "published":
             remarks.append("the network states no uncertainty of its own; its intervals are equally wide for all maps")
+    if seen.flux.sum() <= 0:
+        remarks.append("the light in the field is not positive: it has no luminosity and no M/L; is the sky right?")
     metrics: dict[str, Any] = {
         "input": path.name,
+        "outside_training": bool(outside),
         "interval": "68 %",
         **quantities(seen, found),
-        "warnings": remarks,
+        "warnings": outside + remarks,
     }
     hdus = {"mass": mass_hdus(found, seen, metrics)} if "log_mass" in found else {}
     with style():
@@ -73,14 +80,16 @@ def predict(
 
 
 @torch.inference_mode()
-def averaged(model: LitPidocMass | LitPidocAgeDistance, flux: torch.Tensor) -> dict[str, Any]:
-    """What a network says of maps (n, 1, H, W), one of which is true.
+def averaged(
+    model: LitPidocMass | LitPidocAgeDistance, log_flux: torch.Tensor, statistics: torch.Tensor
+) -> dict[str, Any]:
+    """What a network says of maps (n, 1, H, W) with statistics (n, N), one of which is true.
 
     Returns:
         Log mass and its sigma (H, W), with log mass in the field and its sigma for each map, (n,); or distance and age,
         with the ends of their intervals.
     """
-    answer = {name: tensor.cpu().double().numpy() for name, tensor in answers(model, flux).items()}
+    answer = {name: tensor.cpu().double().numpy() for name, tensor in answers(model, log_flux, statistics).items()}
     if isinstance(model, LitPidocMass):
         maps = answer["log_mass"][:, 0]
         log_mass, sigma = mixed(maps, answer["sigma"][:, 0])
@@ -114,18 +123,20 @@ def quantities(seen: Observation, found: dict[str, Any]) -> dict[str, Any]:
     if "log_mass" in found:
         log_mass, sigma = mixed(found["field"], found["field_sigma"])
         stated["field_mass"] = around(log_mass, sigma, "Msun")
-    if "distance_read" in found and "log_mass" in found:
-        possible = log_sum(seen.possible)  # sums of the flux
-        light = log_sum(log_luminosity(seen.log_flux, found["distance_read"]))
+    light = float(seen.flux.sum())
+    if "distance_read" in found and "log_mass" in found and light > 0:
+        zero_point = np.log10(seen.factors)
+        noise = seen.noise * seen.flux.size**0.5 / light / np.log(10)  # dex
         spread = 0.5 * np.log10(found["distance_high"] / max(found["distance_low"], 0.1))
-        stated["field_luminosity"] = around(light, np.hypot(possible.std(), 2 * spread), "Lsun")
-        _, sigma = mixed(found["field"] - possible, found["field_sigma"])
+        log_light = np.log10(4 * np.pi * found["distance_read"] ** 2 * light)
+        stated["field_luminosity"] = around(log_light, np.linalg.norm([zero_point.std(), noise, 2 * spread]), "Lsun")
+        _, sigma = mixed(found["field"] - zero_point, found["field_sigma"])
         # errors of mass and distance taken as independent: they share a sign, so this is on the safe side
-        stated["mass_to_light"] = around(log_mass - light, np.hypot(sigma, 2 * spread), "Msun/Lsun")
+        stated["mass_to_light"] = around(log_mass - log_light, np.linalg.norm([sigma, noise, 2 * spread]), "Msun/Lsun")
     return stated
 
 
-def around(log_value: Array, sigma: Array, unit: str) -> dict[str, Any]:
+def around(log_value: Any, sigma: Any, unit: str) -> dict[str, Any]:
     """A lognormal quantity: median, ends of its 68 % interval, unit."""
     low, value, high = (float(10 ** (log_value + k * sigma)) for k in (-1, 0, 1))
     return {"value": value, "low": low, "high": high, "unit": unit}
@@ -146,6 +157,7 @@ def mass_hdus(found: dict[str, Array], seen: Observation, metrics: dict[str, Any
     from astropy.io import fits
 
     header = seen.wcs.to_header() if seen.wcs is not None else fits.Header()
+    header["OUTSIDE"] = (metrics["outside_training"], "outside what the networks were trained on")
     for quantity, (card, comment) in CARDS.items():
         if quantity in metrics:
             stated = metrics[quantity]
@@ -185,7 +197,9 @@ def own_cluster(name: str, seen: Observation, found: dict[str, Array], metrics: 
         for quantity, x in metrics.items()
         if isinstance(x, dict)
     ]
-    heading = f"{name} (in brackets: {metrics['interval']} intervals)\n"
-    figure.suptitle(heading + "\n".join("; ".join(stated[k : k + 2]) for k in range(0, len(stated), 2)), fontsize=9)
+    outside = metrics["outside_training"]
+    lines = [f"{name} (in brackets: {metrics['interval']} intervals)", *([CANNOT_TELL] if outside else [])]
+    lines += ["; ".join(stated[k : k + 2]) for k in range(0, len(stated), 2)]
+    figure.suptitle("\n".join(lines), fontsize=9, color=RED if outside else "black")
     warn_below(figure, metrics["warnings"])
     return Picture("cluster", CAPTION, figure)

@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from datamodules.cluster_maps import ClusterMapsDataModule
-from datamodules.telescope import Telescope
+from datamodules.telescope import Looks, Telescope
 from lit_modules.networks.maps.statistics import map_statistics
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
 from pipeline.evaluation.common.result import write_json, write_pictures
@@ -69,30 +70,38 @@ def test_mean_over_bins_of_some_maps() -> None:
         assert measures.mean_over_bins(binned[rows]) == pytest.approx(expected, rel=1e-12)
 
 
+TELESCOPE = Telescope(4.0, 0.25, 160, -8.0, 16.0, 0.0)
+SEEN = {"clean": [4.0, 0.0, 0.0, 0.0], "noisy": [5.0, 1e-6, 1e-5, 0.0]}  # psf_sigma, noise, sky, foreground
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty round clusters whose mass is exactly their light."""
+    """Sixty round clusters whose mass is exactly their light, seen clean and behind noise."""
     path = tmp_path_factory.mktemp("clusters")
     rng = np.random.default_rng(1)
-    y, x = 0.25 * (np.indices((160, 160)) - 79.5)
+    y, x = 0.25 * (np.indices((208, 208)) - 103.5)
     distance, age = rng.choice([15.0, 30, 60, 80], 60), rng.uniform(0.1, 14, 60)
-    mass = [
-        4.5 - 1.5 * np.log10(1 + (x**2 + y**2) * (d / 30) ** 2 / 60) - 4 + rng.normal(0, 0.01, x.shape)
+    light = [
+        10 ** (0.5 - 1.5 * np.log10(1 + (x**2 + y**2) * (d / 30) ** 2 / 60) + rng.normal(0, 0.01, x.shape))
         for d in distance
     ]
-    light = np.stack(mass) - np.log10(4 * np.pi * distance**2)[:, None, None]
-    (path / "maps").mkdir()
-    (path / "seen").mkdir()
-    np.save(path / "maps/light.npy", np.pad(10 ** np.stack(mass), ((0, 0), (1, 1), (1, 1))).astype(np.float16))
-    np.save(path / "maps/mass.npy", np.stack(mass).astype(np.float16))
-    np.save(path / "seen/looks.npy", np.tile([0.1, 0, 0, 0, 0], (60, 1, 1)))  # all light of a pixel stays in it
-    statistics = map_statistics(torch.tensor(10**light), torch.full((60,), 4.0), torch.zeros(60))
-    np.save(path / "seen/statistics.npy", statistics[:, None].float().numpy())
-    (path / "seen/telescope.json").write_text(json.dumps(asdict(Telescope(4.0, 0.25, 160, -8.0, 1.0, 0.0))))
-    splits = ["train"] * 40 + ["val"] * 4 + ["test"] * 16
-    field = np.log10((10 ** np.stack(mass)).sum((1, 2)))
+    stored = (np.stack(light) / 16).astype(np.float16)
+    mass = np.log10([gaussian_filter(16.0 * each.astype(float), 4.0)[24:-24, 24:-24] for each in stored])
+    looks = np.array([[[*look, float(k)] for look in SEEN.values()] for k in range(60)])
+    every = [Looks.of(torch.tensor(each)) for each in looks.swapaxes(0, 1)]
+    flux = [TELESCOPE.flux(torch.tensor(stored), torch.tensor(distance), look) for look in every]
+    statistics = [map_statistics(f, look.psf_sigma, look.noise) for f, look in zip(flux, every, strict=True)]
+    for part in ("maps", "seen"):
+        (path / part).mkdir()
+    np.save(path / "maps/light.npy", stored)
+    np.save(path / "maps/mass.npy", mass.astype(np.float16))
+    np.save(path / "seen/looks.npy", looks)
+    np.save(path / "seen/statistics.npy", torch.stack(statistics, 1).float().numpy())
+    (path / "seen/telescope.json").write_text(json.dumps(asdict(TELESCOPE)))
+    splits = ["train"] * 36 + ["val"] * 4 + ["calibration"] * 4 + ["test"] * 16
+    field = np.log10((10**mass).sum((1, 2)))
     columns = {"age_gyr": age, "distance_kpc": distance, "field_log_mass": field, "split": splits}
-    for name, maps in (("flux", light), ("mass", np.stack(mass))):
+    for name, maps in (("flux", TELESCOPE.log(flux[0], every[0]).numpy()), ("mass", mass)):
         columns |= {f"{name}_mean": maps.mean((1, 2)), f"{name}_std": maps.std((1, 2))}
     pl.DataFrame({"map": range(60), "cluster": range(60), **columns}).write_csv(path / "seen/catalogue.csv")
     return path
@@ -119,6 +128,12 @@ def models(data: ClusterMapsDataModule) -> list:
     return models
 
 
+PICTURES = [
+    ["maps", "looks", "mass", "mass_to_light", "calibration"],
+    ["maps", "labels", "distributions", "calibration"],
+]
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_evaluation_is_finite_and_illustrated(
     models: list, data: ClusterMapsDataModule, which: int, tmp_path: Path
@@ -126,17 +141,65 @@ def test_evaluation_is_finite_and_illustrated(
     result = pidoc.evaluate(models[which], data, PARAMS)
     write_json(result.metrics, tmp_path / "metrics.json")
     write_pictures(result.pictures, tmp_path)
-    assert len(result.pictures) == 4
+    assert [picture.name for picture in result.pictures] == PICTURES[which]
     if which == 0:  # where mass is light the rule of a constant M/L is right to half precision
         assert result.metrics["baseline/constant_mass_to_light/field_error_percent"] < 0.5
         assert result.metrics["baseline/constant_mass_to_light/pixel_error_percent"] < 1.0
     else:  # and the size on the sky tells the distance
         assert result.metrics["baseline/radial_ridge/distance_error_percent"] < 10
-    headlines = [("pixel_error_percent", "field_error_percent"), ("distance_error_kpc", "age_error_gyr")]
-    for what in headlines[which]:
-        found = [result.metrics[f"test/{what}{end}"] for end in ("_low", "", "_high")]
-        assert found == sorted(found)
+    headlines = [
+        ("pixel_error_percent", "pixel_error_dex", "field_error_percent", "pixel_in_68_percent", "field_in_68_percent"),
+        ("distance_error_kpc", "age_error_gyr", "distance_in_68_percent", "age_in_68_percent"),
+    ]
+    for what in (*headlines[which], "outside_training_percent"):
+        for look in ("", "noisy/"):
+            found = [result.metrics[f"test/{look}{what}{end}"] for end in ("_low", "", "_high")]
+            assert found == sorted(found)
+    assert result.metrics[f"test/noisy/{headlines[which][0]}"] != result.metrics[f"test/{headlines[which][0]}"]
     assert all(key.split("/")[-1].removesuffix("_low").removesuffix("_high") in pidoc.LABELS for key in result.metrics)
+
+
+def test_both_looks_are_answered_as_they_were_seen(models: list, data: ClusterMapsDataModule) -> None:
+    """The flux shown is that of the telescope with its noise, and so are the statistics that flag a map."""
+    for look, expected in enumerate(SEEN.values()):
+        test = pidoc.collected(models[1], data, look)
+        split = data.splits["test"]
+        rows = split["looks"][:, look]
+        assert rows[0, :4].tolist() == expected
+        flux = TELESCOPE.log_flux(split["light"], split["distance"], Looks.of(rows))
+        np.testing.assert_array_equal(test["flux"], flux.numpy())
+        outside = models[1].training_space(split["statistics"][:, look])
+        np.testing.assert_allclose(test["outside"], outside.numpy(), rtol=1e-5)
+    assert pidoc.collected(models[1], data, 2) == {}
+
+
+def test_mass_read_a_tenth_of_a_dex_too_high() -> None:
+    """All masses are 25.9 % too large, none is within σ of 0.05 dex and all within 0.2; a quarter is flagged."""
+    mass = np.random.default_rng(1).normal(-0.5, 0.2, (8, 160, 160))
+    flags = np.array([0.5, 0.99, 1.01, 0.2, 0.3, 0.4, 7.0, 0.1])
+    test = {"mass": mass, "log_mass": mass + 0.1, "sigma": np.full(mass.shape, 0.05), "field_sigma": np.full(8, 0.2)}
+    test |= {"cluster": np.arange(8) // 2, "outside": flags}
+    found = pidoc.mass_metrics(test, {"model": test["log_mass"]}, "noisy/")
+    for what in ("pixel", "field", "ring"):
+        for end in ("", "_low", "_high"):
+            assert found[f"test/noisy/{what}_error_percent{end}"] == pytest.approx(100 * (10**0.1 - 1))
+    assert found["test/noisy/pixel_error_dex"] == pytest.approx(0.1)
+    assert (found["test/noisy/pixel_in_68_percent"], found["test/noisy/field_in_68_percent"]) == (0, 100)
+    assert found["test/noisy/outside_training_percent"] == 25
+
+
+def test_distances_read_a_tenth_too_far() -> None:
+    """An error of 0.6 is within σ of 1 and beyond 0.5; in kpc, the mean over 15 and 80 kpc of a tenth of them."""
+    distance = np.array([15.0, 15, 15, 80])
+    test = {"distance": distance, "age": np.full(4, 8.0), "distance_read": 1.1 * distance, "age_read": np.full(4, 9.0)}
+    test |= {"z_true": np.zeros((4, 2)), "z_mean": np.full((4, 2), 0.6), "z_sigma": np.tile([1.0, 0.5], (4, 1))}
+    test |= {"cluster": np.arange(4), "outside": np.zeros(4)}
+    found = pidoc.label_metrics(test, {"model": pidoc.read_of(test)}, np.array([15.0, 30, 60, 80]))
+    assert found["test/distance_error_kpc"] == pytest.approx((1.5 + 8.0) / 2)
+    assert found["test/distance_error_percent"] == pytest.approx(10)
+    assert found["test/age_error_gyr"] == pytest.approx(1)
+    assert (found["test/distance_in_68_percent"], found["test/age_in_68_percent"]) == (100, 0)
+    assert found["test/outside_training_percent"] == 0
 
 
 def test_examples_of_few_maps_are_different_ones() -> None:

@@ -1,5 +1,6 @@
 """What the networks of π-DOC say of one's own cluster, with untrained weights."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from conftest import ROOT
 
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
 from pipeline.errors import InputError
+from pipeline.evaluation.common.maps import outside_training
 from pipeline.evaluation.common.result import write_json
 from pipeline.evaluation.pidoc import prediction
 from pipeline.evaluation.pidoc.prediction import averaged, mixed, predict, quantities
@@ -20,7 +22,13 @@ from pipeline.inputs.observation import read_observation
 from pipeline.inputs.training_maps import TrainingMaps
 from pipeline.settings.load import load_params
 
-TELESCOPE = {"psf_sigma": 4.0, "pixel_arcsec": 0.25, "log_flux_floor": -8.0}
+TELESCOPE = {
+    "psf_sigma": 4.0,
+    "pixel_arcsec": 0.25,
+    "log_flux_floor": -8.0,
+    "psf_range": [2.4, 6.0],
+    "noise_range": [-8.0, -5.0],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +39,12 @@ def close_figures():
 
 @pytest.fixture(scope="module")
 def models() -> list:
-    """Both networks, untrained and small, that have seen maps of mean -5 to -3 and standard deviation 0.1 to 2."""
+    """Both networks, untrained and small; nothing is outside for them."""
     torch.manual_seed(1)
     params = load_params(ROOT / "params.yaml")
     made = []
     for name, cls in (("pidoc-mass", LitPidocMass), ("pidoc-age-distance", LitPidocAgeDistance)):
         module = cls(**{**params.model_section(name).model.model_dump(), "width": 0.1}).eval()
-        module.flux_range = torch.tensor([[-5.0, -3.0], [0.1, 2.0]])
         for buffer, value in TELESCOPE.items():
             setattr(module, buffer, torch.tensor(value))
         made.append(module)
@@ -50,7 +57,8 @@ def known_answers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if "real_data" in request.fixturenames:
         return
 
-    def answers(model: torch.nn.Module, flux: torch.Tensor) -> dict[str, torch.Tensor]:
+    def answers(model: torch.nn.Module, flux: torch.Tensor, statistics: torch.Tensor) -> dict[str, torch.Tensor]:
+        assert len(statistics) == len(flux)
         n = len(flux)
         if isinstance(model, LitPidocMass):
             return {"log_mass": flux + 4, "sigma": 0 * flux + 0.1, "field_sigma": torch.full((n, 1), 0.05)}
@@ -86,13 +94,14 @@ def test_prediction_for_a_fits_map(models: list, tmp_path: Path) -> None:
     stated = json.loads((tmp_path / "mine.json").read_text())
     for quantity in ("distance", "age", "field_mass", "mass_to_light"):
         assert stated[quantity]["low"] < stated[quantity]["value"] < stated[quantity]["high"]
-    assert not [x for x in stated["warnings"] if "log flux" in x]
+    assert stated["outside_training"] is False
     mass, light = stated["field_mass"]["value"], stated["field_luminosity"]["value"]
     assert stated["mass_to_light"]["value"] == pytest.approx(mass / light, rel=1e-5)
     assert light == pytest.approx(4 * np.pi * stated["distance"]["value"] ** 2 * (10.0**flux).sum(), rel=1e-4)
     result.hdus["mass"].writeto(tmp_path / "mass.fits")
     with fits.open(tmp_path / "mass.fits") as hdus:
         cards = hdus[0].header
+        assert cards["OUTSIDE"] is False
         assert (cards["DISTANCE"], cards["DISTA_HI"]) == (pytest.approx(20.0), pytest.approx(22.0))
         assert cards["M2L"] == pytest.approx(stated["mass_to_light"]["value"], abs=1e-4)
         assert [hdu.header["BUNIT"] for hdu in hdus] == ["solMass", "dex"]
@@ -102,10 +111,29 @@ def test_prediction_for_a_fits_map(models: list, tmp_path: Path) -> None:
     assert len(result.pictures) == 1
 
 
-def test_prediction_warns_outside_the_training_range(models: list, tmp_path: Path) -> None:
+def test_a_map_outside_the_training_is_said_to_be_first(models: list, tmp_path: Path) -> None:
+    """Networks that know maps like this one, a hundred times brighter, alone: first in JSON, title and FITS header."""
     np.save(tmp_path / "faint.npy", log_flux() - 2)
-    result = predict(models, tmp_path / "faint.npy")
-    assert sum("mean of log flux" in warning for warning in result.metrics["warnings"]) == 1
+    known = read_observation(save(tmp_path / "bright.npy", log_flux()), TrainingMaps.of(models[0])).statistics(
+        models[0]
+    )
+    strict = copy.deepcopy(models)
+    strict[0].field_range = torch.tensor([9.0, 10.0])  # another thing to be told
+    for model in strict:
+        model.training_space.fit(*(known + 0.01 * torch.randn(n, known.shape[1]) for n in (500, 100)))
+    inside, outside = (predict(strict, tmp_path / name) for name in ("bright.npy", "faint.npy"))
+    assert inside.metrics["outside_training"] is False and outside.metrics["outside_training"] is True
+    assert len(outside.metrics["warnings"]) > 1
+    (first,) = outside_training(strict[0], known - 2)
+    assert outside.metrics["warnings"][0].split(":")[0] == first.split(":")[0]
+    assert "it cannot tell" in outside.pictures[0].figure.get_suptitle()
+    assert "it cannot tell" not in inside.pictures[0].figure.get_suptitle()
+    assert outside.hdus["mass"][0].header["OUTSIDE"] is True
+
+
+def save(path: Path, log_flux: np.ndarray) -> Path:
+    np.save(path, log_flux)
+    return path
 
 
 def test_one_network_states_its_part_alone(models: list, tmp_path: Path) -> None:
@@ -137,10 +165,10 @@ def test_a_mixture_has_the_spread_within_and_between() -> None:
 def test_an_uncertain_zero_point_widens_the_intervals(models: list, tmp_path: Path) -> None:
     """The mass of these answers is the flux times a constant, so 0.5 mag are 0.2 dex; M/L has no such error."""
     seen = read_observation(map_of_counts(tmp_path / "v.fits", noise=0.0), TrainingMaps.of(models[0]))
-    seen.draws = seen.log_flux + 0.2 * np.random.default_rng(2).standard_normal((400, 1, 1))
+    seen.draws = 10 ** (0.2 * np.random.default_rng(2).standard_normal(400))
     found = {}
     for model in models:
-        found |= averaged(model, torch.from_numpy(seen.possible).float()[:, None])
+        found |= averaged(model, torch.from_numpy(seen.possible).float()[:, None], seen.statistics(model))
     wide, narrow = quantities(seen, found), quantities(seen, {**found, "field": found["field"][:1]})
     assert half_width(wide["field_mass"]) == pytest.approx(np.hypot(0.05, 0.2), rel=0.05)
     assert half_width(narrow["field_mass"]) == pytest.approx(0.05, rel=1e-3)
@@ -149,29 +177,36 @@ def test_an_uncertain_zero_point_widens_the_intervals(models: list, tmp_path: Pa
     assert half_width(wide["mass_to_light"]) == pytest.approx(np.hypot(0.05, 2 * distance), rel=0.05)
 
 
-def test_the_noise_of_an_image_is_part_of_the_interval_of_a_pixel(models: list, tmp_path: Path) -> None:
-    """Where the noise is a tenth of the flux, log mass has 0.1 / ln 10 dex more beside the network's own 0.1."""
-    path = map_of_counts(tmp_path / "v.fits", noise=0.1)
-    found = averaged(
-        models[0], torch.from_numpy(read_observation(path, TrainingMaps.of(models[0])).possible).float()[:, None]
-    )
-    zero_point = 0.4 * 0.02
-    assert np.median(found["sigma"]) == pytest.approx(np.sqrt(0.1**2 + 0.0434**2 + zero_point**2), rel=0.03)
-    again = averaged(
-        models[0], torch.from_numpy(read_observation(path, TrainingMaps.of(models[0])).possible).float()[:, None]
-    )
-    np.testing.assert_array_equal(again["sigma"], found["sigma"])
+def test_networks_are_told_noise_and_width_of_the_stars(models: list, tmp_path: Path) -> None:
+    """V = 22 in a pixel with a tenth of that as noise; stars of a sigma of 1 arcsec."""
+    seen = read_observation(map_of_counts(tmp_path / "v.fits", noise=0.1), TrainingMaps.of(models[0]))
+    log_flux = -0.4 * (22 - 4.81 - 10) - np.log10(4 * np.pi)
+    light, psf_sigma, noise = seen.statistics(models[0])[:, -3:].double().mean(0).tolist()
+    assert light == pytest.approx(log_flux + 2 * np.log10(160), abs=0.02)
+    assert psf_sigma == pytest.approx(4.0, rel=1e-3)
+    assert noise == pytest.approx(log_flux - 1, abs=0.02)
 
 
-def map_of_counts(path: Path, noise: float) -> Path:
-    """An even map of V = 22 a pixel, with the uncertainty of each pixel over its flux as a plane of its own."""
+def test_noise_does_not_brighten_the_field(models: list, tmp_path: Path) -> None:
+    """V = 24.5 in each pixel behind twice that as noise, which makes a third of them negative; the sum is left."""
+    path = map_of_counts(tmp_path / "v.fits", noise=2.0, level=10.0)
+    assert (read_observation(path, TrainingMaps.of(models[0])).flux < 0).mean() > 0.3
+    light = 160**2 * 10 ** (-0.4 * (24.5 - 4.81 - 10)) * 20.0**2  # Lsun at 20 kpc
+    found = predict(models, path).metrics
+    assert found["field_luminosity"]["value"] == pytest.approx(light, rel=0.04)
+    assert found["mass_to_light"]["value"] == pytest.approx(found["field_mass"]["value"] / light, rel=0.04)
+
+
+def map_of_counts(path: Path, noise: float, level: float = 100.0) -> Path:
+    """An even map of V = 22 a pixel at a level of 100, with noise of so many levels, which stands in a plane ERR."""
     wcs = write_fits(path, log_flux())
     cards = wcs.to_header()
     cards.update({"BUNIT": "adu", "MAGZPT": 27.0, "FILTER": "V", "A_V": 0.0, "PSFFWHM": 2.3548})
-    counts = 100.0 * np.exp(1e-3 * np.random.default_rng(1).standard_normal((160, 160)))
+    rng = np.random.default_rng(1)
+    counts = level * (1 + (noise or 1e-3) * rng.standard_normal((160, 160)))
     hdus = [fits.PrimaryHDU(), fits.ImageHDU(counts, cards, "SCI")]
     if noise:
-        hdus.append(fits.ImageHDU(noise * counts, cards, "ERR"))
+        hdus.append(fits.ImageHDU(np.full(counts.shape, noise * level), cards, "ERR"))
     fits.HDUList(hdus).writeto(path, overwrite=True)
     return path
 
