@@ -17,8 +17,9 @@ from pipeline.outputs import atomic_file
 from pipeline.settings.load import Params, load_params
 from pipeline.training.registry import MODELS
 
-ROWS = {  # first part of a metric's key: what it was measured on
+ROWS = {  # parts of a metric's key: what it was measured on
     "test": "held out",
+    "noisy": "held out, seen through another telescope, with noise",
     "val": "validation",
     "train": "training",
     "model": "of the model itself",
@@ -93,17 +94,17 @@ def tables(metrics: dict[str, float], labels: dict[str, str]) -> list[dict[str, 
     """Tables of a model's numbers beside those of its rivals; rows with the same rivals stand together.
 
     Args:
-        metrics: by flat key, such as ``test/age_error_gyr``, ``baseline/radial_ridge/age_error_gyr`` or
-            ``train/baseline/radial_ridge/age_error_gyr``, and ``..._low`` and ``..._high`` for the ends of intervals.
+        metrics: by flat key, such as ``test/age_error_gyr``, ``baseline/radial_ridge/age_error_gyr``,
+            ``train/baseline/radial_ridge/age_error_gyr`` or ``test/noisy/pal_11/age_error_gyr``, where pal_11 is a
+            column of its own, and ``..._low`` and ``..._high`` for the ends of intervals.
         labels: sentence for the last part of a key.
     """
     measures: dict[tuple[str, str], dict[str, str]] = {}  # of these rows, what is measured: rival to cell
     for key, value in metrics.items():
         *before, what = key.split("/")
         if not (what.endswith(("_low", "_high")) and key.rpartition("_")[0] in metrics):
-            rows, who = before[0], "model"
-            if "baseline" in before:
-                rows, who = ("test" if before[0] == "baseline" else before[0]), before[-1].replace("_", " ")
+            rows = next((part for part in reversed(before) if part in ROWS), "test")
+            who = "model" if before[-1] in ROWS else before[-1].replace("_", " ")
             measures.setdefault((rows, what), {})[who] = cell(
                 value, metrics.get(f"{key}_low"), metrics.get(f"{key}_high")
             )

@@ -74,7 +74,7 @@ def _question(provenance: Mapping[str, Any]) -> Any:
 
 
 def write(result: "Result", start: Path, source: Path) -> Path:
-    """Write ``<start>.json``, ``<start>_<picture>.png``, ``_<map>.fits`` and ``_<table>.csv``; the path of the first.
+    """Write an answer's JSON, pictures, FITS maps and tables, each named after ``start``; the path of the first.
 
     Args:
         result: of ``pipeline.predict.predict``.
@@ -92,13 +92,22 @@ def write(result: "Result", start: Path, source: Path) -> Path:
         with atomic_file(Path(f"{start}_{name}.fits")) as temporary:
             hdus.writeto(temporary)
     for name, table in result.tables.items():
-        with atomic_file(Path(f"{start}_{name}.csv")) as temporary:
-            table.write_csv(temporary)
+        write_table(table, Path(f"{start}_{name}"))
     path = Path(f"{start}.json")
     with atomic_file(path) as temporary:
         captions = {readable(f"{start.name}_{picture.name}.png"): picture.caption for picture in result.pictures}
         write_json({**result.metrics, "pictures": captions}, temporary)
     return path
+
+
+def write_table(table: Any, place: Path) -> None:
+    """A polars table as CSV, one of astropy, which has units, as ECSV, which keeps them."""
+    if hasattr(table, "write_csv"):
+        with atomic_file(Path(f"{place}.csv")) as temporary:
+            table.write_csv(temporary)
+    else:
+        with atomic_file(Path(f"{place}.ecsv")) as temporary:
+            table.write(temporary, format="ascii.ecsv", overwrite=True)
 
 
 def take_literally(figure: Any, source: Path) -> None:
@@ -122,6 +131,8 @@ def in_one_line(metrics: Mapping[str, Any]) -> str:
                 parts.append(f"{name} {short(middle)} ({short(low)} to {short(high)}) {unit}")
             case list() if value:
                 parts.append(f"{name}: {len(value)}")
+            case bool():
+                parts += [name.replace("_", " ")] * value
             case list() | str() | dict():
                 pass
             case _:
@@ -168,6 +179,8 @@ class Summary:
                     self.units |= dict.fromkeys((name, f"{name}_low", f"{name}_high"), unit)
                 case list() | str() | dict() | None:
                     pass
+                case bool():
+                    row[name] = value
                 case _:
                     row[name] = _digits(value)
         self.rows.append(row | {"warnings": len(metrics.get("warnings", [])), "error": ""})

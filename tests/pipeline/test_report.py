@@ -33,6 +33,24 @@ def test_training_errors_do_not_stand_under_held_out() -> None:
     ]
 
 
+def test_other_telescopes_and_named_clusters_have_rows_and_columns_of_their_own() -> None:
+    metrics = {
+        "test/mse": 1.0,
+        "test/noisy/mse": 2.0,
+        "test/noisy/baseline/ridge/mse": 3.0,
+        "test/pal_11/mse": 4.0,
+        "test/ngc_5053/mse": 5.0,
+        "test/noisy/pal_11/mse": 6.0,
+        "test/noisy/ngc_5053/mse": 7.0,
+    }
+    noisy = "held out, seen through another telescope, with noise"
+    found = {(t["corner"], *t["columns"]): t["rows"] for t in tables(metrics, {})}
+    assert found == {
+        ("held out", "model", "pal 11", "ngc 5053"): [("mse", ["1", "4", "5"])],
+        (noisy, "model", "ridge", "pal 11", "ngc 5053"): [("mse", ["2", "3", "6", "7"])],
+    }
+
+
 def test_pictures_keep_every_pixel() -> None:
     """The page's lossless WebP against the PNG that it stands for."""
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)

@@ -53,6 +53,7 @@ def scored(
     values: Mapping[str, ArrayLike],
     statistic: Callable[..., Any] = np.mean,
     groups: ArrayLike | None = None,
+    split: str = "test",
 ) -> dict[str, float]:
     """One measure of the model and of its rivals on held-out rows, under flat keys.
 
@@ -61,12 +62,13 @@ def scored(
         values: of each row, (n, ...), by ``model`` and each rival.
         statistic: that sums them up.
         groups: see :func:`interval`.
+        split: the rows, such as ``test`` or ``test/noisy``; see :func:`pipeline.evaluation.common.result.compared`.
 
     Returns:
         ``test/<what>``, ``test/<what>_low`` and ``test/<what>_high``, and ``baseline/<rival>/<what>``.
     """
     summed = {who: float(statistic(np.asarray(rows))) for who, rows in values.items()}
-    return with_interval(f"test/{what}", values["model"], statistic, groups) | compared(what, summed)
+    return with_interval(f"{split}/{what}", values["model"], statistic, groups) | compared(what, summed, split)
 
 
 def root_mean(squares: ArrayLike) -> float:

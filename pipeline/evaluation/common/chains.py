@@ -16,7 +16,7 @@ BINS = 16  # of a side of the histogram in which chains are compared with quadra
 
 
 def chain_diagnostics(states: Tensor, section: str) -> tuple[Array, Array]:
-    """R-hat and effective sample size of chains (steps, many, chains, 2), (many, 2) each, by ArviZ.
+    """R-hat and effective sample size of chains (steps, many, chains, d), (many, d) each, by ArviZ.
 
     R-hat is rank-normalised and split, and the size that of the bulk (Vehtari et al. 2021, Bayesian Analysis 16, 667).
 
@@ -37,7 +37,7 @@ def chain_diagnostics(states: Tensor, section: str) -> tuple[Array, Array]:
         warnings.simplefilter("ignore", FutureWarning)  # ArviZ tells of its next version at import
         os.environ.setdefault("XDG_CACHE_HOME", str(Path("runs/cache").absolute()))  # ArviZ writes there when imported
         import arviz
-    draws = {"y": states.permute(2, 0, 1, 3).numpy()}  # chains, steps, many, 2
+    draws = {"y": states.permute(2, 0, 1, 3).numpy()}  # chains, steps, many, d
     return arviz.rhat(draws, method="rank")["y"].values, arviz.ess(draws, method="bulk")["y"].values
 
 

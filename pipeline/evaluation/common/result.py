@@ -61,7 +61,7 @@ class Result:
         metrics: of an evaluation, numbers under flat keys, see :func:`numbers`; of a prediction, what to write as JSON.
         pictures: figures in reading order.
         hdus: file name to an astropy HDU list, for maps.
-        tables: file name to a polars table.
+        tables: file name to a table of polars, or of astropy where it has units.
         title: of the model in the report, where it depends on the data; None: that of its row in models.yaml.
         notes: sentences above the numbers.
         labels: a sentence for each measure whose meaning depends on the data, beside the family's ``LABELS``.
