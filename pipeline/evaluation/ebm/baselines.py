@@ -1,5 +1,7 @@
 """Posteriors that need no network: Gaussians around the mean label, and around a ridge regression."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
@@ -9,12 +11,42 @@ from torch import Tensor
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.ebm import LitEBM
+from lit_modules.networks.energy.map_energy import LOG_LIGHT
 from pipeline.evaluation.common.radial import TRAINING_MAPS, radial_features
-from pipeline.evaluation.ebm.measures import Array, Posteriors, posteriors_of, truth
+from pipeline.evaluation.ebm.draws import quantities
+from pipeline.evaluation.ebm.measures import Array, Posteriors, box_points, posteriors_of
 
 PENALTIES = (1e1, 1e2, 1e3, 1e4)  # of the ridge, chosen by leaving training maps out
 NARROWEST = 1e-4  # of a Gaussian, in the unit box: maps of one age or one distance have no spread
 QUANTILES = np.linspace(0.05, 0.95, 10)  # of a map's log flux
+
+
+class Rival(NamedTuple):
+    """What a simple method says of the test maps.
+
+    Attributes:
+        points: distance, age, field_mass and mass_to_light, (maps,) each.
+        posterior: of distance and age.
+    """
+
+    points: dict[str, Tensor]
+    posterior: Posteriors
+
+
+def rivals(model: LitEBM, data: ClusterMapsDataModule, look: int, nodes: int) -> dict[str, Rival]:
+    """Quadratic ridge regression and the mean of the labels, of the test maps in a look."""
+    read = ridge_points(model, data, look)
+    train, test = (box_points(model, data.splits[split]) for split in ("train", "test"))
+    answers = {
+        "radial_ridge": (read["test"], (box_points(model, data.splits["val"]) - read["val"])),
+        "gaussian_of_labels": (train.mean(0).expand_as(test), train - train.mean(0)),
+    }
+    log_light = data.splits["test"]["statistics"][:, look, LOG_LIGHT].float()
+    found = {}
+    for name, (points, residuals) in answers.items():
+        of_points = {key: value[:, 0] for key, value in quantities(model, points[:, None], log_light).items()}
+        found[name] = Rival(of_points, gaussian_posteriors(points[:, :2], residuals[:, :2], test[:, :2], nodes))
+    return found
 
 
 def gaussian_posteriors(mean: Tensor, residuals: Tensor, y: Tensor, nodes: int) -> Posteriors:
@@ -29,25 +61,23 @@ def gaussian_posteriors(mean: Tensor, residuals: Tensor, y: Tensor, nodes: int) 
     return posteriors_of(energy, y, nodes)
 
 
-def label_posteriors(model: LitEBM, data: ClusterMapsDataModule, nodes: int) -> tuple[Tensor, Posteriors]:
-    """The Gaussian of the training labels, whatever the map; and its mean for each test map."""
-    labels, y = truth(model, data, "train"), truth(model, data, "test")
-    mean = labels.mean(0).expand_as(y)
-    return mean, gaussian_posteriors(mean, labels - labels.mean(0), y, nodes)
+def ridge_points(model: LitEBM, data: ClusterMapsDataModule, look: int) -> dict[str, Tensor]:
+    """Distance, age and mass, see ``box_points``, of validation and test maps by a quadratic ridge regression.
 
-
-def ridge_posteriors(model: LitEBM, data: ClusterMapsDataModule, nodes: int) -> tuple[Tensor, Posteriors]:
-    """Quadratic ridge regression on radial profiles and brightness quantiles, with the residuals of validation maps."""
-    every = {"train": -(-len(data.splits["train"]["age"]) // TRAINING_MAPS), "val": 1, "test": 1}
-    x = {
-        split: np.concatenate([features(batch["flux"]) for batch in data.observed(split, every=step)])
-        for split, step in every.items()
-    }
+    It sees radial profiles and brightness quantiles of maps in the same look, their PSF and their noise.
+    """
+    train = data.splits["train"]
+    every = {"train": -(-len(train["age"]) // TRAINING_MAPS), "val": 1, "test": 1}
+    x = {split: observed_features(data, split, look, step) for split, step in every.items()}
     ridge = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), RidgeCV(PENALTIES))
-    ridge.fit(x["train"], truth(model, data, "train")[:: every["train"]].double().numpy())
-    held_out, predicted = (torch.from_numpy(ridge.predict(x[split])).float() for split in ("val", "test"))
-    residuals = truth(model, data, "val") - held_out
-    return predicted, gaussian_posteriors(predicted, residuals, truth(model, data, "test"), nodes)
+    ridge.fit(x["train"], box_points(model, train)[:: every["train"]].double().numpy())
+    return {split: torch.from_numpy(ridge.predict(x[split])).float() for split in ("val", "test")}
+
+
+def observed_features(data: ClusterMapsDataModule, split: str, look: int, every: int) -> Array:
+    """``features`` of the maps of a split in a look, with what an observer knows of it."""
+    known = data.splits[split]["statistics"][::every, look, LOG_LIGHT + 1 :].double().numpy()
+    return np.concatenate([np.concatenate([features(b["flux"]) for b in data.observed(split, look, every)]), known], 1)
 
 
 def features(flux: Tensor) -> Array:

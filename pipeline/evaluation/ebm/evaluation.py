@@ -1,123 +1,141 @@
-"""Posteriors of distance and age: exact by quadrature, sampled by Metropolis-Hastings, and whether to trust them."""
+"""Posteriors of distance, age and mass: exact by quadrature, sampled by chains, and whether to trust them."""
 
 import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.ebm import LitEBM
-from pipeline.evaluation.common.bootstrap import scored
+from pipeline.evaluation.common.bootstrap import scored, with_interval
 from pipeline.evaluation.common.chains import chain_diagnostics
 from pipeline.evaluation.common.result import Result, style
-from pipeline.evaluation.ebm.baselines import label_posteriors, ridge_posteriors
-from pipeline.evaluation.ebm.figures import chain_panels, energy_panels, posterior_panels, trust_panels
+from pipeline.evaluation.ebm.baselines import rivals
+from pipeline.evaluation.ebm.examples import Examples, examples
+from pipeline.evaluation.ebm.figures import chain_panels, energy_panels, known_panels, posterior_panels
 from pipeline.evaluation.ebm.measures import (
-    LEVELS,
-    Maps,
-    Posteriors,
-    contexts,
+    CONTENTS,
+    Seen,
+    coverage,
+    densities,
+    errors,
     free_energies,
-    kl_from_quadrature,
-    minimiser,
     posteriors_of,
-    sampled,
-    truth,
+    seen,
 )
+from pipeline.evaluation.ebm.named import judged
+from pipeline.evaluation.ebm.points import joint_minimiser, minimiser
+from pipeline.evaluation.ebm.sampling import kl_from_quadrature, sampled
 from pipeline.evaluation.ebm.settings import Ebm
+from pipeline.evaluation.ebm.trust import named_panels, rank_panels, trust_panels
 
-CONTENTS = (50, 68, 90)  # per cent, of credible regions
-
-
+NLL = "negative log-likelihood of distance and age in the unit box (nats)"
+IN_TURN = "of all looks in turn"
+IN_68 = "truth inside 68 % intervals of the {} (%)"
 LABELS = {
-    "loss": "negative log-likelihood of distance and age in the unit box (nats)",
-    "nll_nats": "negative log-likelihood of distance and age in the unit box (nats)",
-    **{
-        f"truth_in_{content}_percent": f"truth inside regions that claim to hold {content} % (%)"
-        for content in CONTENTS
-    },
+    "loss": f"negative log-likelihood of distance, age and log mass, {IN_TURN} (nats)",
+    "nll": f"{NLL.removesuffix(' (nats)')}, {IN_TURN} (nats)",
+    "mass_nll": f"negative log-likelihood of the log mass at the true distance and age, {IN_TURN} (nats)",
+    "nll_nats": NLL,
+    "nll_f_inf_nats": "the same with the latent minimised (F_inf) in place of averaged (F_beta) (nats)",
+    **{f"truth_in_{content}_percent": f"truth inside regions of distance and age that claim to hold {content} % (%)"
+       for content in CONTENTS},
+    "distance_in_68_percent": IN_68.format("distance"),
+    "age_in_68_percent": IN_68.format("age"),
+    "mass_in_68_percent": IN_68.format("mass in the field"),
+    "mass_to_light_in_68_percent": IN_68.format("mass-to-light ratio"),
     "distance_error_kpc": "mean error of the distance (kpc)",
     "distance_error_percent": "mean error of the distance (%)",
     "age_error_gyr": "mean error of the age (Gyr)",
+    "mass_error_percent": "mean error of the mass in the field (%)",
+    "mass_to_light_error_percent": "mean error of the mass-to-light ratio, with the distance that was read (%)",
+    "distance_median_error_percent": "median error of the distance (%)",
+    "age_median_error_gyr": "median error of the age (Gyr)",
+    "mass_to_light_median_error_percent": "median error of the mass-to-light ratio (%)",
+    "outside_training_percent": "maps called unlike those of the training (%)",
     "chain_acceptance_percent": "accepted proposals of the Metropolis-Hastings chains (%)",
     "chain_rhat": "rank-normalised split R-hat of the chains, worst",
     "chain_effective_size": "effective sample size of the chains, worst",
     "chain_divergence_nats": "Kullback-Leibler divergence of the chains from quadrature, worst (nats)",
-}
+}  # fmt: skip
+CLEAN, NOISY = 0, 1  # looks
+NOTE = (
+    "Test clusters stand at four fixed distances. Validation clusters are drawn from the prior, as they should be to "
+    "judge a posterior, but they chose the epoch. Noisy maps are the test maps as other telescopes saw them, in noise "
+    "and among stars of the Milky Way."
+)
 
 
 @torch.no_grad()
 def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
-    """Score the posteriors of the test maps beside simple ones, check chains against quadrature, draw both."""
-    nodes, beta = params.evaluate.nodes, model.settings.beta
-    test: Maps = {**data.splits["test"], "flux": torch.cat([batch["flux"] for batch in data.observed("test")])}
-    context, y = contexts(model, test["flux"]), truth(model, data, "test")
-    ridge_mean, ridge = ridge_posteriors(model, data, nodes)
-    label_mean, label = label_posteriors(model, data, nodes)
-    posteriors = {
-        "model": posteriors_of(lambda y: free_energies(model, context, y, beta), y, nodes, beta),
-        "radial_ridge": ridge,
-        "gaussian_of_labels": label,
-    }
-    points = {
-        "model": posteriors["model"].quantiles()[:, LEVELS.index(0.5)],
-        "argmin_f_beta": minimiser(model, context, beta),
-        "argmin_f_inf": minimiser(model, context, math.inf),
-        "radial_ridge": ridge_mean,
-        "mean_of_labels": label_mean,
-    }
-    chosen = examples(test)
-    sample = sampled(model, context[chosen], params)
+    """Score the posteriors of test maps, clean and noisy, and of mocks of named clusters; check chains; draw all."""
+    nodes, generator = params.evaluate.nodes, Generator().manual_seed(params.seed)
+    looks = [CLEAN, NOISY][: data.splits["test"]["looks"].shape[1]]
+    test = [seen(model, data, "test", look, nodes, generator) for look in looks]
+    val = seen(model, data, "val", CLEAN, nodes, generator)
+    metrics: dict[str, Any] = {"baseline/prior_box/nll_nats": math.log(4)}
+    for maps, look, place in zip(test, looks, ("test", "test/noisy"), strict=False):
+        metrics |= compared_numbers(model, data, maps, look, place, nodes)
+    metrics |= latent_numbers(model, data, test[CLEAN], nodes)
+    for what, values in (densities(val.posterior) | coverage(val)).items():
+        metrics |= with_interval(f"val/{what}", values)
+    mocks_metrics, mocks = judged(model, data.telescope, params.evaluate.mocks, params.seed, nodes)
+    chosen = examples(test[CLEAN])
+    context = test[CLEAN].context.rows(chosen)
+    sample = sampled(model, context, params)
     rhat, effective_size = chain_diagnostics(sample.states, "ebm")
-    measured = {**densities(posteriors), **errors(model, test, points)}
-    metrics: dict[str, Any] = {
-        "baseline/prior_box/nll_nats": math.log(4),
+    metrics |= {
         "test/chain_acceptance_percent": 100 * sample.acceptance,
         "test/chain_rhat": rhat.max(),
         "test/chain_effective_size": effective_size.min(),
-        "test/chain_divergence_nats": kl_from_quadrature(model, context[chosen], sample).max(),
+        "test/chain_divergence_nats": kl_from_quadrature(model, context, sample).max(),
     }
-    for what, values in measured.items():
-        metrics |= scored(what, values, groups=test["cluster"])
+    shown = Examples.of(model, data, test[CLEAN], chosen, sample)
     with style():
         pictures = [
-            posterior_panels(model, test, chosen, posteriors["model"], sample, points["argmin_f_beta"]),
-            chain_panels(model, test, chosen, posteriors["model"], sample),
-            energy_panels(model, test, int(chosen[1])),
-            trust_panels(model, test, posteriors),
+            posterior_panels(model, shown),
+            known_panels(model, shown),
+            chain_panels(model, shown),
+            energy_panels(model, shown),
+            trust_panels(model, test),
+            rank_panels(val, test),
+            named_panels(mocks),
         ]
-    return Result(metrics, pictures)
+    return Result(metrics | mocks_metrics, pictures, notes=[NOTE])
 
 
-def densities(posteriors: dict[str, Posteriors]) -> dict[str, dict[str, Tensor]]:
-    """Negative log density at the truth of each map, and 100 where a region holds the truth, else 0."""
-    contents = {who: found.content() for who, found in posteriors.items()}
-    return {
-        "nll_nats": {who: -found.at_truth for who, found in posteriors.items()},
-        **{
-            f"truth_in_{wanted}_percent": {who: 100.0 * (found <= wanted / 100) for who, found in contents.items()}
-            for wanted in CONTENTS
-        },
+def compared_numbers(
+    model: LitEBM, data: ClusterMapsDataModule, maps: Seen, look: int, place: str, nodes: int
+) -> dict[str, float]:
+    """Numbers of the test maps in a look, beside those of simple rivals, under keys that begin with ``place``."""
+    others = rivals(model, data, look, nodes)
+    measured: dict[str, dict[str, Tensor]] = {}
+    for who, (points, posterior) in {"model": (maps.median(), maps.posterior), **others}.items():
+        for what, values in (densities(posterior) | errors(points, maps.truth)).items():
+            measured.setdefault(what, {})[who] = values
+    for what, values in coverage(maps).items():
+        measured[what] = {"model": values}
+    measured["outside_training_percent"] = {"model": 100.0 * (model.training_space(maps.statistics) > 1)}
+    metrics: dict[str, float] = {}
+    for what, by in measured.items():
+        metrics |= scored(what, by, groups=data.splits["test"]["cluster"], split=place)
+    return metrics
+
+
+def latent_numbers(model: LitEBM, data: ClusterMapsDataModule, maps: Seen, nodes: int) -> dict[str, float]:
+    """What is lost by minimising the latent, and the errors of points of lowest energy."""
+    beta, y = model.settings.beta, model.to_box(maps.truth["distance"], maps.truth["age"])
+    points = {
+        "argmin_f_beta": minimiser(model, maps.context, beta),
+        "argmin_f_inf": minimiser(model, maps.context, math.inf),
+        "argmin_over_y_and_z": joint_minimiser(model, maps.statistics, maps.context),
     }
-
-
-def errors(model: LitEBM, test: Maps, points: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Errors of point estimates of each map, in kpc, per cent and Gyr."""
-    found: dict[str, dict[str, Tensor]] = {"distance_error_kpc": {}, "distance_error_percent": {}, "age_error_gyr": {}}
+    per_energy = beta / float(model.temperature)
+    coldest = posteriors_of(lambda at: per_energy * free_energies(model, maps.context, at, math.inf), y, nodes)
+    metrics = with_interval("test/nll_f_inf_nats", -coldest.at_truth, groups=data.splits["test"]["cluster"])
     for who, point in points.items():
         distance, age = model.from_box(point)
-        found["distance_error_kpc"][who] = (distance - test["distance"]).abs()
-        found["distance_error_percent"][who] = 100 * (distance / test["distance"] - 1).abs()
-        found["age_error_gyr"][who] = (age - test["age"]).abs()
-    return found
-
-
-def examples(test: Maps) -> Tensor:
-    """Rows of four test maps, from near to far and from young to old."""
-    near_to_far, age = test["distance"].argsort(stable=True), test["age"]
-    chosen = []
-    for k, part in enumerate(near_to_far.tensor_split(4)):
-        young_to_old = part[age[part].argsort(stable=True)]
-        chosen.append(young_to_old[len(part) * (2 * k + 1) // 8])
-    return torch.stack(chosen)
+        for what, values in errors({"distance": distance, "age": age}, maps.truth).items():
+            metrics |= {f"baseline/{who}/{what}": float(values.mean())}
+    return metrics

@@ -1,27 +1,28 @@
-"""Posteriors of many maps on a grid, and how far to trust chains."""
+"""What is measured of the posteriors of many maps."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.ebm import LitEBM
 from lit_modules.networks.energy.box import cell_volume, unit_grid
 from lit_modules.networks.energy.free_energy import log_gibbs, nll
-from lit_modules.networks.energy.inference import argmin
+from lit_modules.networks.energy.map_energy import LOG_LIGHT, Context
 from lit_modules.networks.energy.posterior import marginals, quantiles, region_around
-from lit_modules.networks.sampling.metropolis import burn_in, either, gaussian_walk, metropolis_hastings, uniform_in_box
-from pipeline.evaluation.common.chains import BINS, divergence
-from pipeline.evaluation.ebm.settings import Ebm
+from pipeline.evaluation.ebm.draws import calibrated, posterior_draws, quantities
 
 Array = NDArray[Any]
-Maps = dict[str, Tensor]  # flux (maps, 1, H, W), distance (kpc) and age (Gyr) of the test clusters
+Maps = dict[str, Tensor]  # of test clusters: flux (maps, 1, H, W) and labels
 
 LEVELS = [0.025, 0.16, 0.5, 0.84, 0.975]  # quantiles of a marginal: 95 % and 68 % intervals, median
-ACCEPTANCE = 0.35  # that a Gaussian walk in two dimensions is tuned to
+CONTENTS = (50, 68, 90, 95)  # per cent, of regions
+DRAWS = 1000  # of the posterior of each map
+AT_ONCE = 32  # maps
 
 
 class Posteriors(NamedTuple):
@@ -44,43 +45,84 @@ class Posteriors(NamedTuple):
         return region_around(probability(self.log_density), self.log_density, self.at_truth)
 
 
-class Sample(NamedTuple):
-    """Metropolis-Hastings chains of a few maps, in the unit box.
+@dataclass(frozen=True)
+class Seen:
+    """Maps in one look each, and what the model says of them.
 
     Attributes:
-        burn_in: (steps, maps, chains, 2), while the proposal adapts; not used.
-        states: (steps, maps, chains, 2).
-        acceptance: accepted fraction of the proposals.
+        statistics: (maps, N).
+        context: all that energies need of the maps.
+        truth: distance (kpc), age (Gyr), field_mass (Msun) and mass_to_light, (maps,) each.
+        posterior: of distance and age.
+        draws: of the posterior, (maps, DRAWS) each, under the names of ``truth``.
     """
 
-    burn_in: Tensor
-    states: Tensor
-    acceptance: float
+    statistics: Tensor
+    context: Context
+    truth: dict[str, Tensor]
+    posterior: Posteriors
+    draws: dict[str, Tensor]
+
+    @classmethod
+    def of(
+        cls, model: LitEBM, statistics: Tensor, truth: dict[str, Tensor], nodes: int, generator: Generator
+    ) -> "Seen":
+        """From statistics and truth, read by a model."""
+        context = model.context(statistics)
+        y = model.to_box(truth["distance"], truth["age"])
+        posterior = posteriors_of(lambda at: energies(model, context, at), y, nodes)
+        draws = quantities(model, posterior_draws(model, context, DRAWS, generator), statistics[:, LOG_LIGHT])
+        return cls(statistics, context, truth, posterior, draws)
+
+    def median(self) -> dict[str, Tensor]:
+        """Of each quantity, (maps,)."""
+        return {name: draws.median(1).values for name, draws in self.draws.items()}
+
+    def ranks(self, name: str) -> Tensor:
+        """Share of the draws below the truth, (maps,): uniform where the posterior is honest (Talts et al. 2018)."""
+        return (self.draws[name] < self.truth[name][:, None]).float().mean(1)
+
+    def inside(self, name: str, content: float = 0.68) -> Tensor:
+        """Whether the interval that leaves as much below as above holds the truth, (maps,)."""
+        return (self.ranks(name) - 0.5).abs() <= content / 2
 
 
-def contexts(model: LitEBM, flux: Tensor) -> Tensor:
-    """What the energies need of each map, (maps, latent nodes, embedding)."""
-    return torch.cat([model.context(part) for part in flux.split(64)])
+def seen(model: LitEBM, data: ClusterMapsDataModule, split: str, look: int, nodes: int, generator: Generator) -> Seen:
+    """The maps of a split in one of their looks."""
+    part = data.splits[split]
+    truth = {"distance": part["distance"], "age": part["age"], "field_mass": 10 ** part["field"]}
+    clean = part["statistics"][:, 0].float()
+    with_light = quantities(model, box_points(model, part)[:, None], clean[:, LOG_LIGHT])
+    truth["mass_to_light"] = with_light["mass_to_light"][:, 0]
+    return Seen.of(model, part["statistics"][:, look].float(), truth, nodes, generator)
 
 
-def truth(model: LitEBM, data: ClusterMapsDataModule, split: str) -> Tensor:
-    """True points of the unit box, (maps, 2)."""
-    return model.to_box(data.splits[split]["distance"], data.splits[split]["age"])
+def box_points(model: LitEBM, part: dict[str, Tensor]) -> Tensor:
+    """True distance and age in the unit box and log10 of the mass in the field, (maps, 3)."""
+    return torch.cat([model.to_box(part["distance"], part["age"]), part["field"][:, None]], 1)
 
 
-def free_energies(model: LitEBM, context: Tensor, y: Tensor, beta: float) -> Tensor:
-    """F_beta of points of each map, (maps, n, 2), or of the same for all, (n, 2), a few maps at a time."""
-    points = y.split(32) if y.ndim == 3 else [y] * -(-len(context) // 32)
-    return torch.cat(
-        [model.net.free_energy(part, at, beta) for part, at in zip(context.split(32), points, strict=True)]
-    )
+def energies(model: LitEBM, context: Context, y: Tensor) -> Tensor:
+    """In nats, calibrated, of points of each map, (maps, n, 2), or of the same for all, (n, 2)."""
+    return in_parts(context, y, lambda part, at: calibrated(model, part)(at))
 
 
-def posteriors_of(energy: Callable[[Tensor], Tensor], y: Tensor, nodes: int, beta: float = 1.0) -> Posteriors:
-    """Gibbs distributions of any energy, restricted to the box, and their log densities at the true y."""
+def free_energies(model: LitEBM, context: Context, y: Tensor, beta: float) -> Tensor:
+    """F_beta of the same."""
+    return in_parts(context, y, lambda part, at: model.free_energy(part, at, beta))
+
+
+def in_parts(context: Context, y: Tensor, function: Callable[[Context, Tensor], Tensor]) -> Tensor:
+    """A function of the context of some maps and of points, a few maps at a time: their embeddings fill the memory."""
+    rows = torch.arange(len(context.embedding), device=y.device).split(AT_ONCE)
+    return torch.cat([function(context.rows(part), y[part] if y.ndim == 3 else y) for part in rows])
+
+
+def posteriors_of(energy: Callable[[Tensor], Tensor], y: Tensor, nodes: int) -> Posteriors:
+    """Gibbs distributions of any energy in nats, restricted to the box, and their log densities at the true y."""
     energies = energy(unit_grid(nodes))
-    at_truth = -nll(energy(y[:, None])[:, 0], energies, beta, cell_volume(nodes))
-    return Posteriors(log_gibbs(energies, beta, cell_volume(nodes)).unflatten(-1, (nodes, nodes)), at_truth)
+    at_truth = -nll(energy(y[:, None])[:, 0], energies, 1.0, cell_volume(nodes))
+    return Posteriors(log_gibbs(energies, 1.0, cell_volume(nodes)).unflatten(-1, (nodes, nodes)), at_truth)
 
 
 def probability(log_density: Tensor) -> Tensor:
@@ -88,28 +130,32 @@ def probability(log_density: Tensor) -> Tensor:
     return log_density.exp() * cell_volume(log_density.shape[-1])
 
 
-def minimiser(model: LitEBM, context: Tensor, beta: float) -> Tensor:
-    """argmin_y F_beta(x, y) by descent from the four best nodes of a coarse grid, (maps, 2)."""
-    grid = unit_grid(BINS).to(context)
-    best = free_energies(model, context, grid, beta).topk(4, largest=False).indices
-    return argmin(lambda y: free_energies(model, context, y, beta), grid[best], steps=100)[0]
+def densities(found: Posteriors) -> dict[str, Tensor]:
+    """Negative log density at the truth of each map, and 100 where a region holds the truth, else 0."""
+    content = found.content()
+    inside = {f"truth_in_{wanted}_percent": 100.0 * (content <= wanted / 100) for wanted in CONTENTS}
+    return {"nll_nats": -found.at_truth, **inside}
 
 
-def sampled(model: LitEBM, context: Tensor, params: Ebm) -> Sample:
-    """Chains of P(y|x) that start anywhere in the box, adapt, and then run on with a fixed proposal."""
-    settings, beta = params.evaluate, model.settings.beta
-    generator = torch.Generator().manual_seed(params.seed)
-    start = 2 * torch.rand(len(context), settings.chains, 2, generator=generator) - 1
-    energy = model.energy_in_box(context)
-    burnt, scale = burn_in(energy, start, settings.burn_in, target=ACCEPTANCE, beta=beta, generator=generator)
-    propose = either(uniform_in_box, gaussian_walk(scale), model.settings.jumps)
-    chains = metropolis_hastings(energy, burnt[-1], propose, settings.steps, beta=beta, generator=generator)
-    return Sample(burnt, chains.states, float(chains.acceptance.mean()))
+def errors(points: dict[str, Tensor], truth: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Errors of point estimates of each map in kpc, per cent and Gyr; those of masses where there are such."""
+    percent = {name: 100 * (point / truth[name] - 1).abs() for name, point in points.items() if name in truth}
+    found = {
+        "distance_error_kpc": (points["distance"] - truth["distance"]).abs(),
+        "distance_error_percent": percent["distance"],
+        "age_error_gyr": (points["age"] - truth["age"]).abs(),
+    }
+    if "field_mass" in points:
+        found |= {
+            "mass_error_percent": percent["field_mass"],
+            "mass_to_light_error_percent": percent["mass_to_light"],
+        }
+    return found
 
 
-def kl_from_quadrature(model: LitEBM, context: Tensor, sample: Sample) -> Tensor:
-    """KL divergence of the chains' histograms from the exact probabilities of their bins, (maps,), nats."""
-    nodes, beta = 8 * BINS, model.settings.beta
-    energies = free_energies(model, context, unit_grid(nodes), beta)
-    points = sample.states.transpose(0, 1).flatten(1, 2)
-    return divergence(points, log_gibbs(energies, beta, 1.0).unflatten(-1, (nodes, nodes)))
+def coverage(maps: Seen) -> dict[str, Tensor]:
+    """100 where the 68 % interval of a quantity holds the truth, else 0."""
+    return {
+        f"{name.removeprefix('field_')}_in_68_percent": 100.0 * maps.inside(name)
+        for name in ("distance", "age", "field_mass", "mass_to_light")
+    }

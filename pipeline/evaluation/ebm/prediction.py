@@ -1,99 +1,176 @@
-"""The posterior of distance and age of your own cluster."""
+"""The posterior of distance, age and mass of your own cluster."""
 
-import math
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from torch import Tensor
 
 from lit_modules.ebm import LitEBM
 from lit_modules.networks.energy.box import unit_grid
+from lit_modules.networks.energy.map_energy import LOG_LIGHT, Context
 from lit_modules.networks.energy.posterior import marginals, quantiles
 from pipeline.evaluation.common.maps import outside_training
-from pipeline.evaluation.common.observed import show_observation, warn_below
-from pipeline.evaluation.common.result import RED, Picture, Result, short, style
-from pipeline.evaluation.ebm.figures import LOOK, draw_posterior, grid_axes, mark
-from pipeline.evaluation.ebm.measures import LEVELS, probability
-from pipeline.inputs.observation import Observation, read_observation
+from pipeline.evaluation.common.result import Result, style
+from pipeline.evaluation.ebm.corner import own_cluster
+from pipeline.evaluation.ebm.draws import Window, box_draws, calibrated, quantities, with_mass
+from pipeline.evaluation.ebm.known import UNITS, Measurements, boxes
+from pipeline.evaluation.ebm.measures import LEVELS
+from pipeline.inputs.observation import read_observation
 from pipeline.inputs.options import FitsOptions
 from pipeline.inputs.training_maps import TrainingMaps
 
-NODES = 128  # of a side of the grid
-CAPTION = (
-    "The field that was read, and which distances and ages fit it; medians with 68 % intervals above. Pixels that had "
-    "no value are blue; what is warned of stands below."
-)
+NODES = 256  # of a side of the grid
+SUPPORT = 1e-7  # of the probability, that a finer grid may leave out on each side
+DRAWS = 4000  # of the posterior, written as a table
+SEED = 1  # of them
+ECSV = {"kpc": "kpc", "Gyr": "Gyr", "Msun": "solMass", "Lsun": "solLum", "Msun/Lsun": "solMass / solLum"}
+QUANTITIES = {**UNITS, "field_mass": "Msun", "field_luminosity": "Lsun", "mass_to_light": "Msun/Lsun"}
+FAR = 0.99  # content of an interval of the map alone, outside of which what is known contradicts it
 
 
 @torch.no_grad()
-def predict(models: list[LitEBM], path: Path, options: FitsOptions = FitsOptions()) -> Result:  # noqa: B008
-    """State the posterior of distance and age of a cluster's flux map.
+def predict(
+    models: list[LitEBM],
+    path: Path,
+    options: FitsOptions = FitsOptions(),  # noqa: B008
+    known: Measurements = Measurements(),  # noqa: B008
+) -> Result:
+    """State the posterior of distance, age and mass of a cluster, from its flux map and what is known beside it.
 
-    What calibration and noise leave open is part of it: densities are averaged over maps that may be true.
+    An error of the zero point is part of it: densities are averaged over maps that may be true.
 
     Args:
         models: the one trained model.
         path: a FITS or NPY map.
         options: what the header of a FITS file leaves open.
+        known: distance or age from elsewhere.
 
     Raises:
-        InputError: the file is no usable map, see ``pipeline.inputs.observation``.
+        InputError: the file is no usable map, see ``pipeline.inputs.observation``, or what is known is none of the
+            clusters that the network knows.
     """
     (model,) = models
+    known.check(model)
     seen = read_observation(path, TrainingMaps.of(model), options)
-    log_density = averaged(model, torch.from_numpy(seen.possible).float()[:, None].to(model.device))
-    marginal = [part.cpu() for part in marginals(probability(log_density))]
-    best = model.from_box(unit_grid(NODES).to(model.device)[log_density.argmax()][None])
-    metrics: dict[str, Any] = {"input": path.name, "interval": "68 %"}
-    for part, (name, unit) in enumerate((("distance", "kpc"), ("age", "Gyr"))):
-        ends = quantiles(marginal[part], LEVELS)[0, :, None].expand(-1, 2)
-        low_95, low, median, high, high_95 = model.from_box(ends.to(model.device))[part].tolist()
-        metrics[name] = {
-            "value": median,
-            "low": low,
-            "high": high,
-            "unit": unit,
-            "low_95": low_95,
-            "high_95": high_95,
-            "mean": float((marginal[part][0] * grid_axes(model, NODES)[part]).sum()),
-            "most_probable": float(best[part]),
-        }
-    metrics["warnings"] = seen.warnings + outside_training(model.flux_range, seen.log_flux)
+    statistics = seen.statistics(model).float()
+    context, generator = model.context(statistics), torch.Generator().manual_seed(SEED)
+    window, probability = fine_posterior(model, context, known)
+    y = box_draws(known.energy(model, context), DRAWS, generator, window, NODES)
+    drawn = quantities(model, with_mass(model, context, y, generator), statistics[:, LOG_LIGHT])
+    maps = torch.multinomial(weights(model, context, known, window).cpu(), DRAWS, True, generator=generator)
+    drawn = {name: values.double().cpu()[maps, torch.arange(DRAWS)] for name, values in drawn.items()}
+    outside = outside_training(model, statistics)
+    metrics: dict[str, Any] = {
+        "input": path.name,
+        "interval": "68 %",
+        **on_the_grid(model, window, probability),
+        **{name: of_draws(drawn[name], unit) for name, unit in QUANTITIES.items() if name not in UNITS},
+        "correlation": {"log_mass_to_light, log_distance": correlation(drawn)},
+        "prior": stated_prior(model),
+        "known": known.stated(),
+        "outside_training": bool(outside),
+        "warnings": outside + contradictions(model, context, known) + seen.warnings,
+    }
     with style():
-        picture = own_cluster(model, path.stem, seen, log_density[0].cpu(), best, metrics)
-    return Result(metrics, [picture])
+        picture = own_cluster(path.stem, seen, drawn, metrics)
+    return Result(metrics, [picture], tables={"posterior": table(drawn)})
 
 
-def averaged(model: LitEBM, flux: Tensor) -> Tensor:
-    """Log of the mean density at the nodes of ``unit_grid`` over maps (n, 1, H, W), (1, nodes, nodes)."""
-    each = model.log_posterior(model.context(flux), NODES)
-    return each.logsumexp(0, keepdim=True) - math.log(len(each))
+def fine_posterior(model: LitEBM, context: Context, known: Measurements) -> tuple[Window, Tensor]:
+    """Probability of distance and age on a grid in the part of the box where they may lie.
+
+    Returns:
+        That part, and the probability of each cell of a grid in it, (nodes, nodes), summed over the maps.
+    """
+    coarse = known.window(model)
+    window = support(coarse, gibbs(model, context, known, coarse))
+    return window, gibbs(model, context, known, window)
 
 
-def own_cluster(
-    model: LitEBM,
-    name: str,
-    seen: Observation,
-    log_density: Tensor,
-    best: tuple[Tensor, Tensor],
-    metrics: dict[str, Any],
-) -> Picture:
-    """The map given, and the posterior."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 4.4))
-    figure.suptitle(f"{name} (in brackets: {metrics['interval']} intervals)")
-    low, high = np.quantile(seen.log_flux, [0.005, 0.995])
-    image = show_observation(left, seen, cmap=LOOK["cmap"], vmin=low, vmax=high)
-    figure.colorbar(image, ax=left, label="log F (L☉ kpc⁻²)")
-    draw_posterior(right, model, log_density, None)
-    mark(right, *best, "most probable", RED, "x")
-    stated = []
-    for key in ("distance", "age"):
-        found = metrics[key]
-        stated.append(f"{key} {short(found['value'])} ({short(found['low'])}–{short(found['high'])}) {found['unit']}")
-    right.set(title="\n".join(stated), xlabel="distance (kpc)", ylabel="age (Gyr)")
-    right.legend(loc="best")
-    warn_below(figure, metrics["warnings"])
-    return Picture("posterior", CAPTION, figure)
+def gibbs(model: LitEBM, context: Context, known: Measurements, window: Window) -> Tensor:
+    """Probability of the cells of a grid in a window, (nodes, nodes): the mean of the maps' densities, then clamped."""
+    energies = known.energy(model, context)(window.at(unit_grid(NODES).to(context.embedding)))
+    each = torch.softmax(-energies.double(), 1)
+    return (weights(model, context, known, window) @ each).unflatten(0, (NODES, NODES))
+
+
+def weights(model: LitEBM, context: Context, known: Measurements, window: Window) -> Tensor:
+    """Of the maps that may be true, (maps,): how probable what is known is by each of them."""
+    grid = unit_grid(NODES).to(context.embedding)
+    total = torch.logsumexp(-known.energy(model, context)(window.at(grid)).double(), 1)
+    alone = torch.logsumexp(-calibrated(model, context)(grid).double(), 1)
+    return torch.softmax(total - alone, 0)
+
+
+def support(window: Window, probability: Tensor) -> Window:
+    """The part of a window outside of which there is next to no probability, a cell wider on each side."""
+    ends = []
+    for marginal in marginals(probability[None]):
+        inside = (marginal[0] > SUPPORT).nonzero()
+        ends.append([max(int(inside.min()) - 1, 0), min(int(inside.max()) + 2, NODES)])
+    low, high = (window.at(torch.tensor([float(e[k]) for e in ends]) * (2 / NODES) - 1) for k in (0, 1))
+    return Window(low, high)
+
+
+def on_the_grid(model: LitEBM, window: Window, cells: Tensor) -> dict[str, Any]:
+    """Distance and age: quantiles, mean and the most probable point, by quadrature over cells of a grid."""
+    best = model.from_box(window.at(unit_grid(NODES).to(cells)[cells.argmax()]))
+    stated = {}
+    for part, (name, unit) in enumerate(UNITS.items()):
+        marginal = marginals(cells[None])[part]
+        levels = window.at(quantiles(marginal, LEVELS)[0, :, None].expand(-1, 2))
+        nodes = window.at(unit_grid(NODES, 1).to(cells).expand(-1, 2))
+        ends = model.from_box(levels)[part].tolist()
+        mean = float((marginal[0] * model.from_box(nodes)[part]).sum())
+        stated[name] = interval(ends, unit) | {"mean": mean, "most_probable": float(best[part])}
+    return stated
+
+
+def of_draws(draws: Tensor, unit: str) -> dict[str, Any]:
+    """A quantity by its draws (n,)."""
+    return interval(draws.quantile(draws.new_tensor(LEVELS)).tolist(), unit)
+
+
+def interval(ends: list[float], unit: str) -> dict[str, Any]:
+    """Median, and ends of the intervals of 68 and 95 %, of quantiles at LEVELS."""
+    low_95, low, median, high, high_95 = ends
+    return {"value": median, "low": low, "high": high, "unit": unit, "low_95": low_95, "high_95": high_95}
+
+
+def correlation(drawn: dict[str, Tensor]) -> float:
+    """Of log M/L and log distance: the further away, the more light the same flux is, for nearly the same mass."""
+    pair = torch.stack([drawn["mass_to_light"], drawn["distance"]]).log()
+    return float(torch.corrcoef(pair)[0, 1])
+
+
+def stated_prior(model: LitEBM) -> dict[str, Any]:
+    """What was thought possible before the map was seen."""
+    box = {name: {"low": low, "high": high, "unit": UNITS[name]} for name, (low, high) in boxes(model).items()}
+    return {**box, "clusters": "distances and ages as frequent as among the clusters that the network was trained on"}
+
+
+def contradictions(model: LitEBM, context: Context, known: Measurements) -> list[str]:
+    """Where what is known is hardly possible by the map alone."""
+    if not known.given():
+        return []
+    window, probability = fine_posterior(model, context, Measurements())
+    found = []
+    for part, (name, unit) in enumerate(UNITS.items()):
+        if name in known.given():
+            value, error = known.given()[name]
+            levels = quantiles(marginals(probability[None])[part], [(1 - FAR) / 2, (1 + FAR) / 2])
+            low, high = model.from_box(window.at(levels[0, :, None].expand(-1, 2)))[part].tolist()
+            if value + 2 * error < low or value - 2 * error > high:
+                found.append(
+                    f"the map alone gives a {name} of {low:.3g} to {high:.3g} {unit} ({FAR:.0%}), which the known "
+                    f"{value:g} ± {error:g} {unit} contradicts: one of them is wrong, and so may be all answers"
+                )
+    return found
+
+
+def table(drawn: dict[str, Tensor]) -> Any:
+    """The draws as an astropy table with units."""
+    from astropy.table import Column, Table
+
+    return Table([Column(drawn[name].numpy(), name, unit=ECSV[unit]) for name, unit in QUANTITIES.items()])

@@ -20,10 +20,12 @@ class Evaluate(Section):
     """Steps in which the proposal adapts."""
     steps: PositiveInt
     """Steps that count."""
+    mocks: PositiveInt
+    """Of each named cluster."""
 
 
 class Ebm(ModelSection):
-    """Energy-based model of distance and age."""
+    """Energy-based model of distance, age and mass."""
 
     model: EBMSettings
     data: MapData

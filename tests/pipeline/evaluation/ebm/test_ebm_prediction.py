@@ -1,17 +1,27 @@
-"""What the energy-based model says of one's own cluster, with untrained weights."""
+"""What the energy-based model says of one's own cluster, with what is known beside the map."""
 
+import json
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from astropy.table import Table
 from conftest import ROOT
+from scipy.stats import kstest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from toy import Toy
 
 from lit_modules.ebm import LitEBM
-from lit_modules.networks.energy.box import cell_volume, unit_grid
-from pipeline.evaluation.ebm import prediction
-from pipeline.evaluation.ebm.prediction import NODES, averaged, predict
+from lit_modules.networks.maps.statistics import LENGTH
+from pipeline.errors import InputError
+from pipeline.evaluation.ebm.draws import box_draws
+from pipeline.evaluation.ebm.known import Measurements
+from pipeline.evaluation.ebm.prediction import NODES, contradictions, fine_posterior, on_the_grid, predict
+from pipeline.prediction.answers import write
 from pipeline.settings.load import load_params
 
 
@@ -21,59 +31,139 @@ def model() -> LitEBM:
     return LitEBM(**load_params(ROOT / "params.yaml").model_section("ebm").model.model_dump()).eval()
 
 
-class Toy:
-    """A posterior of y in the unit box that is a narrow Gaussian around the mean flux of a map, in both directions."""
-
-    width = 0.05
-
-    def context(self, flux: torch.Tensor) -> torch.Tensor:
-        return flux.mean((1, 2, 3))
-
-    def log_posterior(self, context: torch.Tensor, nodes: int) -> torch.Tensor:
-        y = unit_grid(nodes).double()
-        energy = (((y - context[:, None, None]) / self.width) ** 2).sum(-1) / 2
-        log = -energy - energy.neg().logsumexp(1, keepdim=True) - np.log(cell_volume(nodes))
-        return log.unflatten(-1, (nodes, nodes))
-
-
-def test_the_mean_of_densities_has_the_spread_within_and_between() -> None:
-    """Of a Gaussian around a noisy x: variance of the answer and of x, in each direction."""
-    x = torch.from_numpy(np.random.default_rng(1).normal(0.1, 0.12, 4000))
-    log_density = averaged(Toy(), x[:, None, None, None])
-    p = log_density[0].exp() * cell_volume(NODES)
-    assert float(p.sum()) == pytest.approx(1, abs=1e-6)
-    y = unit_grid(NODES).double()[:, 0].unflatten(0, (NODES, NODES))
-    mean = float((p * y).sum())
-    assert mean == pytest.approx(0.1, abs=0.01)
-    assert float((p * (y - mean) ** 2).sum()) ** 0.5 == pytest.approx(np.hypot(0.05, 0.12), rel=0.03)
-
-
-def test_one_map_gives_its_own_density(model: LitEBM) -> None:
-    flux = torch.randn(1, 1, 160, 160) * 0.3 - 4
-    with torch.no_grad():
-        expected = model.log_posterior(model.context(flux), NODES)
-        torch.testing.assert_close(averaged(model, flux), expected)
-        torch.testing.assert_close(averaged(model, flux.expand(3, -1, -1, -1)), expected, atol=1e-4, rtol=1e-4)
-
-
-def test_prediction_for_a_map(model: LitEBM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The most probable point of a Gaussian lies at its middle, and the intervals around it."""
+@pytest.fixture
+def own_map(tmp_path: Path) -> Path:
+    """A smooth cluster in the middle of the field."""
     y, x = 0.25 * (np.indices((160, 160)) - 79.5)
     np.save(tmp_path / "mine.npy", -3.5 - 1.5 * np.log10(1 + (x**2 + y**2) / 60))
-    at = torch.tensor([0.2, -0.4])
+    return tmp_path / "mine.npy"
 
-    def density(model: LitEBM, flux: torch.Tensor) -> torch.Tensor:
-        energy = (((unit_grid(NODES) - at) / 0.1) ** 2).sum(-1) / 2
-        log = -energy - energy.neg().logsumexp(0) - np.log(cell_volume(NODES))
-        return log.unflatten(-1, (NODES, NODES))[None]
 
-    monkeypatch.setattr(prediction, "averaged", density)
-    result = predict([model], tmp_path / "mine.npy")
-    for part, name in enumerate(("distance", "age")):
-        low, middle, high = (float(model.from_box(at + k * 0.1)[part]) for k in (-1, 0, 1))
+def by_brute_force(model: Toy, shown: torch.Tensor, known: Measurements) -> dict[str, list[float]]:
+    """Quantiles of distance and age: the mean of the maps' densities times the likelihoods, on 4000 x 500 points."""
+    edges = np.geomspace(4, 120, 4001), np.linspace(0, 14, 501)
+    distance, age = np.sqrt(edges[0][1:] * edges[0][:-1]), (edges[1][1:] + edges[1][:-1]) / 2
+    y = (
+        model.to_box(torch.tensor(distance)[:, None].expand(-1, 500), torch.tensor(age).expand(4000, -1))
+        .double()
+        .numpy()
+    )
+    density = np.zeros((4000, 500))
+    for at in shown.double().numpy():
+        one = np.exp(-0.5 * (((y - at) / model.width) ** 2).sum(-1))
+        density += one / one.sum()
+    for values, mean, error in (
+        (distance[:, None], known.distance, known.distance_error),
+        (age, known.age, known.age_error),
+    ):
+        if mean is not None:
+            density = density * np.exp(-0.5 * ((values - mean) / error) ** 2)
+    found = {}
+    for name, ends, axis in (("distance", edges[0], 1), ("age", edges[1], 0)):
+        cdf = density.sum(axis).cumsum() / density.sum()
+        found[name] = np.interp([0.025, 0.16, 0.5, 0.84, 0.975], cdf, ends[1:]).tolist()
+    return found
+
+
+KNOWN = [
+    {},
+    {"distance": 17.0, "distance_error": 0.5},
+    {"distance": 17.0, "distance_error": 0.05},
+    {"age": 11.0, "age_error": 1.0},
+    {"distance": 25.0, "distance_error": 2.0, "age": 9.0, "age_error": 0.3},
+]
+
+
+@pytest.mark.parametrize("given", KNOWN, ids=str)
+@torch.no_grad()
+def test_what_is_known_weighs_the_mean_of_the_densities(given: dict[str, float]) -> None:
+    """Two maps that may be true; a cell of a grid over the whole box would be half of the narrowest error wide."""
+    model, known = Toy(0.15), Measurements(**given)
+    shown = torch.tensor([[-0.1, 0.3], [0.1, 0.1]])
+    context = model.context(torch.cat([shown, torch.full((2, 1), -3.0)], 1))
+    found = on_the_grid(model, *fine_posterior(model, context, known))
+    expected = by_brute_force(model, shown, known)
+    for name in ("distance", "age"):
+        ends = [found[name][end] for end in ("low_95", "low", "value", "high", "high_95")]
+        width = expected[name][3] - expected[name][1]
+        assert ends == pytest.approx(expected[name], abs=0.03 * width)
+
+
+@torch.no_grad()
+def test_clamped_draws_follow_the_quadrature() -> None:
+    model, known = Toy(0.15), Measurements(distance=17.0, distance_error=0.5)
+    context = model.context(torch.tensor([[-0.1, 0.3, -3.0]]))
+    window, cells = fine_posterior(model, context, known)
+    draws = box_draws(known.energy(model, context), 20_000, torch.Generator().manual_seed(0), window)[0]
+    for part in range(2):
+        cdf = torch.cat([torch.zeros(1), cells.sum(1 - part).cumsum(0)]).numpy()
+        edges = np.linspace(float(window.low[part]), float(window.high[part]), NODES + 1)
+        assert kstest(draws[:, part].double().numpy(), lambda x: np.interp(x, edges, cdf)).pvalue > 1e-3  # noqa: B023
+
+
+@torch.no_grad()
+def test_a_known_distance_that_the_map_excludes_is_told() -> None:
+    model = Toy(0.1)
+    context = model.context(torch.tensor([[0.0, 0.0, -3.0]]))  # 21.9 kpc, and a fifth of a decade about it
+    (text,) = contradictions(model, context, Measurements(distance=100.0, distance_error=5.0))
+    assert "100" in text and "contradicts" in text
+    assert contradictions(model, context, Measurements(distance=24.0, distance_error=1.0)) == []
+    assert contradictions(model, context, Measurements()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"distance": 17.0}, "--distance-error is missing"),
+        ({"age_error": 1.0}, "--age is missing"),
+        ({"distance": 17.0, "distance_error": 0.0}, "--distance-error 0"),
+        ({"age": 5.0, "age_error": -1.0}, "--age-error -1"),
+        ({"age": 5.0, "age_error": float("nan")}, "--age-error nan"),
+        ({"distance": 3.0, "distance_error": 1.0}, "--distance 3: the network knows clusters of 4 to 120 kpc"),
+        ({"age": -1.0, "age_error": 1.0}, "--age -1: the network knows clusters of 0 to 14 Gyr"),
+    ],
+)
+def test_impossible_knowledge_is_refused_in_one_line(
+    model: LitEBM, own_map: Path, given: dict[str, float], message: str
+) -> None:
+    with pytest.raises(InputError, match=message.replace("-", r"\-")) as caught:
+        predict([model], own_map, known=Measurements(**given))
+    assert "\n" not in str(caught.value)
+
+
+def test_prediction_states_five_quantities_and_their_draws(model: LitEBM, own_map: Path, tmp_path: Path) -> None:
+    result = predict([model], own_map, known=Measurements(distance=17.0, distance_error=0.5))
+    result.metrics["provenance"] = {}
+    for name, unit in (("distance", "kpc"), ("age", "Gyr"), ("field_mass", "Msun"), ("mass_to_light", "Msun/Lsun")):
         found = result.metrics[name]
-        assert found["value"] == pytest.approx(middle, rel=0.02)
-        assert found["most_probable"] == pytest.approx(middle, rel=0.03)
-        assert (found["low"], found["high"]) == (pytest.approx(low, rel=0.03), pytest.approx(high, rel=0.03))
-    assert result.metrics["warnings"] == []
+        ordered = [found[end] for end in ("low_95", "low", "value", "high", "high_95")]
+        assert ordered == sorted(ordered) and found["unit"] == unit
+    assert result.metrics["distance"]["value"] == pytest.approx(17.0, abs=0.2)
+    assert result.metrics["known"] == {"distance": {"mean": 17.0, "error": 0.5, "unit": "kpc"}}
+    path = write(result, tmp_path / "answer/mine", own_map)
+    assert json.loads(path.read_text())["prior"]["distance"] == {"low": 4.0, "high": 120.0, "unit": "kpc"}
+    draws = Table.read(tmp_path / "answer/mine_posterior.ecsv", format="ascii.ecsv")
+    assert len(draws) == 4000
+    units = {name: str(draws[name].unit) for name in draws.colnames}
+    assert units == {
+        "distance": "kpc",
+        "age": "Gyr",
+        "field_mass": "solMass",
+        "field_luminosity": "solLum",
+        "mass_to_light": "solMass / solLum",
+    }
+    for name in units:
+        assert np.median(draws[name]) == pytest.approx(result.metrics[name]["value"], rel=0.02)
+    light = 4 * np.pi * draws["distance"] ** 2 * (10 ** np.load(own_map)).sum()
+    np.testing.assert_allclose(draws["field_luminosity"], light, rtol=1e-3)
+    plt.close("all")
+
+
+def test_a_map_unlike_the_training_is_said_to_tell_nothing(model: LitEBM, own_map: Path) -> None:
+    known_space = torch.randn(500, LENGTH)
+    model.training_space.fit(known_space, known_space)
+    result = predict([model], own_map)
+    assert result.metrics["outside_training"] is True
+    assert "cannot be told" in result.metrics["warnings"][0]
+    assert "cannot tell" in result.pictures[0].figure.get_suptitle()
     plt.close("all")
