@@ -122,12 +122,13 @@ def trained_flow(
     torch.manual_seed(1)
     build = posterior_nn(kind) if embedding is None else posterior_nn(kind, z_score_x="none", embedding_net=embedding)
     start = time.process_time()
+    n, n_val = len(train.y), len(val.y)
     npe = trainer(prior=box, density_estimator=build, tracker=NoTracker(), show_progress_bars=False)
-    npe.append_simulations(torch.cat([train.y, val.y]), torch.cat([train.seen, val.seen]))
-    npe.train_indices, npe.val_indices = torch.arange(len(train.y) + len(val.y)).split([len(train.y), len(val.y)])
+    npe.train_indices, npe.val_indices = torch.arange(n + n_val).split([n, n_val])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it ends at the last epoch
-        estimator = npe.train(max_num_epochs=epochs)
+        warnings.simplefilter("ignore")  # that a statistic is constant, and that it ends at the last epoch
+        npe.append_simulations(torch.cat([train.y, val.y]), torch.cat([train.seen, val.seen]))
+        estimator = npe.train(max_num_epochs=epochs, validation_fraction=n_val / (n + n_val))
     return Trained(estimator.eval(), (time.process_time() - start) / 60)
 
 
