@@ -87,7 +87,7 @@ def quadratic_ridge(train: Simulations, calibration: Simulations, seen: list[Ten
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-    components = PCA(min(40, len(train.y) // 4), random_state=1)
+    components = PCA(min(40, train.seen.shape[1], len(train.y) // 4), random_state=1)
     products = PolynomialFeatures(2, include_bias=False)
     penalties = RidgeCV((1e0, 1e1, 1e2, 1e3, 1e4))
     ridge = make_pipeline(StandardScaler(), components, products, StandardScaler(), penalties)
