@@ -29,7 +29,7 @@ DRAWS = 1000  # of each posterior
 CONTENTS = (50, 68, 90, 95)  # per cent, of regions of highest density
 REFERENCES = 20  # sets of random points of TARP, over which it is averaged
 NAMES = ("distance", "age", "field mass")
-CHAINS, BURN_IN, STEPS = 64, 500, 5000
+CHAINS, BURN_IN, STEPS = 64, 500, 6000
 APART = 10  # states of each chain that are taken for independent, evenly spread
 AT_ONCE = 50  # maps
 ACCEPTANCE = 0.3  # that the walk is tuned to
@@ -126,31 +126,34 @@ def chains(energy: Any, prior: Chain, maps: int, quick: bool) -> list[Row]:
 def sampled(energy: Any, context: Any, number: int, burn: int, steps: int) -> tuple[Tensor, float]:
     """States (steps, maps, chains, 3) of chains, the third unknown as of :class:`InSigmas`, and the accepted share.
 
-    They start at random in the box. The walk takes its shape from a first burn-in (Haario et al. 2001) and its length
-    from a second one, and both stay; one step in ten jumps to a random distance and age.
+    They start at random in the box. The walk takes its shape from a first burn-in and its length from a second one, and
+    both stay; one step in ten jumps to a random distance and age.
     """
     generator = torch.Generator().manual_seed(1)
     within = InSigmas(energy, context)
     start = 2 * torch.rand(len(context[0]), number, 3, generator=generator) - 1
     burnt, _ = burn_in(within, start, burn, target=ACCEPTANCE, generator=generator)
-    walk = shaped_walk(burnt[burn // 2 :])
+    walk = difference_walk(burnt[burn // 2 :])
     burnt, scale = burn_in(within, burnt[-1], burn, target=ACCEPTANCE, generator=generator, proposal=walk)
     propose = either(jump, walk(scale), 0.1)
     found = metropolis_hastings(within, burnt[-1], propose, steps, generator=generator)
     return found.states, float(found.acceptance.mean())
 
 
-def shaped_walk(states: Tensor) -> Callable[[Tensor], Proposal]:
-    """Gaussian walks, of a scale, with the covariance of the states (steps, maps, chains, 3) of each map."""
+def difference_walk(states: Tensor) -> Callable[[Tensor], Proposal]:
+    """Walks, of a scale, by the difference of two states (steps, maps, chains, 3) of a map, drawn anew each time.
+
+    Steps have the widths of the density and lead from mode to mode (ter Braak 2006, Statistics and Computing 16, 239);
+    as the states are those of a burn-in and stay, the proposal is symmetric and the chains are independent.
+    """
     points = states.transpose(0, 1).flatten(1, 2)
-    offset = points - points.mean(1, keepdim=True)
-    covariance = offset.mT @ offset / points.shape[1]
-    root = torch.linalg.cholesky(covariance + 1e-8 * torch.eye(3))
+    rows = torch.arange(len(points))[:, None]
 
     def walk(scale: Tensor) -> Proposal:
         def propose(state: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-            step = torch.randn(state.shape, generator=generator) @ root.mT
-            return state + scale * step, state.new_zeros(())
+            first, second = torch.randint(points.shape[1], (2, *state.shape[:2]), generator=generator)
+            noise = 1e-3 * torch.randn(state.shape, generator=generator)  # every place can be reached
+            return state + scale * (points[rows, first] - points[rows, second] + noise), state.new_zeros(())
 
         return propose
 

@@ -13,6 +13,7 @@ from benchmarks.pidoc_runs import AGE
 from benchmarks.posterior_rivals import FoldedMaps, Simulations, flow, gaussian, quadratic_ridge, scaled_gaussian
 from benchmarks.posterior_trust import CONTENTS, by_sbi, quantile_test, sampled, standard_error
 from lit_modules.networks.maps.gaussian import Gaussian
+from pipeline.evaluation.common.chains import chain_diagnostics
 from pipeline.settings.load import load_params
 from pipeline.training.registry import MODELS
 
@@ -103,6 +104,7 @@ def test_chains_find_a_density_that_is_known() -> None:
     np.testing.assert_allclose(draws.mean(0), [0.3, -0.2, 0.0], atol=0.02)
     np.testing.assert_allclose(draws.std(0), [0.1, 0.1, 1.0], rtol=0.05)
     assert 0.15 < acceptance < 0.5
+    assert chain_diagnostics(states, "ebm")[0].max() < 1.02
 
 
 def test_points_are_tested_against_the_marginals_of_a_grid() -> None:
