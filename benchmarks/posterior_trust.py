@@ -90,8 +90,8 @@ def by_sbi(test: Simulations, draws: Tensor) -> list[Row]:
         levels = torch.linspace(0.05, 0.95, 19)
         curves.append(np.interp(levels, alpha, found) - levels.numpy())
     off = 100 * np.mean(curves, 0)
-    error = standard_error(50, len(test.y))
-    note = f"mean over {REFERENCES} sets of random points; at 50 % one standard deviation is {error:.2g}"
+    luck = standard_error(50, len(test.y))
+    note = f"mean over {REFERENCES} sets of random points; at 50 % one standard deviation is {luck:.2g}"
     rows.append(Row("TARP: coverage is off by at most", float(np.abs(off).max()), "points", None, 2.0, "lower", note))
     return rows
 
@@ -189,12 +189,13 @@ def quantile_test(points: Tensor, density: Tensor) -> list[float]:
 
     The third is compared with a normal distribution.
     """
+    values = points.double().numpy().T
+    edges = np.linspace(-1, 1, density.shape[-1] + 1)
     found = []
-    for k, marginal in enumerate(marginals(density[None].double())):
-        cdf = torch.cat([torch.zeros(1), marginal[0].cumsum(0) / marginal.sum()]).numpy()
-        edges = np.linspace(-1, 1, len(cdf))
-        found.append(kstest(points[:, k].double().numpy(), lambda y, e=edges, c=cdf: np.interp(y, e, c)).pvalue)
-    return [*found, kstest(points[:, 2].double().numpy(), "norm").pvalue]
+    for of_points, marginal in zip(values, marginals(density[None].double()), strict=False):
+        cdf = np.concatenate([[0.0], (marginal[0].cumsum(0) / marginal.sum()).numpy()])
+        found.append(float(kstest(np.interp(of_points, edges, cdf), "uniform").pvalue))
+    return [*found, float(kstest(values[2], "norm").pvalue)]
 
 
 # --- speed -----------------------------------------------------------------------------------------------------------
