@@ -26,6 +26,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {  # section ebm of params.yaml, by dotte
     "as the chain trains it": {},
     "against noise (nce)": {"model.training": "nce"},
     "Metropolis-Hastings from the data": {"model.training": "metropolis"},
+    "1 latent node": {"model.latent_nodes": 1},
     "8 latent nodes": {"model.latent_nodes": 8},
     "another seed": {"seed": 2},
 }
