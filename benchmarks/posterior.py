@@ -51,7 +51,7 @@ FLOWS = {  # name: density of sbi, and epochs that keep it below 5 CPU minutes, 
     "masked autoregressive flow": ("maf", 50),
     "mixture density network": ("mdn", 180),
 }
-PICTURES, PICTURE_EPOCHS = "neural spline flow on convolutions of the picture", 5
+PICTURES, PICTURE_EPOCHS = "neural spline flow on convolutions of the picture", 12
 CLUSTERS = 2000  # drawn from the prior
 FIRST, SECOND = next(iter(ABLATIONS)), list(ABLATIONS)[-1]
 
