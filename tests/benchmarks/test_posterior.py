@@ -88,10 +88,10 @@ def test_pictures_are_folded_in_blocks() -> None:
 
 
 def test_chains_find_a_density_that_is_known() -> None:
-    """A normal of distance and age whose mass follows the distance."""
+    """A normal of distance and age; the mean of the mass follows the one, its width the other."""
 
     def mass_given(context: torch.Tensor, y: torch.Tensor) -> Gaussian:
-        return Gaussian(4 + y[..., 0], 0.1 + 0.05 * y[..., 1])
+        return Gaussian(4 + y[..., 0], torch.exp(6 * y[..., 1]))
 
     def joint_energy(context: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         plane = (y[..., :2] - torch.tensor([0.3, -0.2])) / 0.1
