@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "runs/benchmarks"
+RAW, SEEN = Path("data/clusters/maps"), Path("data/clusters/seen")
 Settings = dict[str, dict[str, Any]]
 
 
@@ -55,17 +56,32 @@ def stage(folder: Path, output: str | None, name: str, *arguments: str) -> None:
     subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
 
 
+def make_maps(name: str, settings: Settings) -> Path:
+    """Folder runs/benchmarks/<name> with maps of clusters, drawn and observed now or by an earlier run."""
+    folder = make_folder(name, settings)
+    for draw in ("generate_clusters", "import_clusters"):
+        stage(folder, str(RAW), draw)
+    stage(folder, str(SEEN), "preprocess_maps")
+    return folder
+
+
 def evaluated(folder: Path, model: str) -> dict[str, Any]:
     """Metrics of a model, trained in the folder now or by an earlier run, and the CPU ``minutes`` of its training."""
+    minutes = minutes_of_training(folder, model)
+    report = f"reports/evaluate/{model}.json"
+    stage(folder, report, "evaluate", model)
+    metrics: dict[str, Any] = json.loads((folder / report).read_text())
+    return metrics | {"minutes": minutes}
+
+
+def minutes_of_training(folder: Path, model: str) -> float:
+    """CPU minutes in which a model was trained in the folder, now or by an earlier run."""
     clock = folder / f"{model}.minutes"
     if not clock.exists():
         start = time_of_children()
         stage(folder, None, "train", model)
         clock.write_text(str((time_of_children() - start) / 60))
-    report = f"reports/evaluate/{model}.json"
-    stage(folder, report, "evaluate", model)
-    metrics: dict[str, Any] = json.loads((folder / report).read_text())
-    return metrics | {"minutes": float(clock.read_text())}
+    return float(clock.read_text())
 
 
 def time_of_children() -> float:

@@ -6,18 +6,15 @@ Run it on a quiet machine: python -m benchmarks.pidoc --published CNN_100.h5
 """
 
 import argparse
-import copy
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from benchmarks.chain import ROOT, make_folder, stage
+from benchmarks.chain import ROOT, minutes_of_training
 from benchmarks.pidoc_limits import (
     all_knowing_reader,
     by_bright_stars,
@@ -25,17 +22,33 @@ from benchmarks.pidoc_limits import (
     label_errors,
     star_list_reader,
 )
-from benchmarks.pidoc_runs import AGE, MASS, MEASURES, PERCEPTRON_EPOCHS, Trained, maps_of, test_maps, trained
+from benchmarks.pidoc_runs import (
+    AGE,
+    ENERGY,
+    ENERGY_EPOCHS,
+    MASS,
+    MEASURES,
+    PERCEPTRON_EPOCHS,
+    Trained,
+    full_size,
+    maps_of,
+    test_maps,
+    trained,
+    training_maps,
+)
+from benchmarks.pidoc_speed import speed
+from benchmarks.posterior_rivals import GRID, medians
 from benchmarks.results import Row, write_results
-from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
+from lit_modules.pidoc import load_published
 from pipeline.errors import run
 from pipeline.evaluation.pidoc.evaluation import collected
-from pipeline.settings.load import load_params
 from pipeline.training.registry import MODELS
 
-PARTS = (MASS, AGE, "training clusters", "speed")
+PARTS = (MASS, AGE, ENERGY, "training clusters", "speed")
 PUBLISHED = {MASS: (27.0, 12.0), AGE: (6.0, 1.5)}  # of the measures of each model
-GOALS = {MASS: (13.5, 6.0), AGE: (3.0, 0.75)}  # on the authors' priors
+GOALS = {MASS: (13.5, 6.0), AGE: (3.0, 0.75), ENERGY: (3.1, 0.80)}  # on the authors' priors
+GAUSSIANS = (3.40, 0.90)  # of π-DOC on further clusters, kpc and Gyr, before maps were seen by several telescopes
+FURTHER = 500  # test clusters
 INSIDE = {MASS: ("pixel", "field"), AGE: ("distance", "age")}
 
 
@@ -49,6 +62,7 @@ def main() -> None:
     measure: dict[str, Callable[[bool], list[Row]]] = {
         MASS: mass,
         AGE: partial(age_distance, args.published),
+        ENERGY: energy,
         "training clusters": by_training_clusters,
         "speed": speed,
     }
@@ -79,13 +93,22 @@ def age_distance(published: Path, quick: bool) -> list[Row]:
     ]
 
 
-def speed(quick: bool) -> list[Row]:
-    """How fast maps are drawn and networks trained."""
-    rounds, rows = 1 if quick else 6, [maps_drawn(quick)]
-    for name, model, size in (("mass", MASS, 16), ("age and distance", AGE, 32)):
-        module, maps = published_width(model), 2 if quick else size
-        rows += [training_speed(name, module, maps, rounds), speed_of_convolutions(name, module, maps, rounds)]
-    return rows
+def energy(quick: bool) -> list[Row]:
+    """Posterior medians of the energy on the further test clusters, by the authors' measures."""
+    name, size = full_size("authors", quick)
+    folder = training_maps(name, size, "authors")
+    minutes = minutes_of_training(folder, ENERGY)
+    module = MODELS[ENERGY].load(folder / f"models/{ENERGY}.ckpt")
+    clusters = 4 if quick else FURTHER
+    errors = energy_errors(test_maps("authors", clusters), module)
+    note = (
+        f"posterior medians; {size.clusters} training clusters, {ENERGY_EPOCHS} epochs; reference: Gaussians of π-DOC"
+    )
+    rows = [
+        Row(f"{clusters} further test clusters: {what}, energy", error, unit, reference, goal, "lower", note)
+        for (what, _, unit), error, reference, goal in zip(MEASURES[AGE], errors, GAUSSIANS, GOALS[ENERGY], strict=True)
+    ]
+    return [*rows, Row(f"authors' priors: training {ENERGY}", minutes, "CPU min", None, 120.0, "lower", "one thread")]
 
 
 # --- quality -----------------------------------------------------------------------------------------------------
@@ -157,7 +180,7 @@ def over_published(title: str, error: float, other: float, unit: str) -> Row:
 
 def further_clusters(authors: Trained, published: Path, quick: bool) -> list[Row]:
     """The same on more test clusters: 100 are few."""
-    clusters = 4 if quick else 500
+    clusters = 4 if quick else FURTHER
     folder = test_maps("authors", clusters)
     ours = errors_on(folder, MODELS[AGE].load(authors.folder / f"models/{AGE}.ckpt"))
     theirs = errors_on(folder, load_published(published))
@@ -174,115 +197,15 @@ def errors_on(folder: Path, module: Any) -> tuple[float, float]:
     return label_errors(test["distance"], test["distance_read"], test["age"], test["age_read"])
 
 
-# --- speed -------------------------------------------------------------------------------------------------------
-
-
-def maps_drawn(quick: bool) -> Row:
-    """Maps drawn a second."""
-    few, many = (4, 12) if quick else (40, 400)
-    projections = 3
-    seconds = []
-    for number in (few, many):
-        sizes = {"n_train": number, "n_val": 1, "n_test": 1, "projections": projections}
-        stars = {"broad.initial_stars.low": 2e4, "broad.initial_stars.high": 8e4}
-        folder = make_folder(f"pidoc/speed-{number}", {"clusters": {"priors": "broad", **stars, **sizes}})
-        start = time.perf_counter()
-        stage(folder, None, "generate_clusters")
-        seconds.append(time.perf_counter() - start)
-    rate = projections * (many - few) / (seconds[1] - seconds[0])
-    note = (
-        f"2e4 to 8e4 stars, {projections} projections each, all cores; start-up not counted; "
-        "reference: plain numpy, one core"
-    )
-    return Row("maps drawn", rate, "1/s", 88.0, 300.0, "higher", note)
-
-
-def published_width(model: str) -> Any:
-    """The module of the published graph."""
-    section = load_params(str(ROOT / "params.yaml")).model_section(model)
-    wide = section.model.model_copy(update={"network": "published", "width": 1.0})
-    return MODELS[model].make_module(section.model_copy(update={"model": wide}))
-
-
-def training_speed(name: str, module: LitPidocMass | LitPidocAgeDistance, size: int, rounds: int) -> Row:
-    """Steps of the pipeline (bf16, channels last) and of the graph as published in float32 NCHW, in turn, medians."""
-    torch.manual_seed(1)
-    flux = -5.4 + 0.9 * torch.randn(size, 1, 160, 160)
-    batch = {"flux": flux, "mass": flux + 4.5}
-    labels = {"distance": 30.0, "age": 9.0, "field": 3.5}
-    batch |= {name: torch.full((size,), value) for name, value in labels.items()}
-    modules = {"ours": module, "plain": plainly(module)}
-    seconds: dict[str, list[float]] = {kind: [] for kind in modules}
-    losses = {}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the trainings of the pipeline
-    for turn in range(rounds + 1):
-        for kind, one in modules.items():
-            torch.manual_seed(1)
-            start = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16, enabled=kind == "ours"):
-                loss = one.losses(batch)["loss"]
-            loss.backward()
-            if turn:
-                seconds[kind].append(time.perf_counter() - start)
-            losses[kind] = loss.item()
-            one.zero_grad()
-    torch.set_num_threads(threads)
-    times = {kind: float(np.median(values)) for kind, values in seconds.items()}
-    note = (
-        f"{size / times['ours']:.3g} images/s at width 1, one thread; "
-        f"loss {losses['ours']:.4f} against {losses['plain']:.4f}"
-    )
-    return Row(
-        f"training, {name}: speed / float32 NCHW", times["plain"] / times["ours"], "x", None, 3.0, "higher", note
-    )
-
-
-def speed_of_convolutions(name: str, module: LitPidocMass | LitPidocAgeDistance, size: int, rounds: int) -> Row:
-    """The same ratio of the convolutions alone, forwards and backwards: what remains if all else took no time."""
-    kinds = {"ours": (torch.bfloat16, torch.channels_last), "plain": (torch.float32, torch.contiguous_format)}
-    seconds = dict.fromkeys(kinds, 0.0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    for layer, x in convolutions(module, torch.randn(size, 1, 160, 160)):
-        for kind, (dtype, layout) in kinds.items():
-            one = copy.deepcopy(layer).to(dtype).to(memory_format=layout)
-            seen = x.to(dtype, memory_format=layout).requires_grad_(layer.in_channels > 1)
-            seconds[kind] += float(np.median([seconds_of_step(one, seen) for _ in range(rounds + 1)][1:]))
-    torch.set_num_threads(threads)
-    title = f"training, {name}: speed / float32 NCHW, convolutions alone"
-    return Row(title, seconds["plain"] / seconds["ours"], "x", None, None, "higher")
-
-
-def convolutions(module: LitPidocMass | LitPidocAgeDistance, flux: torch.Tensor) -> list[tuple[torch.nn.Conv2d, Any]]:
-    """Each convolution of a network and what it sees of flux maps."""
-    met: list[tuple[torch.nn.Conv2d, Any]] = []
-    layers = [layer for layer in module.net.modules() if isinstance(layer, torch.nn.Conv2d)]
-    hooks = [layer.register_forward_hook(lambda layer, seen, _: met.append((layer, seen[0]))) for layer in layers]
-    with torch.no_grad():
-        module.net(flux)
-    for hook in hooks:
-        hook.remove()
-    return met
-
-
-def seconds_of_step(layer: torch.nn.Module, x: torch.Tensor) -> float:
-    """Of a layer, forwards and backwards."""
-    start = time.perf_counter()
-    y = layer(x)
-    y.backward(y.detach())
-    return time.perf_counter() - start
-
-
-def plainly(module: Any) -> Any:
-    """A copy with the layers in the published order, NCHW."""
-    plain = copy.deepcopy(module)
-    if isinstance(module, LitPidocAgeDistance):
-        layers = list(plain.net.features)
-        blocks = (layers[k : k + 6] for k in range(0, len(layers), 6))
-        plain.net.features = torch.nn.Sequential(*(block[k] for block in blocks for k in (0, 1, 2, 5, 4, 3)))
-    plain.net.to(memory_format=torch.contiguous_format)
-    return plain
+@torch.no_grad()
+def energy_errors(folder: Path, module: Any) -> tuple[float, float]:
+    """Errors of the medians of the energy's posterior, likewise."""
+    test = maps_of(folder).splits["test"]
+    context = module.context(test["statistics"][:, 0].float())
+    distance, age = module.from_box(medians(module.log_posterior(context, GRID)))
+    labels = (test["distance"], distance, test["age"], age)
+    true_distance, distance_read, true_age, age_read = (x.double().numpy() for x in labels)
+    return label_errors(true_distance, distance_read, true_age, age_read)
 
 
 if __name__ == "__main__":

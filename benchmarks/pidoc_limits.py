@@ -106,7 +106,6 @@ def blurred(image: Array, kernel: Array) -> Array:
 
 # --- the number of clusters and of stars -------------------------------------------------------------------------
 
-
 FEWER = [  # clusters: the network of masses is trained for as many steps on each number
     Size(clusters, epochs, 1.0) for clusters, epochs in ((1000, 24), (6000, 4), (24000, 1))
 ]
@@ -126,13 +125,12 @@ def by_training_clusters(quick: bool) -> list[Row]:
 
 
 def statistics_alone(folder: Path) -> list[Row]:
-    """Errors of a perceptron that is told the maps' statistics alone, trained on a quarter, half and all clusters.
+    """Errors of a perceptron that is told the statistics of clean maps alone, trained on a quarter, half and all.
 
     The last one's errors on the maps that it learned from and on those of unknown clusters: what infinitely
     many clusters would teach it lies between them.
     """
-    splits = maps_of(folder).splits
-    train, test = splits["train"], splits["test"]
+    train, val, test = (clean(maps_of(folder).splits[split]) for split in ("train", "val", "test"))
     true_distance, true_age = (test[name].double().numpy() for name in ("distance", "age"))
     rows, note = [], f"{PERCEPTRON_EPOCHS} epochs"
     for part in (4, 2, 1):
@@ -144,13 +142,19 @@ def statistics_alone(folder: Path) -> list[Row]:
             Row(f"statistics alone, {clusters} clusters: {name}", error, unit, None, None, "lower", note)
             for (name, _, unit), error in zip(MEASURES[AGE], errors, strict=True)
         ]
-    for title, maps in (("maps learned from", train), ("maps of unknown clusters", splits["val"])):
+    for title, maps in (("maps learned from", train), ("maps of unknown clusters", val)):
         for (name, _, unit), read in zip(MEASURES[AGE], reader(maps["statistics"]), strict=True):
             error = float(np.abs(read - maps[name].double().numpy()).mean())
             rows.append(
                 Row(f"statistics alone, {title}: {name}", error, unit, None, None, "lower", "5 to 95 kpc, plain mean")
             )
     return rows
+
+
+def clean(split: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Labels of a split and the statistics of the first look at each map, which is clean."""
+    labels = {name: split[name] for name in ("distance", "age")}
+    return labels | {"statistics": split["statistics"][:, 0].float()}
 
 
 def perceptron_on(train: dict[str, Tensor]) -> Callable[[Tensor], tuple[Array, Array]]:

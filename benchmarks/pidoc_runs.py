@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks.chain import Settings, evaluated, make_folder, stage
+from benchmarks.chain import RAW, SEEN, Settings, evaluated, make_maps
 from datamodules.cluster_maps import ClusterMapsDataModule
 from pipeline.evaluation.pidoc.measures import Array
 
-MASS, AGE = "pidoc-mass", "pidoc-age-distance"
+MASS, AGE, ENERGY = "pidoc-mass", "pidoc-age-distance", "ebm"
 MEASURES = {  # of each model: name, measure of reports/evaluate/<model>.json, unit
     MASS: (
         ("mass per pixel", "pixel_error_binned_percent", "%"),
@@ -23,8 +23,9 @@ MEASURES = {  # of each model: name, measure of reports/evaluate/<model>.json, u
         ("age", "age_error_binned_gyr", "Gyr"),
     ),
 }
-RAW, SEEN = Path("data/clusters/maps"), Path("data/clusters/seen")
 PERCEPTRON_EPOCHS = 60  # of what reads statistics
+ENERGY_EPOCHS = 24
+LOOKS = 1  # at each map beside the clean one: fewer than the chain's, for the statistics of so many maps take long
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,15 @@ def trained_on(name: str, size: Size, priors: str, model: str) -> Trained:
 def training_maps(name: str, size: Size, priors: str) -> Path:
     """Folder runs/benchmarks/pidoc/<name> with maps and parameters of both networks.
 
-    A tenth of the number of training clusters, at most 600, validate, and at most 100 are for the test.
+    A tenth of the number of training clusters, at most 600, validate, as many calibrate, and at most 100 are for the
+    test.
     """
     clusters: dict[str, Any] = {
         "priors": priors,
         "projections": 1,
         "n_train": size.clusters,
         "n_val": min(600, max(4, size.clusters // 10)),
+        "n_calibration": min(600, max(4, size.clusters // 10)),
         "n_test": min(100, size.clusters),
     }
     networks: Settings = {
@@ -86,26 +89,20 @@ def training_maps(name: str, size: Size, priors: str) -> Path:
             "model.width": size.width,
             "data.statistics_passes": -(-PERCEPTRON_EPOCHS // size.epochs),
             "trainer.max_epochs": size.epochs,
+            "trainer.limit_train_batches": None,
             "trainer.threads": 1,
         },
         AGE: {"trainer.max_epochs": PERCEPTRON_EPOCHS, "trainer.threads": 1},
+        ENERGY: {"trainer.max_epochs": ENERGY_EPOCHS, "trainer.threads": 1},
     }
-    return with_maps(name, {"clusters": clusters, **networks})
+    return make_maps(f"pidoc/{name}", {"clusters": clusters, "maps": {"looks": LOOKS}, **networks})
 
 
 def test_maps(priors: str, clusters: int) -> Path:
     """Folder of further test clusters, of another seed than those that networks are trained and judged on."""
-    sizes = {"projections": 1, "n_train": 1, "n_val": 1, "n_test": clusters, "seed": 2}
-    return with_maps(f"{priors}-test-{clusters}", {"clusters": {"priors": priors, **sizes}})
-
-
-def with_maps(name: str, settings: Settings) -> Path:
-    """Folder runs/benchmarks/pidoc/<name> with its maps, drawn and observed now or by an earlier run."""
-    folder = make_folder(f"pidoc/{name}", settings)
-    for name in ("generate_clusters", "import_clusters"):
-        stage(folder, str(RAW), name)
-    stage(folder, str(SEEN), "preprocess_maps")
-    return folder
+    sizes = {"projections": 1, "n_train": 1, "n_val": 1, "n_calibration": 1, "n_test": clusters, "seed": 2}
+    settings: Settings = {"clusters": {"priors": priors, **sizes}, "maps": {"looks": LOOKS}}
+    return make_maps(f"pidoc/{priors}-test-{clusters}", settings)
 
 
 def maps_of(folder: Path) -> ClusterMapsDataModule:
