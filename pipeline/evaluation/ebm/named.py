@@ -98,7 +98,7 @@ def numbers_of(place: str, mocks: Seen) -> dict[str, float]:
         share = binomtest(int(inside.sum()), len(inside)).proportion_ci(method="wilson")
         key = f"{place}/{name}_in_68_percent"
         ends = {f"{key}_low": 100 * share.low, f"{key}_high": 100 * share.high}
-        metrics |= {key: 100 * float(inside.float().mean()), **ends}
+        metrics |= {key: 100 * float(inside.double().mean()), **ends}
         error = (median[name] - mocks.truth[name]).abs()
         scale = 100 / mocks.truth[name] if unit == "percent" else 1
         metrics[f"{place}/{name}_median_error_{unit}"] = float((error * scale).median())
