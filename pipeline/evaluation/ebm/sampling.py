@@ -1,7 +1,7 @@
 """Metropolis-Hastings chains of distance, age and mass, which see only energies, and their distance from quadrature."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -46,18 +46,18 @@ def sampled(model: LitEBM, context: Context, params: Ebm) -> Sample:
     settings = params.evaluate
     generator = torch.Generator().manual_seed(params.seed)
     start = 2 * torch.rand(len(context.embedding), settings.chains, 3, generator=generator) - 1
-    energy = boxed_energy(model, context)
+    energy, far = boxed_energy(model, context), jump(model, context)
     early = settings.burn_in // 2
-    first, _ = burn_in(energy, start, early, target=ACCEPTANCE, generator=generator)
+    spread = torch.ones(3)
+
+    def proposal(scale: Tensor) -> Proposal:
+        return either(far, gaussian_walk(scale * spread), model.settings.jumps)
+
+    tuning: dict[str, Any] = {"target": ACCEPTANCE, "generator": generator, "proposal": proposal}
+    first, _ = burn_in(energy, start, early, **tuning)
     spread = first[early // 2 :].std((0, 2))[:, None]  # the three widths differ much
-
-    def walk(scale: Tensor) -> Proposal:
-        return gaussian_walk(scale * spread)
-
-    rest = settings.burn_in - early
-    second, scale = burn_in(energy, first[-1], rest, target=ACCEPTANCE, generator=generator, proposal=walk)
-    propose = either(jump(model, context), walk(scale), model.settings.jumps)
-    chains = metropolis_hastings(energy, second[-1], propose, settings.steps, generator=generator)
+    second, scale = burn_in(energy, first[-1], settings.burn_in - early, **tuning)
+    chains = metropolis_hastings(energy, second[-1], proposal(scale), settings.steps, generator=generator)
     burnt, states = (unboxed(model, context, y) for y in (torch.cat([first, second]), chains.states))
     return Sample(burnt, states, float(chains.acceptance.mean()))
 
