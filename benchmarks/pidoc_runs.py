@@ -89,7 +89,6 @@ def training_maps(name: str, size: Size, priors: str) -> Path:
             "model.width": size.width,
             "data.statistics_passes": -(-PERCEPTRON_EPOCHS // size.epochs),
             "trainer.max_epochs": size.epochs,
-            "trainer.limit_train_batches": None,
             "trainer.threads": 1,
         },
         AGE: {"trainer.max_epochs": PERCEPTRON_EPOCHS, "trainer.threads": 1},

@@ -137,7 +137,7 @@ def draw(clusters: Clusters, number: int) -> "Iterator[tuple[dict[str, object], 
 
     from pipeline.simulation.clusters.star_cluster import draw_cluster, draw_parameters
 
-    rng = np.random.default_rng(np.random.SeedSequence(clusters.seed, spawn_key=(number,)))
+    rng = np.random.default_rng(np.random.SeedSequence(clusters.seed, spawn_key=(clusters.stream(number),)))
     parameters = draw_parameters(rng, **clusters.chosen.intervals())
     cluster = draw_cluster(rng, parameters)
     mass, light = float(cluster.mass.sum()), float(cluster.luminosity_v.sum())

@@ -10,7 +10,6 @@ import torch
 from conftest import edit_params, run_stage, section_of
 
 from pipeline.settings.load import load_params
-from pipeline.train import train as run_training
 from pipeline.training import callbacks, trainer
 from pipeline.training.registry import MODELS
 
@@ -56,12 +55,6 @@ def test_train_reload_evaluate(workspace: Path, name: str) -> None:
     assert "test/loss" in metrics
     captions = json.loads(Path(f"reports/figures/{name}/captions.json").read_text())
     assert captions and all(Path(f"reports/figures/{name}/{picture}.png").stat().st_size > 1000 for picture in captions)
-
-
-def test_an_epoch_can_be_cut_short(workspace: Path) -> None:
-    edit_params(workspace, {"pidoc-mass.trainer.max_epochs": 2, "pidoc-mass.trainer.limit_train_batches": 2})
-    assert run_training("pidoc-mass", load_params("params.yaml")).global_step == 4
-    assert [int(row["epoch"]) for row in curves("pidoc-mass")] == [0, 1]
 
 
 @pytest.mark.parametrize("name", MODELS)

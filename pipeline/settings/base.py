@@ -51,8 +51,6 @@ class TrainerSettings(Section):
     gradient_clip_val: PositiveFloat | None
     threads: PositiveInt
     """CPU threads of a process; part of the result's bytes."""
-    limit_train_batches: PositiveInt | None = None
-    """Of an epoch, the first in its random order; None: all."""
 
 
 class ModelSection(Section):

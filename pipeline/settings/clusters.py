@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from datamodules.settings import CLUSTER_SPLITS
 from pipeline.settings.base import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Section, Seed
 
+HELD_OUT = 9000  # number of the random numbers of the first cluster of validation
+
 
 class Range(Section):
     """An interval to draw from."""
@@ -101,6 +103,19 @@ class Clusters(Section):
             return "test", self.n_maps - (self.n_test - tested) * n, n
         ends = list(accumulate([self.n_train, self.n_val, self.n_calibration]))
         return CLUSTER_SPLITS[bisect_right(ends, cluster)], cluster * self.projections, self.projections
+
+    def stream(self, cluster: int) -> int:
+        """Number of the random numbers of a cluster.
+
+        Those of validation and test keep theirs however many there are to train on, so that a larger training is judged
+        by the same maps.
+        """
+        held_out = cluster - self.n_train
+        if held_out < 0:
+            return cluster if cluster < HELD_OUT else cluster + self.n - self.n_train
+        if held_out >= self.n_val:  # calibration last
+            held_out = self.n_val + (held_out - self.n_val - self.n_calibration) % (self.n_calibration + self.n_test)
+        return HELD_OUT + held_out
 
 
 class Maps(Section):

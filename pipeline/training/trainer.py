@@ -40,7 +40,6 @@ def make_trainer(
             num_nodes=nodes,
             strategy=strategy,
             max_epochs=trainer.max_epochs,
-            limit_train_batches=trainer.limit_train_batches,
             precision=precision(trainer, runtime),
             gradient_clip_val=trainer.gradient_clip_val,
             deterministic=True,

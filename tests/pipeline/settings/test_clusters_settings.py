@@ -8,6 +8,7 @@ from conftest import edit_params
 
 from datamodules.settings import CLUSTER_SPLITS
 from pipeline.errors import InputError
+from pipeline.settings.clusters import Clusters
 from pipeline.settings.load import load_params
 
 
@@ -22,10 +23,22 @@ def test_maps_follow_one_another_by_split(default_folder: Path) -> None:
     assert clusters.n == 14 and clusters.n_maps == sum(n for _, _, n in places)
 
 
-def test_more_clusters_leave_training_clusters_where_they_are(default_folder: Path) -> None:
-    few = load_params("params.yaml").clusters
-    many = few.model_copy(update={"n_train": 2 * few.n_train, "n_calibration": 1})
-    assert all(few.place(number) == many.place(number) for number in (0, 1, few.n_train - 1))
+def streams(clusters: Clusters) -> dict[str, list[int]]:
+    """Numbers of the random numbers of the clusters of each split."""
+    numbers = range(clusters.n)
+    return {split: [clusters.stream(k) for k in numbers if clusters.place(k)[0] == split] for split in CLUSTER_SPLITS}
+
+
+@pytest.mark.parametrize("n_train", [1, 9000, 20000])
+def test_more_training_clusters_are_judged_by_the_same_maps(default_folder: Path, n_train: int) -> None:
+    default = load_params("params.yaml").clusters
+    changed = default.model_copy(update={"n_train": n_train})
+    before, after = streams(default), streams(changed)
+    assert all(before[split] == after[split] for split in CLUSTER_SPLITS[1:])
+    common = min(n_train, 9000)
+    assert before["train"][:common] == after["train"][:common] == list(range(common))
+    every = [stream for split in after.values() for stream in split]
+    assert len(set(every)) == changed.n  # no cluster is seen twice
 
 
 @pytest.mark.parametrize(
