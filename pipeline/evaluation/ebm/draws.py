@@ -23,12 +23,13 @@ class Window(NamedTuple):
     high: Tensor
 
     @classmethod
-    def whole(cls) -> "Window":
+    def whole(cls, device: torch.device | None = None) -> "Window":
         """All of the unit box."""
-        return cls(torch.full((2,), -1.0), torch.ones(2))
+        return cls(torch.full((2,), -1.0, device=device), torch.ones(2, device=device))
 
     def at(self, unit: Tensor) -> Tensor:
-        """Points of [-1, 1]², (..., 2), moved into the window."""
+        """Points of [-1, 1]², (..., 2), moved into the window and to its device, in their own precision."""
+        unit = unit.to(self.low.device)
         low, high = self.low.to(unit), self.high.to(unit)
         return low + (unit + 1) / 2 * (high - low)
 
@@ -52,7 +53,7 @@ def posterior_draws(model: LitEBM, context: Context, n: int, generator: Generato
     parts = torch.arange(len(context.embedding), device=context.embedding.device).split(MAPS)
     drawn = []
     for part in map(context.rows, parts):
-        y = box_draws(calibrated(model, part), n, generator)
+        y = box_draws(calibrated(model, part), n, generator, Window.whole(part.embedding.device))
         drawn.append(with_mass(model, part, y, generator))
     return torch.cat(drawn)
 
@@ -76,7 +77,7 @@ def box_draws(
         energy: in nats, of points (B, n, 2), or (n, 2) for all maps, -> (B, n).
         n: draws of each map.
         generator: see :func:`posterior_draws`.
-        window: None for the whole box.
+        window: on the device of the energy; None for the whole box on the CPU.
         nodes: of a side of the grid.
     """
     window, grid = window or Window.whole(), unit_grid(nodes)

@@ -91,7 +91,8 @@ class Measurements:
             value, error = self.given().get(name, (low, math.inf))
             ends[0].append(max(low, value - WIDTH * error))
             ends[1].append(min(high, value + WIDTH * error))
-        low_corner, high_corner = (model.to_box(*torch.tensor(end, dtype=torch.float64)) for end in ends)
+        corners = torch.tensor(ends, dtype=torch.float64, device=model.device)
+        low_corner, high_corner = (model.to_box(*corner) for corner in corners)
         return Window(low_corner.float(), high_corner.float())
 
 
