@@ -1,5 +1,6 @@
 """Four named clusters of the Milky Way: are distance, age and M/L of mocks of them inside the intervals stated?"""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ from pipeline.simulation.clusters.named_clusters import NAMED, NamedCluster, dra
 from pipeline.simulation.clusters.stars import flux_of_magnitude
 from pipeline.simulation.clusters.telescope import PIXEL, blur, gaussian_psf
 
-MARGIN = 24  # pixels of light beyond each edge of the field: room for the wings of a PSF
 CAMERA = {"psf_sigma": 2.4, "noise": 27.1, "sky": 21.9}  # Pan-STARRS 1, sharpened no further than training goes
 
 
@@ -33,10 +33,11 @@ class Mocks(NamedTuple):
 
 def named_mocks(cluster: NamedCluster, number: int, telescope: Telescope, seed: int) -> Mocks:
     """So many mocks of a cluster in the middle of the field."""
+    margin = math.ceil(4 * max(telescope.psf_sigma, CAMERA["psf_sigma"]))  # room for the wings of a PSF
     drawn = []
     for k in range(number):
         rng = np.random.default_rng([seed, k, round(cluster.mass)])
-        drawn.append(draw_named(cluster, rng, telescope.pixels + 2 * MARGIN))
+        drawn.append(draw_named(cluster, rng, telescope.pixels + 2 * margin))
     kernel = gaussian_psf(telescope.psf_sigma)
     field = torch.tensor([[blur(map_, kernel, telescope.pixels).sum() for map_ in pair] for pair in drawn])
     light = torch.tensor(np.stack([light for light, _ in drawn]) / telescope.light_unit).half()
