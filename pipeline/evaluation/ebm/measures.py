@@ -13,13 +13,11 @@ from lit_modules.ebm import LitEBM
 from lit_modules.networks.energy.box import cell_volume, unit_grid
 from lit_modules.networks.energy.free_energy import log_gibbs, nll
 from lit_modules.networks.energy.map_energy import LOG_LIGHT, Context
-from lit_modules.networks.energy.posterior import marginals, quantiles, region_around
+from lit_modules.networks.energy.posterior import region_around
 from pipeline.evaluation.ebm.draws import calibrated, posterior_draws, quantities
 
 Array = NDArray[Any]
-Maps = dict[str, Tensor]  # of test clusters: flux (maps, 1, H, W) and labels
 
-LEVELS = [0.025, 0.16, 0.5, 0.84, 0.975]  # quantiles of a marginal: 95 % and 68 % intervals, median
 CONTENTS = (50, 68, 90, 95)  # per cent, of regions
 DRAWS = 1000  # of the posterior of each map
 AT_ONCE = 32  # maps
@@ -35,10 +33,6 @@ class Posteriors(NamedTuple):
 
     log_density: Tensor
     at_truth: Tensor
-
-    def quantiles(self) -> Tensor:
-        """Of distance and age at LEVELS, in the unit box, (maps, levels, 2)."""
-        return torch.stack([quantiles(marginal, LEVELS) for marginal in marginals(probability(self.log_density))], -1)
 
     def content(self) -> Tensor:
         """Of the smallest credible region that reaches the truth, (maps,); uniform where the posterior is honest."""

@@ -15,12 +15,12 @@ from pipeline.evaluation.common.result import Result, style
 from pipeline.evaluation.ebm.corner import own_cluster
 from pipeline.evaluation.ebm.draws import Window, box_draws, calibrated, quantities, with_mass
 from pipeline.evaluation.ebm.known import UNITS, Measurements, boxes
-from pipeline.evaluation.ebm.measures import LEVELS
 from pipeline.inputs.observation import read_observation
 from pipeline.inputs.options import FitsOptions
 from pipeline.inputs.training_maps import TrainingMaps
 
 NODES = 256  # of a side of the grid
+LEVELS = [0.025, 0.16, 0.5, 0.84, 0.975]  # quantiles of a marginal: 95 % and 68 % intervals, median
 SUPPORT = 1e-7  # of the probability, that a finer grid may leave out on each side
 DRAWS = 4000  # of the posterior, written as a table
 SEED = 1  # of them
