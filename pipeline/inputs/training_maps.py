@@ -13,7 +13,8 @@ class TrainingMaps:
         pixel_arcsec: side of a pixel.
         log_flux_floor: log10 F/(Lsun kpc⁻²) of the darkest pixel.
         psf_range: sigma of the narrowest and of the widest point-spread function among all their looks, pixels.
-        noise_range: of the background in a pixel, the least and the most among all noisy looks, log10 Lsun kpc⁻².
+        noise_range: of the background in a pixel, the least and the most among all looks, log10 Lsun kpc⁻²; not below
+            the floor, which stands for none.
         pixels: of a side.
     """
 
