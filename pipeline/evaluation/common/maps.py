@@ -43,6 +43,11 @@ def outside_training(model: Any, statistics: Any) -> list[str]:
     return [f"unlike every map of the training: {', '.join(found)}; {UNKNOWN}"] if found else []
 
 
+def flagged_percent(model: Any, statistics: Any) -> Any:
+    """100 for each map of which :func:`outside_training` tells something, else 0, (n,), from statistics (n, N)."""
+    return statistics.new_tensor([100.0 * bool(outside_training(model, row[None])) for row in statistics])
+
+
 def log_sum(log_maps: Array) -> Array:
     """log10 of the sum of each map, (..., H, W) -> (...)."""
     return np.log10((10.0**log_maps).sum((-2, -1)))

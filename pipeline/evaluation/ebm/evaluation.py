@@ -10,6 +10,7 @@ from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.ebm import LitEBM
 from pipeline.evaluation.common.bootstrap import scored, with_interval
 from pipeline.evaluation.common.chains import chain_diagnostics
+from pipeline.evaluation.common.maps import flagged_percent
 from pipeline.evaluation.common.result import Result, style
 from pipeline.evaluation.ebm.baselines import rivals
 from pipeline.evaluation.ebm.examples import Examples, examples
@@ -116,7 +117,7 @@ def compared_numbers(
             measured.setdefault(what, {})[who] = values
     for what, values in coverage(maps).items():
         measured[what] = {"model": values}
-    measured["outside_training_percent"] = {"model": 100.0 * (model.training_space(maps.statistics) > 1)}
+    measured["outside_training_percent"] = {"model": flagged_percent(model, maps.statistics)}
     metrics: dict[str, float] = {}
     for what, by in measured.items():
         metrics |= scored(what, by, groups=data.splits["test"]["cluster"], split=place)

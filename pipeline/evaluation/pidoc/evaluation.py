@@ -9,7 +9,7 @@ import torch
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
 from pipeline.evaluation.common.bootstrap import scored, with_interval
-from pipeline.evaluation.common.maps import log_luminosity, log_sum
+from pipeline.evaluation.common.maps import flagged_percent, log_luminosity, log_sum
 from pipeline.evaluation.common.radial import (
     RING_MIDDLES,
     RINGS,
@@ -232,8 +232,8 @@ def label_baselines(data: ClusterMapsDataModule, test: dict[str, Array]) -> dict
 
 def of_model(test: dict[str, Array], z: dict[str, Array], look: str) -> dict[str, float]:
     """What rivals do not tell: how many errors z are within 1 σ, and how many maps are outside training."""
-    cluster, outside = test["cluster"], 100.0 * (test["outside"] > 1)
-    metrics = with_interval(f"test/{look}outside_training_percent", outside, np.mean, cluster)
+    cluster = test["cluster"]
+    metrics = with_interval(f"test/{look}outside_training_percent", test["outside"], np.mean, cluster)
     for name, x in z.items():
         inside = 100.0 * (np.abs(x) < 1).reshape(len(x), -1).mean(1)
         metrics |= with_interval(f"test/{look}{name}_in_68_percent", inside, np.mean, cluster)
@@ -272,7 +272,7 @@ def collected(
     with torch.inference_mode():
         for batch in data.observed("test", look=look):
             seen = [batch[name].to(model.device) for name in ("flux", "statistics")]
-            parts.append({**batch, **answers(model, *seen), "outside": model.training_space(seen[1])})
+            parts.append({**batch, **answers(model, *seen), "outside": flagged_percent(model, seen[1])})
             if isinstance(model, LitPidocAgeDistance):
                 parts[-1]["z_true"] = model.net.targets.scale(batch["distance"], batch["age"])
     whole = {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]} | {"cluster": test["cluster"]}

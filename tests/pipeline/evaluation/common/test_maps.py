@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.evaluation.common.maps import outside_training
+from pipeline.evaluation.common.maps import flagged_percent, outside_training
 
 
 def model(distance: float) -> Any:
@@ -49,3 +49,10 @@ def test_several_reasons_are_one_line_too() -> None:
 
 def test_light_six_times_its_noise_does_not_drown() -> None:
     assert outside_training(model(0.5), statistics(log_light=-3.0)) == []
+
+
+def test_an_evaluation_counts_the_flags_of_predictions() -> None:
+    """Whatever the reason: the second map drowns, the third is too noisy."""
+    rows = torch.cat([statistics(draws=1), statistics(-3.2, draws=1), statistics(log_noise=-4.9, draws=1)])
+    assert flagged_percent(model(0.5), rows).tolist() == [0, 100, 100]
+    assert flagged_percent(model(1.5), rows).tolist() == [100, 100, 100]
