@@ -21,13 +21,13 @@ import numpy as np
 from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from benchmarks.chain import RUNS
 from benchmarks.pidoc_runs import AGE, MASS, full_size
 from benchmarks.results import RESULTS, Row, write_results
 from pipeline.errors import run
 from pipeline.evaluation.common.result import Result, style
+from pipeline.evaluation.ebm.named import percent_inside
 from pipeline.evaluation.pidoc.figures import show_rows
 from pipeline.predict import load_models, predict
 from pipeline.prediction.trained import Trained
@@ -161,10 +161,10 @@ def median_error(title: str, true: Array, read: Array, goal: float | None, note:
 
 
 def content(title: str, inside: Array) -> Row:
-    """Share of the truths inside, with its exact binomial 95 % interval (Clopper & Pearson 1934)."""
-    found = binomtest(int(inside.sum()), len(inside)).proportion_ci(0.95)
-    note = f"{100 * found.low:.0f} to {100 * found.high:.0f} % by {len(inside)} mocks"
-    return Row(title, 100 * float(inside.mean()), "%", 68.3, LEAST_INSIDE, "higher", note)
+    """Share of the truths inside, with its 95 % interval."""
+    share, low, high = percent_inside(inside)
+    note = f"{low:.0f} to {high:.0f} % by {len(inside)} mocks"
+    return Row(title, share, "%", 68.3, LEAST_INSIDE, "higher", note)
 
 
 # --- the picture -------------------------------------------------------------------------------------------------

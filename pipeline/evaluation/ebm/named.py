@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 from torch import Generator, Tensor
 
@@ -90,16 +91,21 @@ def key_of(name: str) -> str:
     return name.lower().replace(" ", "_")
 
 
+def percent_inside(inside: ArrayLike) -> tuple[float, float, float]:
+    """Per cent of trials (n,) that are true, and the ends of its exact 95 % interval (Clopper & Pearson 1934)."""
+    found = binomtest(int(np.sum(inside)), np.size(inside))
+    ends = found.proportion_ci(0.95)
+    return 100 * float(found.statistic), 100 * float(ends.low), 100 * float(ends.high)
+
+
 def numbers_of(place: str, mocks: Seen) -> dict[str, float]:
-    """Coverage of 68 % intervals with its 95 % interval (Wilson 1927), and median errors, under flat keys."""
+    """Coverage of 68 % intervals with its 95 % interval, and median errors, under flat keys."""
     metrics: dict[str, float] = {}
     median = mocks.median()
     for name, unit in (("distance", "percent"), ("age", "gyr"), ("mass_to_light", "percent")):
-        inside = mocks.inside(name)
-        share = binomtest(int(inside.sum()), len(inside)).proportion_ci(method="wilson")
         key = f"{place}/{name}_in_68_percent"
-        ends = {f"{key}_low": 100 * share.low, f"{key}_high": 100 * share.high}
-        metrics |= {key: 100 * float(inside.double().mean()), **ends}
+        share = percent_inside(mocks.inside(name).numpy())
+        metrics |= dict(zip((key, f"{key}_low", f"{key}_high"), share, strict=True))
         error = (median[name] - mocks.truth[name]).abs()
         scale = 100 / mocks.truth[name] if unit == "percent" else 1
         metrics[f"{place}/{name}_median_error_{unit}"] = float((error * scale).median())
