@@ -23,7 +23,7 @@ PAGES = ("README.md", "docs/models.md", "docs/benchmarks.md")
 MARKED = re.compile(r"(<!-- (\w+): written by python -m benchmarks\.docs -->\n).*?(<!-- end -->)", re.DOTALL)
 HIGHER = ("likelihood", "accuracy", "auc")  # in the key of a measure that is better when higher
 NOISY = "noisy/"  # before a measure on maps seen by another telescope, with noise
-METRIC = re.compile(rf"(?:test|baseline/(\w+))/((?:{NOISY})?\w+?)(?:_(low|high))?")
+METRIC = re.compile(rf"(?:test|(?:test/({NOISY}))?baseline/(\w+))/((?:{NOISY})?\w+?)(?:_(low|high))?")
 CHANGED = " with changes"  # after a commit whose code had been changed
 
 
@@ -82,21 +82,23 @@ def measures(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str,
     """The measures on held-out data of a flat evaluation, by what is measured: ``pixel_error_percent``.
 
     ``test/<what>`` is the model's value, ``test/<what>_low`` and ``_high`` its interval, ``baseline/<rival>/<what>``
-    a rival's value; ``noisy/<what>`` in their place is the same measure behind noise.
+    a rival's value; ``noisy/<what>`` in their place, or ``test/noisy/baseline/<rival>/<what>``, is the same measure
+    behind noise.
     """
     found: dict[str, Measure] = {}
     for key, value in metrics.items():
         named = METRIC.fullmatch(key)
         if named is None:
             continue
-        rival, what, bound = named.groups()
+        noisy, rival, what, bound = named.groups(default="")
+        what = noisy + what
         plain = what.removeprefix(NOISY)
         label, higher = labels.get(plain, plain.replace("_", " ")), any(word in what for word in HIGHER)
         label = label if plain == what else f"the same behind noise: {label}"
         measure = found.setdefault(what, Measure(label, higher))
-        if rival is None:
+        if not rival:
             setattr(measure, bound or "value", value)
-        elif bound is None:
+        elif not bound:
             measure.rivals[rival.replace("_", " ")] = value
     return found
 

@@ -131,6 +131,7 @@ def test_measures_of_a_flat_evaluation() -> None:
         "test/noisy/pixel_error_percent": 40.5,
         "test/noisy/pixel_error_percent_low": 38.0,
         "test/noisy/pixel_error_percent_high": 43.0,
+        "test/noisy/baseline/radial_ridge/pixel_error_percent": 71.0,
         "test/log_likelihood_nats": -901.1,
         "baseline/independent_pixels/log_likelihood_nats": -943.6,
         "baseline/nothing/log_likelihood_nats": -2000.0,
@@ -141,6 +142,7 @@ def test_measures_of_a_flat_evaluation() -> None:
     assert pixel.best_rival() == "60.4 radial ridge"
     noisy = found["noisy/pixel_error_percent"]
     assert (noisy.label, noisy.model()) == ("the same behind noise: pixel error percent", "40.5 (38 to 43)")
+    assert noisy.best_rival() == "71 radial ridge"
     assert likelihood.label == "log-likelihood of a picture (nats)"
     assert likelihood.best_rival() == "-943.6 independent pixels"
     assert found["loss"].best_rival() == ""
