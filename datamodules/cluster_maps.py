@@ -51,7 +51,9 @@ class MapLoader(TensorLoader):
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         batches = list(self.sampler)
-        generator = torch.Generator().manual_seed(self.sampler.seed + 1_000_003 * self.sampler.epoch)
+        generator = torch.Generator().manual_seed(
+            2_000_003 * self.sampler.seed + self.sampler.epoch + 1
+        )  # not that of the order
         looks = self._looks(generator)
         others = [torch.randperm(len(batches), generator=generator) for _ in range(self.passes - 1)]
         for k, rows in enumerate(batches):

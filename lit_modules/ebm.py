@@ -143,7 +143,8 @@ class LitEBM(MapReader):
     def on_validation_start(self) -> None:
         if self.trainer.state.fn == "fit":  # a trained network is left as it is
             data = every_look(self.trainer.datamodule.splits["calibration"], "distance", "age", "field")  # type: ignore[attr-defined]
-            self.calibrate(*(x.to(self.device) for x in data))
+            with self.trainer.precision_plugin.forward_context():
+                self.calibrate(*(x.to(self.device) for x in data))
 
     @torch.no_grad()
     def calibrate(self, statistics: Tensor, distance: Tensor, age: Tensor, log_mass: Tensor) -> None:

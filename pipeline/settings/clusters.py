@@ -108,7 +108,7 @@ class Clusters(Section):
         """Number of the random numbers of a cluster.
 
         Those of validation and test keep theirs however many there are to train on, so that a larger training is judged
-        by the same maps.
+        by the same clusters, seen clean from the same sides.
         """
         held_out = cluster - self.n_train
         if held_out < 0:

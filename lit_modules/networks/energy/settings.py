@@ -44,7 +44,7 @@ class EBMSettings(TrainingSettings, EncoderSettings):
     training: Literal["exact", "metropolis", "nce"]
     """As for all energies; persistent chains would have to belong to one map each."""
     hidden: PositiveInt
-    """Width of the embeddings of map and (distance, age)."""
+    """Width of the embeddings of (distance, age)."""
     embedding: PositiveInt
     """Dimension in which the two meet."""
     waves: NonNegativeInt
