@@ -25,7 +25,7 @@ def show_observation(axis: Axes, seen: Observation, **look: Any) -> Any:
     axis.set(xlabel="arcsec", title="light seen")
     if seen.wcs is not None:
         middle = seen.wcs.pixel_to_world(*((n - 1) / 2 for n in seen.log_flux.shape))
-        axis.set_title(f"light seen around {middle.to_string('decimal', precision=4)}")
+        axis.set_title(f"light seen around {middle.to_string('decimal', precision=4)}", fontsize=10)
         compass(axis, seen.wcs)
     return image
 
