@@ -42,7 +42,8 @@ def own_cluster(name: str, seen: Observation, drawn: dict[str, Tensor], metrics:
     low, high = np.quantile(seen.log_flux, [0.005, 0.995])
     image = show_observation(map_axis, seen, cmap="inferno", vmin=low, vmax=high)
     figure.colorbar(image, ax=map_axis, label="log F (L☉ kpc⁻²)", shrink=0.85)
-    figure.suptitle(f"{name}: {heading(metrics)}", color=RED if metrics["outside_training"] else "black")
+    colour = RED if metrics["outside_training"] else "black"
+    figure.suptitle(f"{name}\n{heading(metrics)}", fontsize=10, color=colour)
     warn_below(figure, metrics["warnings"])
     return Picture("posterior", CAPTION, figure)
 

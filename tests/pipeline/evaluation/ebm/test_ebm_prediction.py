@@ -130,7 +130,7 @@ def test_what_is_outside_the_training_is_said_first(model: LitEBM, own_map: Path
     assert list(result.metrics)[:2] == ["input", "outside_training"] and result.metrics["outside_training"] is True
     assert result.metrics["warnings"][0].startswith("unlike every map of the training")
     assert result.pictures[0].figure.get_suptitle() == (
-        "mine: outside what it was trained on: it cannot tell, with age 11 ± 1 Gyr known"
+        "mine\noutside what it was trained on: it cannot tell, with age 11 ± 1 Gyr known"
     )
 
 
