@@ -47,6 +47,11 @@ def compass(axis: Axes, wcs: Any) -> None:
         text.set_path_effects(outline)
 
 
+def sign(unit: str) -> str:
+    """A unit for people, with the sign of the Sun."""
+    return unit.replace("sun", "☉")
+
+
 def warn_below(figure: Figure, warnings: list[str]) -> None:
     """All warnings below a figure, which becomes higher where they are many."""
     if not warnings:

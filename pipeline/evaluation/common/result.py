@@ -148,11 +148,6 @@ def short(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
-def sign(unit: str) -> str:
-    """A unit for people, with the sign of the Sun."""
-    return unit.replace("sun", "☉")
-
-
 def write_pictures(pictures: list[Picture], folder: Path) -> None:
     """Save each figure as PNG, with no date in it, and the captions as ``captions.json``."""
     for picture in pictures:

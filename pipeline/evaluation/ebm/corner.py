@@ -10,8 +10,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from pipeline.evaluation.common.maps import CANNOT_TELL
-from pipeline.evaluation.common.observed import show_observation, warn_below
-from pipeline.evaluation.common.result import BLUE, RED, Picture, short, sign
+from pipeline.evaluation.common.observed import show_observation, sign, warn_below
+from pipeline.evaluation.common.result import BLUE, RED, Picture, short
 from pipeline.inputs.observation import Observation
 
 Array = NDArray[Any]

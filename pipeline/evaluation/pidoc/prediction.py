@@ -16,8 +16,8 @@ from pipeline.evaluation.common.maps import (
     outside_training,
     show_map,
 )
-from pipeline.evaluation.common.observed import show_observation, warn_below
-from pipeline.evaluation.common.result import RED, Picture, Result, short, sign, style
+from pipeline.evaluation.common.observed import show_observation, sign, warn_below
+from pipeline.evaluation.common.result import RED, Picture, Result, short, style
 from pipeline.evaluation.pidoc.evaluation import answers
 from pipeline.evaluation.pidoc.measures import Array
 from pipeline.inputs.observation import Observation, read_observation
