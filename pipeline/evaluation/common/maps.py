@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from pipeline.simulation.clusters.telescope import PIXEL
 
 Array = NDArray[Any]
+CANNOT_TELL = "outside what it was trained on: it cannot tell"
 EXTRAPOLATED = "the answers are extrapolations"
 UNKNOWN = "distance, age and mass cannot be told from it"
 PIXELS = 160  # of a side of a map
 WIDE = 1.01  # times the widest stars of training; less is but rounding
+KEEP = 0.98  # of the calibration clusters: within what counts as the training
 LEAST_SIGNAL = 5.0  # light of the field over its noise: one mock cluster in a thousand has less
 
 
@@ -33,8 +35,9 @@ def outside_training(model: Any, statistics: Any) -> list[str]:
     distance = float(model.training_space(statistics).median())
     log_light, psf_sigma, log_noise = statistics[:, -3:].median(0).values.tolist()
     signal_to_noise = 10 ** (log_light - log_noise) / PIXELS
+    far = f"{distance:.1f} times the Mahalanobis distance that {100 * KEEP:.0f} % of mock clusters keep"
     reasons = {
-        f"its statistics lie {distance:.1f} times as far out as those of mock clusters may": distance > 1,
+        f"its statistics lie at {far}": distance > 1,
         "its stars are wider than in any": psf_sigma > WIDE * float(model.psf_range[1]),
         "it is noisier than any": log_noise > float(model.noise_range[1]),
         "its light drowns in the noise": signal_to_noise < LEAST_SIGNAL,

@@ -25,7 +25,7 @@ def show_observation(axis: Axes, seen: Observation, **look: Any) -> Any:
     axis.set(xlabel="arcsec", title="light seen")
     if seen.wcs is not None:
         middle = seen.wcs.pixel_to_world(*((n - 1) / 2 for n in seen.log_flux.shape))
-        axis.set_title(f"light seen around {middle.to_string('decimal', precision=4)}")
+        axis.set_title(f"light seen around {middle.to_string('decimal', precision=4)}", fontsize=10)
         compass(axis, seen.wcs)
     return image
 
@@ -45,6 +45,11 @@ def compass(axis: Axes, wcs: Any) -> None:
         axis.annotate("", (tip[0], tip[1]), (start[0], start[1]), arrowprops=arrow)
         text = axis.text(label[0], label[1], name, color="white", ha="center", va="center", fontsize=8)
         text.set_path_effects(outline)
+
+
+def sign(unit: str) -> str:
+    """A unit for people, with the sign of the Sun."""
+    return unit.replace("sun", "☉")
 
 
 def warn_below(figure: Figure, warnings: list[str]) -> None:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from pipeline.evaluation.common.observed import show_observation, warn_below
-from pipeline.evaluation.common.result import BLUE, Picture, short
+from pipeline.evaluation.common.maps import CANNOT_TELL
+from pipeline.evaluation.common.observed import show_observation, sign, warn_below
+from pipeline.evaluation.common.result import BLUE, RED, Picture, short
 from pipeline.inputs.observation import Observation
 
 Array = NDArray[Any]
@@ -41,17 +42,17 @@ def own_cluster(name: str, seen: Observation, drawn: dict[str, Tensor], metrics:
     low, high = np.quantile(seen.log_flux, [0.005, 0.995])
     image = show_observation(map_axis, seen, cmap="inferno", vmin=low, vmax=high)
     figure.colorbar(image, ax=map_axis, label="log F (L☉ kpc⁻²)", shrink=0.85)
-    figure.suptitle(f"{name}: {heading(metrics)}")
+    colour = RED if metrics["outside_training"] else "black"
+    figure.suptitle(f"{name}\n{heading(metrics)}", fontsize=10, color=colour)
     warn_below(figure, metrics["warnings"])
     return Picture("posterior", CAPTION, figure)
 
 
 def heading(metrics: dict[str, Any]) -> str:
     """What the picture is of."""
-    if metrics["outside_training"]:
-        return "unlike all that the network knows; the answer says that it cannot tell"
     known = [f"{name} {x['mean']:g} ± {x['error']:g} {x['unit']}" for name, x in metrics["known"].items()]
-    return "posterior of the map" + (f", with {' and '.join(known)} known" if known else "")
+    what = CANNOT_TELL if metrics["outside_training"] else "posterior of the map"
+    return what + (f", with {' and '.join(known)} known" if known else "")
 
 
 def corner(axes: Any, values: dict[str, Array], metrics: dict[str, Any]) -> None:
@@ -81,8 +82,7 @@ def alone(axis: Axes, x: Array, stated: dict[str, Any], key: str) -> None:
     for end, line in zip(np.log10(ends) if key == "field_mass" else ends, (":", "-", ":"), strict=True):
         axis.axvline(end, color="black", lw=1, ls=line)
     low, value, high = (short(end) for end in ends)
-    unit = stated["unit"].replace("sun", "☉")
-    axis.set_title(f"{NAMES.get(key, key)}\n{value} ({low}–{high}) {unit}", fontsize=8)
+    axis.set_title(f"{NAMES.get(key, key)}\n{value} ({low}–{high}) {sign(stated['unit'])}", fontsize=8)
     axis.set_yticks([])
 
 

@@ -26,6 +26,7 @@ DRAWS = 4000  # of the posterior, written as a table
 SEED = 1  # of them
 ECSV = {"kpc": "kpc", "Gyr": "Gyr", "Msun": "solMass", "Lsun": "solLum", "Msun/Lsun": "solMass / solLum"}
 QUANTITIES = {**UNITS, "field_mass": "Msun", "field_luminosity": "Lsun", "mass_to_light": "Msun/Lsun"}
+EDGE = 0.05  # of the range of log distance, from either end: there the prior cuts the interval off
 FAR = 0.99  # content of an interval of the map alone, outside of which what is known contradicts it
 
 
@@ -63,18 +64,19 @@ def predict(
     outside = outside_training(model, statistics)
     metrics: dict[str, Any] = {
         "input": path.name,
+        "outside_training": bool(outside),
         "interval": "68 %",
         **on_the_grid(model, window, probability),
         **{name: of_draws(drawn[name], unit) for name, unit in QUANTITIES.items() if name not in UNITS},
         "correlation": {"log_mass_to_light, log_distance": correlation(drawn)},
         "prior": stated_prior(model),
         "known": known.stated(),
-        "outside_training": bool(outside),
-        "warnings": outside + contradictions(model, context, known) + seen.warnings,
     }
+    remarks = contradictions(model, context, known) + cut_off(model, metrics) + seen.warnings
+    metrics["warnings"] = outside + remarks
     with style():
         picture = own_cluster(path.stem, seen, drawn, metrics)
-    return Result(metrics, [picture], tables={"posterior": table(drawn)})
+    return Result(metrics, [picture], tables={"posterior": table(drawn, metrics)})
 
 
 def fine_posterior(model: LitEBM, context: Context, known: Measurements) -> tuple[Window, Tensor]:
@@ -163,14 +165,29 @@ def contradictions(model: LitEBM, context: Context, known: Measurements) -> list
             low, high = model.from_box(window.at(levels[0, :, None].expand(-1, 2)))[part].tolist()
             if value + 2 * error < low or value - 2 * error > high:
                 found.append(
-                    f"the map alone gives a {name} of {low:.3g} to {high:.3g} {unit} ({FAR:.0%}), which the known "
-                    f"{value:g} ± {error:g} {unit} contradicts: one of them is wrong, and so may be all answers"
+                    f"by the map alone the {name} is {low:.3g} to {high:.3g} {unit} ({100 * FAR:.0f} %), which the "
+                    f"known {value:g} ± {error:g} {unit} contradicts: one of them is wrong, and so may be all answers"
                 )
     return found
 
 
-def table(drawn: dict[str, Tensor]) -> Any:
-    """The draws as an astropy table with units."""
+def cut_off(model: LitEBM, metrics: dict[str, Any]) -> list[str]:
+    """Where the 68 % interval of an unknown distance ends with the prior, and not by what the map says."""
+    if "distance" in metrics["known"]:
+        return []
+    nearest, furthest = boxes(model)["distance"]
+    margin = (furthest / nearest) ** EDGE
+    if nearest * margin <= metrics["distance"]["low"] and metrics["distance"]["high"] <= furthest / margin:
+        return []
+    return [
+        f"the interval of the distance reaches the end of the prior, {nearest:g} to {furthest:g} kpc: the cluster may "
+        "lie beyond, and the interval is then too narrow"
+    ]
+
+
+def table(drawn: dict[str, Tensor], metrics: dict[str, Any]) -> Any:
+    """The draws as an astropy table with units, and what they must not be read without."""
     from astropy.table import Column, Table
 
-    return Table([Column(drawn[name].numpy(), name, unit=ECSV[unit]) for name, unit in QUANTITIES.items()])
+    columns = [Column(drawn[name].numpy(), name, unit=ECSV[unit]) for name, unit in QUANTITIES.items()]
+    return Table(columns, meta={name: metrics[name] for name in ("input", "outside_training", "known")})

@@ -8,8 +8,15 @@ import numpy as np
 import torch
 
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass, load_published
-from pipeline.evaluation.common.maps import EXTRAPOLATED, log_luminosity, log_sum, outside_training, show_map
-from pipeline.evaluation.common.observed import show_observation, warn_below
+from pipeline.evaluation.common.maps import (
+    CANNOT_TELL,
+    EXTRAPOLATED,
+    log_luminosity,
+    log_sum,
+    outside_training,
+    show_map,
+)
+from pipeline.evaluation.common.observed import show_observation, sign, warn_below
 from pipeline.evaluation.common.result import RED, Picture, Result, short, style
 from pipeline.evaluation.pidoc.evaluation import answers
 from pipeline.evaluation.pidoc.measures import Array
@@ -29,7 +36,6 @@ CAPTION = (
     "The field that was read, and what the networks say of it, with 68 % intervals in brackets. Pixels that had no "
     "value are blue; what is warned of stands below."
 )
-CANNOT_TELL = "outside what it was trained on: it cannot tell"
 NAMES = {"field_mass": "mass in the field", "field_luminosity": "luminosity", "mass_to_light": "M/L"}
 
 
@@ -184,7 +190,7 @@ def own_cluster(name: str, seen: Observation, found: dict[str, Array], metrics: 
     if "mass_to_light" in metrics:
         light = log_luminosity(seen.log_flux, found["distance_read"])
         panels.append((found["log_mass"] - light, "mass over light", "log M/L (M☉/L☉)", "cividis"))
-    figure, axes = plt.subplots(1, len(panels), figsize=(max(5.0, 3.3 * len(panels)), 4.4), squeeze=False)
+    figure, axes = plt.subplots(1, len(panels), figsize=(max(5.0, 3.3 * len(panels)), 5.2), squeeze=False)
     for k, (axis, (values, title, label, colours)) in enumerate(zip(axes[0], panels, strict=True)):
         low, high = np.quantile(values, [0.005, 0.995])
         look = {"cmap": colours, "vmin": low, "vmax": high}
@@ -193,7 +199,7 @@ def own_cluster(name: str, seen: Observation, found: dict[str, Array], metrics: 
         if k:
             axis.set(title=title, xlabel="arcsec")
     stated = [
-        f"{NAMES.get(quantity, quantity)} {short(x['value'])} ({short(x['low'])}–{short(x['high'])}) {x['unit']}"
+        f"{NAMES.get(quantity, quantity)} {short(x['value'])} ({short(x['low'])}–{short(x['high'])}) {sign(x['unit'])}"
         for quantity, x in metrics.items()
         if isinstance(x, dict)
     ]

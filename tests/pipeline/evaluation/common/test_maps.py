@@ -31,7 +31,7 @@ def test_nothing_is_told_of_a_map_like_those_of_training() -> None:
 @pytest.mark.parametrize(
     ("distance", "known", "reason"),
     [
-        (2.26, {}, "its statistics lie 2.3 times as far out as those of mock clusters may"),
+        (2.26, {}, "its statistics lie at 2.3 times the Mahalanobis distance that 98 % of mock clusters keep"),
         (0.5, {"psf_sigma": 6.2}, "its stars are wider than in any"),
         (0.5, {"log_noise": -4.9}, "it is noisier than any"),
         (0.5, {"log_light": -3.2}, "its light drowns in the noise"),  # 4 times 10^-6 x 160

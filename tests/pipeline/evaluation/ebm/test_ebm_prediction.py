@@ -1,5 +1,6 @@
 """What the energy-based model says of one's own cluster, with what is known beside the map."""
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from lit_modules.networks.maps.statistics import LENGTH
 from pipeline.errors import InputError
 from pipeline.evaluation.ebm.draws import box_draws
 from pipeline.evaluation.ebm.known import Measurements
-from pipeline.evaluation.ebm.prediction import NODES, contradictions, fine_posterior, on_the_grid, predict
+from pipeline.evaluation.ebm.prediction import NODES, contradictions, cut_off, fine_posterior, on_the_grid, predict
 from pipeline.prediction.answers import write
 from pipeline.settings.load import load_params
 
@@ -112,6 +113,28 @@ def test_a_known_distance_that_the_map_excludes_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("low", "high", "told"), [(20.0, 30.0, False), (84.2, 111.0, True), (84.2, 101.0, False), (4.5, 9.0, True)]
+)
+def test_an_interval_that_the_prior_cuts_off_is_told(low: float, high: float, told: bool) -> None:
+    """The outer twentieths of log distance between 4 and 120 kpc begin at 4.74 and 101.2 kpc."""
+    metrics = {"distance": {"low": low, "high": high}, "known": {}}
+    assert len(cut_off(Toy(0.1), metrics)) == told
+    assert cut_off(Toy(0.1), metrics | {"known": {"distance": {"mean": 100.0}}}) == []
+
+
+def test_what_is_outside_the_training_is_said_first(model: LitEBM, own_map: Path) -> None:
+    """The stars of the map are 4 pixels wide (σ), and those of the training no more than 3."""
+    sharp = copy.deepcopy(model)
+    sharp.psf_range[1] = 3.0
+    result = predict([sharp], own_map, known=Measurements(age=11.0, age_error=1.0))
+    assert list(result.metrics)[:2] == ["input", "outside_training"] and result.metrics["outside_training"] is True
+    assert result.metrics["warnings"][0].startswith("unlike every map of the training")
+    assert result.pictures[0].figure.get_suptitle() == (
+        "mine\noutside what it was trained on: it cannot tell, with age 11 ± 1 Gyr known"
+    )
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"distance": 17.0}, "--distance-error is missing"),
@@ -144,6 +167,7 @@ def test_prediction_states_five_quantities_and_their_draws(model: LitEBM, own_ma
     assert json.loads(path.read_text())["prior"]["distance"] == {"low": 4.0, "high": 120.0, "unit": "kpc"}
     draws = Table.read(tmp_path / "answer/mine_posterior.ecsv", format="ascii.ecsv")
     assert len(draws) == 4000
+    assert draws.meta == {name: result.metrics[name] for name in ("input", "outside_training", "known")}
     units = {name: str(draws[name].unit) for name in draws.colnames}
     assert units == {
         "distance": "kpc",

@@ -127,6 +127,7 @@ def test_a_map_outside_the_training_is_said_to_be_first(models: list, tmp_path: 
     (first,) = outside_training(strict[0], known - 2)
     assert outside.metrics["warnings"][0].split(":")[0] == first.split(":")[0]
     assert "it cannot tell" in outside.pictures[0].figure.get_suptitle()
+    assert "M☉/L☉" in outside.pictures[0].figure.get_suptitle()
     assert "it cannot tell" not in inside.pictures[0].figure.get_suptitle()
     assert outside.hdus["mass"][0].header["OUTSIDE"] is True
 
