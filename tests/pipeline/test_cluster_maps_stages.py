@@ -263,7 +263,7 @@ def test_published_network_reads_our_mocks_as_its_own(real_data: Path) -> None:
         authors(100),
     )
     maps, targets = [], []
-    for number in range(clusters.n_train + clusters.n_val, clusters.n):
+    for number in range(clusters.n - clusters.n_test, clusters.n):
         for row, (light, _) in generate_clusters.draw(clusters, number):
             maps.append(log_map(flux(blur(light, kernel, 160), row["distance_kpc"]), -8.0))
             targets.append((row["distance_kpc"], row["age_gyr"]))
