@@ -252,7 +252,10 @@ def test_authors_priors_have_the_published_means_and_deviations() -> None:
 
 @pytest.mark.slow
 def test_published_network_reads_our_mocks_as_its_own(real_data: Path) -> None:
-    """The authors' CNN on 400 test maps at 15, 30, 60 and 80 kpc: mean errors of at most 12 kpc and 2.0 Gyr."""
+    """The authors' CNN on 1200 test maps at 15, 30, 60 and 80 kpc: mean errors of at most 12 kpc and 2.0 Gyr.
+
+    A hundred clusters are few: their mean errors of age scatter from 1.7 to 2.1 Gyr around 1.83.
+    """
     import torch
 
     from lit_modules.networks.pidoc.keras_weights import published_network
@@ -260,7 +263,7 @@ def test_published_network_reads_our_mocks_as_its_own(real_data: Path) -> None:
     network, kernel, clusters = (
         published_network(real_data / "pidoc_published/CNN_100.h5"),
         gaussian_psf(4.0),
-        authors(100),
+        authors(300),
     )
     maps, targets = [], []
     for number in range(clusters.n - clusters.n_test, clusters.n):
@@ -271,7 +274,7 @@ def test_published_network_reads_our_mocks_as_its_own(real_data: Path) -> None:
         batches = torch.from_numpy(np.array(maps, dtype=np.float32))[:, None].split(50)
         read = network.targets.unscale(torch.cat([network(batch).mean for batch in batches]))
     distance, age = (torch.stack(read, 1) - torch.tensor(targets)).abs().mean(0).tolist()
-    assert len(maps) == 400 and distance <= 12 and age <= 2.0
+    assert len(maps) == 1200 and distance <= 12 and age <= 2.0
 
 
 def test_light_that_cannot_be_stored_is_refused(folder: Path) -> None:
