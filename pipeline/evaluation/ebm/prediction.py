@@ -56,10 +56,10 @@ def predict(
     seen = read_observation(path, TrainingMaps.of(model), options)
     statistics = seen.statistics(model).float()
     context, generator = model.context(statistics), torch.Generator().manual_seed(SEED)
-    window, probability = fine_posterior(model, context, known)
+    window, probability, weights = fine_posterior(model, context, known)
     y = box_draws(known.energy(model, context), DRAWS, generator, window, NODES)
     drawn = quantities(model, with_mass(model, context, y, generator), statistics[:, LOG_LIGHT])
-    maps = torch.multinomial(weights(model, context, known, window).cpu(), DRAWS, True, generator=generator)
+    maps = torch.multinomial(weights.cpu(), DRAWS, True, generator=generator)
     drawn = {name: values.double().cpu()[maps, torch.arange(DRAWS)] for name, values in drawn.items()}
     outside = outside_training(model, statistics)
     metrics: dict[str, Any] = {
@@ -79,30 +79,45 @@ def predict(
     return Result(metrics, [picture], tables={"posterior": table(drawn, metrics)})
 
 
-def fine_posterior(model: LitEBM, context: Context, known: Measurements) -> tuple[Window, Tensor]:
+def fine_posterior(model: LitEBM, context: Context, known: Measurements) -> tuple[Window, Tensor, Tensor]:
     """Probability of distance and age on a grid in the part of the box where they may lie.
 
     Returns:
-        That part, and the probability of each cell of a grid in it, (nodes, nodes), summed over the maps.
+        That part; the probability of each cell of a grid in it, (nodes, nodes), summed over the maps that may be true;
+        and the weight of each of these, (maps,).
     """
+    alone = log_evidence(calibrated(model, context)(grid_of(context)))
     coarse = known.window(model)
-    window = support(coarse, gibbs(model, context, known, coarse))
-    return window, gibbs(model, context, known, window)
+    window = support(coarse, gibbs(model, context, known, coarse, alone)[0])
+    return window, *gibbs(model, context, known, window, alone)
 
 
-def gibbs(model: LitEBM, context: Context, known: Measurements, window: Window) -> Tensor:
-    """Probability of the cells of a grid in a window, (nodes, nodes): the mean of the maps' densities, then clamped."""
-    energies = known.energy(model, context)(window.at(unit_grid(NODES).to(context.embedding)))
+def gibbs(model: LitEBM, context: Context, known: Measurements, window: Window, alone: Tensor) -> tuple[Tensor, Tensor]:
+    """Probability of the cells of a grid in a window, (nodes, nodes), and the weights of the maps, (maps,).
+
+    The mean of the maps' densities, then clamped: a map weighs as much as what is known is probable by it.
+
+    Args:
+        model: whose posterior it is.
+        context: of the maps that may be true.
+        known: what is clamped.
+        window: part of the box.
+        alone: log evidence of each map without what is known, in all of the box, (maps,).
+    """
+    energies = known.energy(model, context)(window.at(grid_of(context)))
+    weights = torch.softmax(log_evidence(energies) - alone, 0)
     each = torch.softmax(-energies.double(), 1)
-    return (weights(model, context, known, window) @ each).unflatten(0, (NODES, NODES))
+    return (weights @ each).unflatten(0, (NODES, NODES)), weights
 
 
-def weights(model: LitEBM, context: Context, known: Measurements, window: Window) -> Tensor:
-    """Of the maps that may be true, (maps,): how probable what is known is by each of them."""
-    grid = unit_grid(NODES).to(context.embedding)
-    total = torch.logsumexp(-known.energy(model, context)(window.at(grid)).double(), 1)
-    alone = torch.logsumexp(-calibrated(model, context)(grid).double(), 1)
-    return torch.softmax(total - alone, 0)
+def grid_of(context: Context) -> Tensor:
+    """Points of a grid of the unit box, (nodes², 2), where the embeddings of maps are."""
+    return unit_grid(NODES).to(context.embedding)
+
+
+def log_evidence(energies: Tensor) -> Tensor:
+    """Log of the sum of exp(-energy) over the nodes of a grid, (maps, nodes²) -> (maps,)."""
+    return torch.logsumexp(-energies.double(), 1)
 
 
 def support(window: Window, probability: Tensor) -> Window:
@@ -156,7 +171,7 @@ def contradictions(model: LitEBM, context: Context, known: Measurements) -> list
     """Where what is known is hardly possible by the map alone."""
     if not known.given():
         return []
-    window, probability = fine_posterior(model, context, Measurements())
+    window, probability, _ = fine_posterior(model, context, Measurements())
     found = []
     for part, (name, unit) in enumerate(UNITS.items()):
         if name in known.given():

@@ -9,9 +9,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from lit_modules.ebm import LitEBM
 from lit_modules.networks.energy.map_energy import LOG_LIGHT
 from lit_modules.networks.maps.statistics import LENGTH
-from pipeline.evaluation.ebm.draws import box_draws, posterior_draws, quantities, with_mass
+from pipeline.evaluation.ebm.draws import box_draws, calibrated, posterior_draws, quantities, with_mass
 from pipeline.evaluation.ebm.known import Measurements
-from pipeline.evaluation.ebm.prediction import gibbs, weights
+from pipeline.evaluation.ebm.prediction import gibbs, grid_of, log_evidence
 from pipeline.settings.load import load_params
 
 GPU = torch.device("cuda", 0)
@@ -36,7 +36,8 @@ def test_a_posterior_is_drawn_where_the_model_is(known: Measurements) -> None:
         window = known.window(model)
         y = box_draws(known.energy(model, context), 5, generator, window, nodes=8)
         drawn = quantities(model, with_mass(model, context, y, generator), statistics[:, LOG_LIGHT])
-        found = [*drawn.values(), gibbs(model, context, known, window), weights(model, context, known, window)]
+        alone = log_evidence(calibrated(model, context)(grid_of(context)))
+        found = [*drawn.values(), *gibbs(model, context, known, window, alone)]
         assert {x.device for x in found} == {GPU}
         assert posterior_draws(model, context, 5, generator).device == GPU
 

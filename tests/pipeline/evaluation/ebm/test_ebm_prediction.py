@@ -82,7 +82,7 @@ def test_what_is_known_weighs_the_mean_of_the_densities(given: dict[str, float])
     model, known = Toy(0.15), Measurements(**given)
     shown = torch.tensor([[-0.1, 0.3], [0.1, 0.1]])
     context = model.context(torch.cat([shown, torch.full((2, 1), -3.0)], 1))
-    found = on_the_grid(model, *fine_posterior(model, context, known))
+    found = on_the_grid(model, *fine_posterior(model, context, known)[:2])
     expected = by_brute_force(model, shown, known)
     for name in ("distance", "age"):
         ends = [found[name][end] for end in ("low_95", "low", "value", "high", "high_95")]
@@ -94,7 +94,7 @@ def test_what_is_known_weighs_the_mean_of_the_densities(given: dict[str, float])
 def test_clamped_draws_follow_the_quadrature() -> None:
     model, known = Toy(0.15), Measurements(distance=17.0, distance_error=0.5)
     context = model.context(torch.tensor([[-0.1, 0.3, -3.0]]))
-    window, cells = fine_posterior(model, context, known)
+    window, cells, _ = fine_posterior(model, context, known)
     draws = box_draws(known.energy(model, context), 20_000, torch.Generator().manual_seed(0), window)[0]
     for part in range(2):
         cdf = torch.cat([torch.zeros(1), cells.sum(1 - part).cumsum(0)]).numpy()
