@@ -8,22 +8,19 @@ import argparse
 import ast
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from benchmarks.results import Row
+from pipeline.evaluation.common.headline import Measure, measures
 from pipeline.outputs import atomic_file
 from pipeline.training.registry import MODELS, Model
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/models.md", "docs/benchmarks.md")
 MARKED = re.compile(r"(<!-- (\w+): written by python -m benchmarks\.docs -->\n).*?(<!-- end -->)", re.DOTALL)
-HIGHER = ("likelihood", "accuracy", "auc")  # in the key of a measure that is better when higher
-NOISY = "noisy/"  # before a measure on maps seen by another telescope, with noise
-METRIC = re.compile(rf"(?:test|(?:test/({NOISY}))?baseline/(\w+))/((?:{NOISY})?\w+?)(?:_(low|high))?")
 CHANGED = " with changes"  # after a commit whose code had been changed
 
 
@@ -43,66 +40,6 @@ def filled(page: str) -> str:
 # --- models: reports/evaluate/<model>.json ----------------------------------------------------------
 
 
-@dataclass
-class Measure:
-    """One quantity of an evaluation: the model's value, its 95 % interval and those of its rivals.
-
-    Attributes:
-        label: in words, with its unit.
-        higher: whether more is better.
-        value: the model's.
-        low: lower end of the interval; None if there is none.
-        high: upper end.
-        rivals: name in words to value.
-    """
-
-    label: str
-    higher: bool
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    rivals: dict[str, float] = field(default_factory=dict)
-
-    def model(self) -> str:
-        """Value and interval."""
-        if self.value is None:
-            return ""
-        interval = "" if self.low is None or self.high is None else f" ({number(self.low)} to {number(self.high)})"
-        return f"{number(self.value)}{interval}"
-
-    def best_rival(self) -> str:
-        """Value and name of the best rival."""
-        if not self.rivals:
-            return ""
-        best = (max if self.higher else min)(self.rivals, key=lambda name: self.rivals[name])
-        return f"{number(self.rivals[best])} {best}"
-
-
-def measures(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Measure]:
-    """The measures on held-out data of a flat evaluation, by what is measured: ``pixel_error_percent``.
-
-    ``test/<what>`` is the model's value, ``test/<what>_low`` and ``_high`` its interval, ``baseline/<rival>/<what>``
-    a rival's value; ``noisy/<what>`` in their place, or ``test/noisy/baseline/<rival>/<what>``, is the same measure
-    behind noise.
-    """
-    found: dict[str, Measure] = {}
-    for key, value in metrics.items():
-        named = METRIC.fullmatch(key)
-        if named is None:
-            continue
-        noisy, rival, what, bound = named.groups(default="")
-        what = noisy + what
-        plain = what.removeprefix(NOISY)
-        label, higher = labels.get(plain, plain.replace("_", " ")), any(word in what for word in HIGHER)
-        label = label if plain == what else f"the same behind noise: {label}"
-        measure = found.setdefault(what, Measure(label, higher))
-        if not rival:
-            setattr(measure, bound or "value", value)
-        elif not bound:
-            measure.rivals[rival.replace("_", " ")] = value
-    return found
-
-
 def evaluation(model: Model) -> dict[str, Measure]:
     """The measures of a model; none if it was not evaluated yet."""
     path = ROOT / f"reports/evaluate/{model.name}.json"
@@ -111,13 +48,28 @@ def evaluation(model: Model) -> dict[str, Measure]:
     return measures(json.loads(path.read_text(encoding="utf-8")), model.evaluation().LABELS)
 
 
+def model_cell(measure: Measure) -> str:
+    """Value and interval of the model."""
+    if measure.value is None:
+        return ""
+    low, high = measure.low, measure.high
+    interval = "" if low is None or high is None else f" ({number(low)} to {number(high)})"
+    return f"{number(measure.value)}{interval}"
+
+
+def rival_cell(measure: Measure) -> str:
+    """Value and name of the best rival."""
+    best = measure.best_rival
+    return "" if best is None else f"{number(measure.rivals[best])} {best}"
+
+
 def headlines() -> str:
     """A row for each model: what it is, its first number, the best simple rival."""
     rows = []
     for model in MODELS.values():
         measure = evaluation(model).get(model.headline.removeprefix("test/"))
         if measure is not None:
-            rows.append([f"`{model.name}`", model.title, measure.label, measure.model(), measure.best_rival()])
+            rows.append([f"`{model.name}`", model.title, measure.label, model_cell(measure), rival_cell(measure)])
     return table(["model", "what it is", "measure", "value (95 % interval)", "best simple rival"], rows)
 
 
@@ -129,7 +81,7 @@ def all_measures() -> str:
         stage, file = f"evaluate@{model.name}", f"reports/evaluate/{model.name}.json"
         parts.append(f"### {model.name}: {model.title}\n\n`dvc repro {stage}` writes `{file}`.")
         rivals = list(dict.fromkeys(rival for measure in found for rival in measure.rivals))
-        rows = [[m.label, m.model(), *(quantity(m.rivals.get(rival)) for rival in rivals)] for m in found]
+        rows = [[m.label, model_cell(m), *(quantity(m.rivals.get(rival)) for rival in rivals)] for m in found]
         parts.append(table(["measure", "model", *rivals], rows))
     return "\n\n".join(parts)
 

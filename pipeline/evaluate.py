@@ -1,6 +1,7 @@
 """Evaluates one model on held-out data, on one device.
 
-Reads models/<model>.ckpt and its data; writes reports/evaluate/<model>.json and reports/figures/<model>/.
+Reads models/<model>.ckpt and its data; writes reports/evaluate/<model>.json, reports/headlines/<model>.json,
+reports/figures/<model>/ and reports/charts/<model>/.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pipeline.settings.load import Params, load_params
 from pipeline.training.registry import MODELS
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.common.headline import Measure
     from pipeline.evaluation.common.result import Picture, Result
 
 
@@ -33,6 +35,7 @@ def evaluate(name: str, params: Params) -> None:
     with progress(f"evaluate {name}", 3) as show:  # before torch, which takes seconds to import
         import torch
 
+        from pipeline.evaluation.common.headline import headline
         from pipeline.evaluation.common.result import numbers
         from pipeline.training.callbacks import SeedEachBatch
         from pipeline.training.trainer import make_trainer
@@ -49,20 +52,27 @@ def evaluate(name: str, params: Params) -> None:
         result = evaluation.evaluate(module.eval(), datamodule, section)
         show(2, "figures")
         metrics = numbers({**tested, **result.metrics})
-        write(name, metrics, result, evaluation.LABELS | result.labels)
+        labels = evaluation.LABELS | result.labels
+        write(name, metrics, result, labels, headline(metrics, model.headline, labels))
         track(name, section, metrics, result.pictures)
 
 
-def write(name: str, metrics: dict[str, float], result: "Result", labels: dict[str, str]) -> None:
-    """Write the metrics, and a folder of the pictures, of what the metrics mean and of what was learned."""
+def write(name: str, metrics: dict[str, float], result: "Result", labels: dict[str, str], headline: "Measure") -> None:
+    """Write the metrics, that which sums them up, and folders of pictures with their words and of charts."""
+    from pipeline.evaluation.common.charts import write_charts
+    from pipeline.evaluation.common.headline import headline_row
     from pipeline.evaluation.common.result import write_json, write_pictures
 
     with atomic_file(Path("reports/evaluate") / f"{name}.json") as temporary:
         write_json(metrics, temporary)
+    with atomic_file(Path("reports/headlines") / f"{name}.json") as temporary:
+        write_json(headline_row(headline), temporary)
     with atomic_folder(Path("reports/figures") / name) as temporary:
-        write_pictures(result.pictures, temporary)
+        write_pictures(result.pictures, temporary, result.animations)
         write_json(labels, temporary / "labels.json")
         write_json({"title": result.title or MODELS[name].title, "notes": result.notes}, temporary / "learned.json")
+    with atomic_folder(Path("reports/charts") / name) as temporary:
+        write_charts(result.charts, result.items, temporary)
 
 
 def track(name: str, section: ModelSection, metrics: dict[str, float], pictures: "list[Picture]") -> None:

@@ -86,7 +86,7 @@ def model_entry(name: str) -> dict[str, Any]:
         **learned,
         "tables": tables(metrics, labels),
         "curves": figure_uri(curves(Path("reports/train") / f"{name}.csv")),
-        "pictures": [{"caption": text, "uri": file_uri(folder / f"{file}.png")} for file, text in captions.items()],
+        "pictures": [{"caption": text, "uri": file_uri(folder, file)} for file, text in captions.items()],
     }
 
 
@@ -179,11 +179,14 @@ def figure_uri(figure: Any, **compression: Any) -> str:
     return image_uri(Image.open(buffer), **compression)
 
 
-def file_uri(path: Path) -> str:
-    """A picture file as a data URI."""
+def file_uri(folder: Path, name: str) -> str:
+    """A picture, or an animation as it is, as a data URI."""
     from PIL import Image
 
-    return image_uri(Image.open(path))
+    animation = folder / f"{name}.webp"
+    if animation.is_file():
+        return f"data:image/webp;base64,{base64.b64encode(animation.read_bytes()).decode()}"
+    return image_uri(Image.open(folder / f"{name}.png"))
 
 
 def image_uri(image: Any, **compression: Any) -> str:

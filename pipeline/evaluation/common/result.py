@@ -3,20 +3,25 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import matplotlib
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
+import polars as pl
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.errors import readable
+from pipeline.evaluation.common.charts import Chart
 
 # One palette for the whole report (Okabe & Ito 2008: told apart by colour-blind readers too).
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#6b7280"
@@ -34,6 +39,8 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
 }
 KEY = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+)*")  # of a metric
+WEBP: dict[str, Any] = {"format": "WEBP", "quality": 80, "method": 4}  # of animations
+THUMBNAILS, THUMBNAIL_WIDTH = 200, 64  # at most so many, and pixels
 ROUND_OFF = 1e-24  # what is smaller is zero but for the order of additions, which differs from processor to processor
 
 
@@ -53,6 +60,21 @@ class Picture:
     figure: Figure
 
 
+@dataclass(frozen=True)
+class Animation:
+    """Moving pictures with their file name (no suffix) and a caption that a newcomer understands.
+
+    Attributes:
+        frames: of one size.
+        seconds: that each frame stays.
+    """
+
+    name: str
+    caption: str
+    frames: list[Image.Image]
+    seconds: float
+
+
 @dataclass
 class Result:
     """What was found out.
@@ -65,6 +87,12 @@ class Result:
         title: of the model in the report, where it depends on the data; None: that of its row in models.yaml.
         notes: sentences above the numbers.
         labels: a sentence for each measure whose meaning depends on the data, beside the family's ``LABELS``.
+        charts: the tables behind charts that W&B, DVC and the report draw.
+        animations: in reading order, after the pictures.
+        items: a row for each held-out cluster, picture or simulation: ``item``, its name or number; truth, prediction,
+            low and high, and errors, with their units in the names of the columns.
+        thumbnails: of the first rows of ``items``, in their order, (H, W) or (H, W, 3) each, at most
+            ``THUMBNAILS`` and ``THUMBNAIL_WIDTH`` pixels wide.
     """
 
     metrics: dict[str, Any]
@@ -74,6 +102,10 @@ class Result:
     title: str | None = None
     notes: list[str] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
+    charts: list[Chart] = field(default_factory=list)
+    animations: list[Animation] = field(default_factory=list)
+    items: pl.DataFrame | None = None
+    thumbnails: list[NDArray[np.uint8]] = field(default_factory=list)
 
 
 def compared(what: str, values: Mapping[str, Any], split: str = "test") -> dict[str, Any]:
@@ -148,10 +180,39 @@ def short(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
-def write_pictures(pictures: list[Picture], folder: Path) -> None:
-    """Save each figure as PNG, with no date in it, and the captions as ``captions.json``."""
+def thumbnails(pictures: Any, white: float = 1.0) -> list[NDArray[np.uint8]]:
+    """The first of many pictures, (n, H, W) or (n, H, W, 3) with 0 black, small and in 8 bits.
+
+    Args:
+        pictures: numpy array or tensor.
+        white: the level that becomes white.
+    """
+    levels = np.asarray(pictures)[:THUMBNAILS] / white
+    images = (Image.fromarray(np.uint8(255 * picture.clip(0, 1) + 0.5)) for picture in levels)
+    return [np.asarray(_narrow(image)) for image in images]
+
+
+def _narrow(image: Image.Image) -> Image.Image:
+    if image.width <= THUMBNAIL_WIDTH:
+        return image
+    return image.resize((THUMBNAIL_WIDTH, round(image.height * THUMBNAIL_WIDTH / image.width)), Image.Resampling.BOX)
+
+
+def write_pictures(pictures: list[Picture], folder: Path, animations: Sequence[Animation] = ()) -> None:
+    """Save each figure as PNG, with no date in it, each animation as WebP, and the captions as ``captions.json``."""
     for picture in pictures:
         picture.figure.savefig(folder / f"{picture.name}.png", metadata={"Software": None})
         plt.close(picture.figure)
+    for animation in animations:
+        write_animation(animation, folder / f"{animation.name}.webp")
     captions = {picture.name: picture.caption for picture in pictures}
+    captions |= {animation.name: animation.caption for animation in animations}
     (folder / "captions.json").write_text(json.dumps(captions, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_animation(animation: Animation, file: Path | BinaryIO, **compression: Any) -> None:
+    """Save moving pictures that repeat for ever, as WebP unless ``compression`` says otherwise."""
+    first, *more = animation.frames
+    milliseconds = round(1000 * animation.seconds)
+    options = compression or WEBP
+    first.save(file, save_all=True, append_images=more, duration=milliseconds, loop=0, **options)

@@ -5,8 +5,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from pipeline.evaluation.common.result import compared, numbers, short, write_json
+from pipeline.evaluation.common.result import (
+    THUMBNAILS,
+    Animation,
+    compared,
+    numbers,
+    short,
+    thumbnails,
+    write_json,
+    write_pictures,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +69,24 @@ def test_keys_of_a_comparison() -> None:
     values = {"model": 1.0, "radial_ridge": 2.0}
     assert compared("error_kpc", values) == {"test/error_kpc": 1.0, "baseline/radial_ridge/error_kpc": 2.0}
     assert list(compared("error_kpc", values, "train")) == ["train/error_kpc", "train/baseline/radial_ridge/error_kpc"]
+
+
+def test_thumbnails_are_small_and_few() -> None:
+    wide = np.linspace(0, 2, 128 * 96).reshape(1, 96, 128).repeat(3, 0)
+    small = thumbnails(wide, white=2.0)
+    assert [(picture.shape, picture.dtype) for picture in small] == [((48, 64), np.uint8)] * 3
+    assert small[0][0, 0] <= 2 and small[0][-1, -1] >= 253
+    assert len(thumbnails(np.zeros((THUMBNAILS + 1, 2, 2)))) == THUMBNAILS
+    [colour] = thumbnails(torch.rand(1, 10, 10, 3))
+    assert colour.shape == (10, 10, 3)
+
+
+def test_an_animation_is_written_beside_the_pictures(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (40, 30), (level, 0, 0)) for level in (0, 120, 240)]
+    write_pictures([], tmp_path, [Animation("moves", "It moves.", frames, 0.25)])
+    with Image.open(tmp_path / "moves.webp") as written:
+        assert (written.size, written.n_frames, written.info["loop"]) == ((40, 30), 3, 0)
+        for frame, level in enumerate((0, 120, 240)):
+            written.seek(frame)
+            assert written.convert("RGB").getpixel((20, 15))[0] == pytest.approx(level, abs=8)
+    assert json.loads((tmp_path / "captions.json").read_text()) == {"moves": "It moves."}
