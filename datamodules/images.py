@@ -103,19 +103,31 @@ class ImagesDataModule(TensorDataModule):
             what = "one train picture" if len(train) == 1 else f"{len(train)} equal train pictures"
             raise InputError(f"{self.path}: only {what} of {', '.join(self.labels)}, too few to learn from; add others")
 
-    def images(self, split: str | None = None, labels: Sequence[str] | None = None) -> Tensor:
-        """Pictures of a split (None: of all) and of other labels than the model's own: (n, 1, height, width)."""
+    def rows(self, split: str | None = None, labels: Sequence[str] | None = None) -> list[dict[str, str]]:
+        """Rows of the index of a split (None: of all) and of other labels than the model's own.
+
+        Raises:
+            InputError: there is none.
+        """
         wanted = self.labels if labels is None else labels
         rows = [row for row in self.index if row["label"] in wanted and split in (None, row["split"])]
         if not rows:
             what = f"no {split or ''} picture of {', '.join(wanted)}"
             raise InputError(f"{self.path}: {what}; add pictures, or change data.labels")
-        return self._stack(rows)
+        return rows
+
+    def images(self, split: str | None = None, labels: Sequence[str] | None = None) -> Tensor:
+        """Pictures of :meth:`rows`: (n, 1, height, width)."""
+        return self._stack(self.rows(split, labels))
+
+    def novel_rows(self) -> list[dict[str, str]]:
+        """Rows of pictures of the other labels, of nobody whom the training saw."""
+        trained = {row["group"] for row in self.index if row["label"] in self.labels and row["split"] == "train"}
+        return [row for row in self.index if row["label"] in self.other_labels and row["group"] not in trained]
 
     def novel(self) -> Tensor | None:
-        """Pictures of the other labels, of nobody whom the training saw, (n, 1, height, width); None where none is."""
-        trained = {row["group"] for row in self.index if row["label"] in self.labels and row["split"] == "train"}
-        rows = [row for row in self.index if row["label"] in self.other_labels and row["group"] not in trained]
+        """Pictures of :meth:`novel_rows`, (n, 1, height, width); None where none is."""
+        rows = self.novel_rows()
         return self._stack(rows) if rows else None
 
     def _stack(self, rows: Sequence[dict[str, str]]) -> Tensor:

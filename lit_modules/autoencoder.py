@@ -18,14 +18,18 @@ N_EXAMPLES = 8
 class LitAutoencoder(PictureReader):
     """Least squares reconstruction; the weights of the last epoch are kept, as in the course.
 
-    The buffer ``snapshot`` (2, 8, 1, side, side) keeps eight validation pictures and their
-    reconstructions as they were after ``snapshot_epoch`` epochs.
+    Buffers:
+        snapshot: eight validation pictures and their reconstructions as they were after ``snapshot_epoch`` epochs,
+            (2, 8, 1, side, side).
+        validation_errors: mean square errors of all validation pictures at the end of the fit, sorted, (n,): no
+            weight was fitted to them, so they say how large the error of a new picture may be.
     """
 
     Settings = AutoencoderSettings
     settings: AutoencoderSettings
     monitor = None
     snapshot: Tensor
+    validation_errors: Tensor
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
@@ -33,6 +37,7 @@ class LitAutoencoder(PictureReader):
         self.net = Autoencoder(settings)
         side = settings.side
         self.register_buffer("snapshot", torch.zeros(2, N_EXAMPLES, 1, side, side))
+        self.register_buffer("validation_errors", torch.zeros(0))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net(images)
@@ -66,6 +71,23 @@ class LitAutoencoder(PictureReader):
         if fitting and batch_idx == 0 and self.current_epoch < self.settings.snapshot_epoch:
             images = batch["image"][torch.arange(N_EXAMPLES) % len(batch["image"])]
             self.snapshot.copy_(torch.stack([images, self.net(images)]))
+
+    @torch.no_grad()
+    def on_fit_end(self) -> None:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        batches = data.splits["val"]["image"].to(self.device).split(data.settings.batch_size)
+        self.validation_errors = torch.cat([self.errors(batch) for batch in batches]).sort().values
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.validation_errors = torch.empty_like(checkpoint["state_dict"]["validation_errors"])  # as many as stored
+
+    def errors(self, images: Tensor) -> Tensor:
+        """Mean square error of each picture (n, 1, side, side), (n,)."""
+        return (self.net(images) - images).square().flatten(1).mean(dim=1)
+
+    def percentile(self, error: float) -> float:
+        """Percentage of the validation pictures whose error is smaller."""
+        return 100 * float((self.validation_errors < error).double().mean())
 
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
         images = batch["image"][:N_EXAMPLES]

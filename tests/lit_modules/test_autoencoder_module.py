@@ -1,5 +1,6 @@
 """The LightningModule: deformations that no number of processes changes, the snapshot, held-out gain."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from datamodules.base import TensorDataModule
 from lit_modules.autoencoder import N_EXAMPLES, LitAutoencoder
 from pipeline.errors import InputError
 from pipeline.settings.base import DataSettings
+from pipeline.train import export
 
 SETTINGS: dict[str, Any] = {
     "side": 12, "widths": [48, 32, 24], "active_units": 8, "snapshot_epoch": 2, "rotation": 0.1, "scale": 0.1,
@@ -72,6 +74,19 @@ def test_snapshot_is_that_of_its_epoch() -> None:
     with torch.no_grad():
         torch.testing.assert_close(late.snapshot[1], late.net(expected))
     assert (early - late.snapshot[1]).abs().max() > 1e-3
+
+
+def test_an_error_is_ranked_among_those_of_the_validation_pictures(tmp_path: Path) -> None:
+    """They are those of the final weights, sorted; a checkpoint brings as many as it has."""
+    model, data = fitted(2)
+    images = data.splits["val"]["image"]
+    with torch.no_grad():
+        expected = sorted(float((model.net(image[None]) - image).square().mean()) for image in images)
+    assert model.validation_errors.tolist() == pytest.approx(expected, rel=1e-5)
+    assert [model.percentile(error) for error in (0.0, (expected[1] + expected[2]) / 2, 1e9)] == [0, 40, 100]
+    export(model, tmp_path / "a.ckpt")
+    again = LitAutoencoder.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    assert torch.equal(again.validation_errors, model.validation_errors)
 
 
 def test_held_out_error_beats_principal_components() -> None:

@@ -5,22 +5,35 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import polars as pl
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc
 
 from datamodules.images import ImagesDataModule
 from lit_modules.autoencoder import LitAutoencoder
+from pipeline.evaluation.autoencoder.scores import TRIVIAL, auc, auc_metrics, roc_table, trivial_scores
 from pipeline.evaluation.autoencoder.settings import Autoencoder
 from pipeline.evaluation.common.bootstrap import scored
+from pipeline.evaluation.common.charts import Chart
 from pipeline.evaluation.common.panels import WIDTH, picture_rows
 from pipeline.evaluation.common.pictures import heading, in_words, learned, no_math
-from pipeline.evaluation.common.result import BLUE, GREY, ORANGE, Picture, Result, compared, style
+from pipeline.evaluation.common.result import (
+    BLUE,
+    GREY,
+    ORANGE,
+    THUMBNAILS,
+    Picture,
+    Result,
+    compared,
+    style,
+    thumbnails,
+)
 
 Reconstruct = Callable[[Tensor], Tensor]
-
+Scores = dict[str, tuple[Tensor, Tensor]]  # of held-out pictures of the model's own kind and of the other
 
 LABELS = {
     "loss": "mean square error of a pixel",
@@ -57,16 +70,49 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder)
         bars(means(held_out), means(training), active),
     ]
     result = Result(metrics, pictures, title=heading("Autoencoder", data), notes=[learned(data)])
+    scores = held_out | trivial_scores(test)
+    result.items, result.thumbnails = item_table(data.rows("test"), scores), pairs(model, test)
     novel = data.novel()
     if novel is None:
         result.notes.append("No picture of another label to tell these from, so there is no AUC.")
         return result
-    scores = {who: (held_out[who], errors(f, novel)) for who, f in methods.items()}
-    own, other = in_words(data.labels), in_words(data.other_labels)
-    result.metrics |= compared("novelty_auc", {who: auc(*pair) for who, pair in scores.items()})
-    result.labels["novelty_auc"] = f"AUC of the error, {other} against {own} (no diagnosis)"
-    result.pictures.append(novelty(*scores["model"], own, other))
+    new = {who: errors(f, novel) for who, f in methods.items()} | trivial_scores(novel)
+    result.items = pl.concat([result.items, item_table(data.novel_rows(), new)])
+    result.thumbnails = (result.thumbnails + pairs(model, novel))[:THUMBNAILS]
+    compare_kinds(result, {who: (scores[who], new[who]) for who in new}, data, max(params.evaluate.pca_components))
     return result
+
+
+def item_table(rows: list[dict[str, str]], scores: dict[str, Tensor]) -> pl.DataFrame:
+    """A row for each picture: its file and label, the network's error, and scores that need no network."""
+    columns: dict[str, Any] = {"item": [row["file"] for row in rows], "label": [row["label"] for row in rows]}
+    columns["mean_square_error"] = scores["model"].double().numpy()
+    return pl.DataFrame(columns | {name: scores[name].double().numpy() for name in TRIVIAL})
+
+
+def pairs(model: LitAutoencoder, images: Tensor) -> list[NDArray[np.uint8]]:
+    """Thumbnails of pictures above what the network makes of them."""
+    first = images[:THUMBNAILS]
+    return thumbnails(torch.cat([first, model.net(first)], dim=2)[:, 0])
+
+
+def compare_kinds(result: Result, scores: Scores, data: ImagesDataModule, components: int) -> None:
+    """Add how well errors, and scores that need no network, tell pictures of the other labels from the model's own.
+
+    Args:
+        result: to add to.
+        scores: of both kinds, by ``model``, rival and trivial score.
+        data: whose labels they are.
+        components: of the PCA whose curve is drawn, where there is one of so many.
+    """
+    own, other = in_words(data.labels), in_words(data.other_labels)
+    auc_of_error = f"AUC of the error, {other} against {own} (no diagnosis)"
+    result.metrics |= auc_metrics(scores)
+    result.labels["novelty_auc"] = f"{auc_of_error}; of {', '.join(TRIVIAL)}: AUC of the picture's own"
+    title = f"The error as a sign of {other}, beside scores that need no network (no diagnosis)"
+    drawn = {who: scores[who] for who in ("model", f"pca_{components}", *TRIVIAL) if who in scores}
+    result.charts.append(Chart("novelty", "roc", title, roc_table(drawn)))
+    result.pictures.append(novelty(*scores["model"], own, other))
 
 
 def means(errors: dict[str, Tensor]) -> dict[str, float]:
@@ -106,13 +152,6 @@ def linear_fits(images: Tensor) -> Callable[[int], Reconstruct]:
         return project
 
     return fit
-
-
-def auc(own: Tensor, other: Tensor) -> float:
-    """Chance that a picture of the other kind has the larger error; 0.5 is guessing."""
-    truth = torch.cat([torch.zeros(len(own)), torch.ones(len(other))]).long()
-    scores = torch.cat([own, other])
-    return float(binary_auroc(scores / scores.max(), truth))  # above 1 they would be taken for logits
 
 
 def reconstructions(

@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 
 from lit_modules.autoencoder import LitAutoencoder
-from pipeline.evaluation.autoencoder.evaluation import errors
 from pipeline.evaluation.common.panels import picture_rows
 from pipeline.evaluation.common.result import Picture, Result, style
 from pipeline.inputs.own_picture import read_grey
@@ -25,6 +24,11 @@ def predict(models: list[LitAutoencoder], path: Path) -> Result:
     pair = torch.cat([image[0], seen[0].clamp(0, 1)]).cpu()
     with style():
         figure = picture_rows({"": pair}, path.name, columns=("original", "reconstruction"))
-    caption = "The picture as the network sees it, and what it makes of it. A large error is no diagnosis."
-    metrics = {"mse": float(errors(model.net, image)), "warnings": warnings}
+    error = float(model.errors(image))
+    percentile, others = model.percentile(error), len(model.validation_errors)
+    caption = (
+        "The picture as the network sees it, and what it makes of it. Its error is larger than that of "
+        f"{percentile:.0f} % of the {others} pictures that the training was watched on. A large error is no diagnosis."
+    )
+    metrics = {"mse": error, "percentile": percentile, "warnings": warnings}
     return Result(metrics, [Picture("reconstruction", caption, figure)])

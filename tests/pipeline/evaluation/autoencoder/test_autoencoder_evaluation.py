@@ -1,4 +1,4 @@
-"""Baselines against the eigenvectors of the covariance, the score against counting pairs, and words for any labels."""
+"""Baselines against the eigenvectors of the covariance, rows of pictures, and words for any labels."""
 
 import csv
 import io
@@ -17,8 +17,9 @@ from datamodules.settings import PictureData
 from lit_modules.autoencoder import LitAutoencoder
 from pipeline.errors import InputError
 from pipeline.evaluation.autoencoder import evaluation
-from pipeline.evaluation.autoencoder.evaluation import auc, errors, linear_fits
+from pipeline.evaluation.autoencoder.evaluation import errors, linear_fits
 from pipeline.evaluation.autoencoder.prediction import predict
+from pipeline.evaluation.autoencoder.scores import TRIVIAL
 
 
 @pytest.mark.parametrize("k", [0, 3, 11])
@@ -31,13 +32,6 @@ def test_linear_fits_are_pca(k: int) -> None:
     np.testing.assert_allclose(fit(test).flatten(1), expected, atol=1e-9)
     if k == 11:
         assert float(errors(fit, train).max()) < 1e-20, "full rank has no training error"
-
-
-def test_auc_counts_pairs() -> None:
-    own, other = torch.tensor([1.0, 4.0, 6.0]), torch.tensor([2.0, 5.0, 7.0, 8.0])
-    pairs = [float(b > a) for a in own for b in other]
-    assert auc(own, other) == pytest.approx(np.mean(pairs))
-    assert auc(own / 1e6, other / 1e6) == pytest.approx(np.mean(pairs))
 
 
 def autoencoder() -> LitAutoencoder:
@@ -100,9 +94,28 @@ def test_words_are_those_of_the_labels(
     assert result.notes == [
         f"Learned from 4 pictures labelled {learned}, watched on 1, judged by 3 that no training saw."
     ]
-    assert result.labels == {"novelty_auc": f"AUC of the error, {other} against {learned} (no diagnosis)"}
+    assert result.labels["novelty_auc"].startswith(f"AUC of the error, {other} against {learned} (no diagnosis)")
     assert f"a picture of {other} has a larger error than one of {learned}" in result.pictures[-1].caption
-    assert "test/novelty_auc" in result.metrics
+    rivals = {key.split("/")[1] for key in result.metrics if key.startswith("baseline/") and "auc" in key}
+    assert {"brightness", "contrast", "sharpness", "pca_2", "mean_picture"} <= rivals
+    bounds = [result.metrics[f"test/novelty_auc{end}"] for end in ("_low", "", "_high")]
+    assert sorted(bounds) == bounds
+    [chart] = result.charts
+    assert (chart.kind, set(chart.table["score"])) == ("roc", {"model", *TRIVIAL})  # pca_16 there is none
+
+
+def test_a_row_and_a_thumbnail_for_each_picture(tmp_path: Path) -> None:
+    """Held-out ones first, then all of the other label, with errors that an array of the same file gives."""
+    result = evaluated(tmp_path / "lungs-10", ["covid", "healthy"], "autoencoder-covid")
+    held_out, new = [f"covid/{k}.png" for k in (5, 6, 7)], [f"healthy/{k}.png" for k in range(8)]
+    assert result.items["item"].to_list() == held_out + new
+    assert result.items["mean_square_error"][:3].mean() == pytest.approx(result.metrics["test/mse"])
+    for item, brightness, contrast in result.items.select("item", "brightness", "contrast").iter_rows():
+        pixels = np.asarray(Image.open(tmp_path / "lungs-10" / item)) / 255
+        assert (brightness, contrast) == pytest.approx((pixels.mean(), pixels.std()), rel=1e-5)
+    first = np.asarray(Image.open(tmp_path / "lungs-10" / held_out[0]))
+    assert len(result.thumbnails) == 11 and np.array_equal(result.thumbnails[0][:10], first), "above its reconstruction"
+    assert result.thumbnails[0].shape == (20, 10)
 
 
 def test_one_label_has_no_auc(tmp_path: Path) -> None:
@@ -111,6 +124,7 @@ def test_one_label_has_no_auc(tmp_path: Path) -> None:
     assert result.notes[1] == "No picture of another label to tell these from, so there is no AUC."
     assert [picture.name for picture in result.pictures] == ["reconstructions", "epochs", "errors"]
     assert not [key for key in result.metrics if "auc" in key]
+    assert len(result.items) == len(result.thumbnails) == 3 and not result.charts
 
 
 def test_four_pictures_have_three_components(tmp_path: Path) -> None:
@@ -121,9 +135,11 @@ def test_four_pictures_have_three_components(tmp_path: Path) -> None:
 
 def test_predict(tmp_path: Path) -> None:
     model = autoencoder()
+    model.validation_errors = torch.tensor([0.0, 0.0, 0.0, 1.0])
     Image.effect_noise((30, 20), 60).convert("RGB").save(tmp_path / "a.png")
     result = predict([model], tmp_path / "a.png")
-    assert result.metrics["mse"] > 0
+    assert 0 < result.metrics["mse"] < 1 and result.metrics["percentile"] == 75
+    assert "larger than that of 75 % of the 4 pictures" in result.pictures[0].caption
     assert [picture.name for picture in result.pictures] == ["reconstruction"]
     (tmp_path / "b.png").write_text("no picture")
     with pytest.raises(InputError, match=r"b\.png: no picture"):

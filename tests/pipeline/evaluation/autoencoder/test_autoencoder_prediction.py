@@ -16,6 +16,7 @@ def test_predict_sees_a_picture_as_the_training_did(tmp_path: Path) -> None:
         side=10, widths=[8], active_units=None, snapshot_epoch=1, rotation=0.1, scale=0.1, shift=0.1, warp=0.0,
         contrast=0.0, augment_seed=1, lr=1e-3, weight_decay=0.0,
     ).eval()  # fmt: skip
+    model.validation_errors = torch.ones(1)
     seen: list[torch.Tensor] = []
     model.net.register_forward_hook(lambda net, inputs, output: seen.append(inputs[0][0, 0]))
     Image.fromarray(np.full((10, 30), 2000, np.uint16)).save(tmp_path / "a.tif")

@@ -1,0 +1,50 @@
+"""The area under the curve against counting pairs, its interval against a formula, and scores against scipy."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import laplace
+from sklearn.metrics import auc as area
+
+from pipeline.evaluation.autoencoder.scores import auc, auc_interval, auc_metrics, roc_table, trivial_scores
+
+OWN, OTHER = torch.tensor([1.0, 4.0, 6.0]), torch.tensor([2.0, 5.0, 6.0, 8.0])
+
+
+def test_auc_counts_pairs() -> None:
+    expected = np.mean([float(b > a) + 0.5 * float(b == a) for a in OWN for b in OTHER])
+    assert auc(OWN, OTHER) == pytest.approx(expected)
+    assert auc(OWN / 1e6, OTHER / 1e6) == pytest.approx(expected)
+
+
+def test_the_interval_is_that_of_a_normal_score() -> None:
+    """Of many pictures it is as wide as DeLong's variance says (DeLong et al. 1988, Biometrics 44, 837)."""
+    g = torch.Generator().manual_seed(0)
+    own, other = torch.randn(300, generator=g), 1 + torch.randn(200, generator=g)
+    larger = (other[None] > own[:, None]).double()
+    error = (larger.mean(1).var() / 300 + larger.mean(0).var() / 200).sqrt()
+    low, high = auc_interval(own, other)
+    assert (high - low) / 2 == pytest.approx(1.96 * float(error), rel=0.1)
+    assert (low + high) / 2 == pytest.approx(float(larger.mean()), abs=0.3 * float(error))
+    assert auc_interval(torch.zeros(5), torch.ones(5)) == (1, 1)
+    assert auc_interval(torch.ones(5), torch.ones(5)) == (0.5, 0.5), "a score that is the same for all"
+
+
+def test_curves_enclose_the_area_that_is_stated() -> None:
+    scores = {"model": (OWN, OTHER), "brightness": (OTHER, OWN)}
+    table, metrics = roc_table(scores), auc_metrics(scores)
+    for (who,), curve in table.group_by("score"):
+        key = "test/novelty_auc" if who == "model" else f"baseline/{who}/novelty_auc"
+        assert area(curve["false_positive_rate"], curve["true_positive_rate"]) == pytest.approx(metrics[key])
+    assert set(metrics) == {
+        f"{k}{end}" for k in ("test/novelty_auc", "baseline/brightness/novelty_auc") for end in ("", "_low", "_high")
+    }
+
+
+def test_trivial_scores() -> None:
+    pictures = torch.rand(3, 1, 9, 7, generator=torch.Generator().manual_seed(0))
+    found = trivial_scores(pictures)
+    for k, picture in enumerate(pictures[:, 0].numpy()):
+        edges = laplace(picture)[1:-1, 1:-1]
+        expected = picture.mean(), picture.std(), np.square(edges).mean()
+        assert [float(score[k]) for score in found.values()] == pytest.approx(expected, rel=1e-5)
