@@ -77,9 +77,9 @@ def write(name: str, metrics: dict[str, float], result: "Result", labels: dict[s
 
 def track(name: str, section: ModelSection, metrics: dict[str, float], pictures: "list[Picture]") -> None:
     """Send metrics and pictures to W&B."""
-    from pipeline.training import tracking
+    from pipeline.tracking import run as tracking
 
-    logger = tracking.make_logger(name, "evaluate", section.model_dump())
+    logger = tracking.start(name, "evaluate", section.model_dump())
     logger.log_metrics(metrics)
     for picture in pictures:
         file = Path("reports/figures") / name / f"{picture.name}.png"

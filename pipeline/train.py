@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ from pipeline.training.registry import MODELS
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from pipeline.training.callbacks import Curves
+    from pipeline.tracking.run import StageLogger
+    from pipeline.training.callbacks import BestWeights, Curves
 
 CODE = (
     "pipeline/train.py",
@@ -59,24 +61,36 @@ class Training:
     """All that one training needs, built from its parameters."""
 
     name: str
+    section: ModelSection
     module: "pl.LightningModule"
     datamodule: "pl.LightningDataModule"
     trainer: "pl.Trainer"
     curves: "Curves"
+    best: "BestWeights | None"  # None: the last weights are exported
     checkpoint: Path  # in runs/, from which a killed training goes on
+
+    def exported(self) -> dict[str, float]:
+        """The metrics of the epoch whose weights are exported, and its number as ``epoch``."""
+        epoch = self.best.epoch if self.best else self.curves.rows[-1]["epoch"]
+        return next(row for row in self.curves.rows if row["epoch"] == epoch)
 
 
 def train(name: str, params: Params) -> "pl.Trainer":
     """Train ``name``, write its two outputs once, and return the finished Trainer."""
+    start = time.monotonic()
     with progress(f"prepare {name}", 1):
         training = build(name, params)
-    with lock(training):
+    trainer = training.trainer
+    with lock(training), tracked(training) as logger:
         fit(training)
-        if training.trainer.is_global_zero:
+        if trainer.is_global_zero:
             export(training.module, Path("models") / f"{name}.ckpt")
             training.curves.write(Path("reports/train") / f"{name}.csv")
+            track(training, logger)
             shutil.rmtree(training.checkpoint.parent)
-    return training.trainer
+    if trainer.is_global_zero:
+        tell(training, time.monotonic() - start)
+    return trainer
 
 
 def build(name: str, params: Params) -> Training:
@@ -87,7 +101,9 @@ def build(name: str, params: Params) -> Training:
     """
     from pytorch_lightning.callbacks import LearningRateMonitor
 
-    from pipeline.training import callbacks, tracking
+    from pipeline.tracking.callbacks import ExampleImages, StepCurves
+    from pipeline.tracking.run import enabled
+    from pipeline.training import callbacks
     from pipeline.training.trainer import make_trainer
 
     model, section = MODELS[name], params.model_section(name)
@@ -96,26 +112,26 @@ def build(name: str, params: Params) -> Training:
     key = content_key(section, model.source)
     checkpoint = Path("runs/train") / name / key / "last.ckpt"
     module = model.make_module(section)
-    curves = callbacks.Curves(name)
+    curves, best = callbacks.Curves(name), callbacks.BestWeights(module.monitor) if module.monitor else None
     trainer = make_trainer(
         section.trainer,
         params.runtime,
-        logger=tracking.make_logger(name, "train", section.model_dump(), run_id=f"{name}-{key}"),
+        logger=False,  # it begins when the folder of the checkpoint is locked
         callbacks=[
             callbacks.SeedEachBatch(section.seed),
             curves,
             callbacks.Progress(name),
-            *([callbacks.BestWeights(module.monitor)] if module.monitor else []),
+            *([best] if best else []),
             callbacks.ResumePoint(checkpoint),
-            callbacks.ExampleImages(),
             LearningRateMonitor("epoch"),
+            *([StepCurves(), ExampleImages()] if enabled() else []),
         ],
         single=False,
     )
     datamodule = model.make_datamodule(section)
     datamodule.setup("fit")
     module.fit_statistics(datamodule)
-    return Training(name, module, datamodule, trainer, curves, checkpoint)
+    return Training(name, section, module, datamodule, trainer, curves, best, checkpoint)
 
 
 def content_key(section: ModelSection, data: Path) -> str:
@@ -124,18 +140,61 @@ def content_key(section: ModelSection, data: Path) -> str:
     return fingerprint(repr(section.model_dump(exclude={"evaluate"})), [*(root / place for place in CODE), data])
 
 
+@contextmanager
+def tracked(training: Training) -> Iterator["StageLogger"]:
+    """The run of this training, on rank 0: that of the killed training that goes on, else a new one."""
+    from pipeline.tracking import artifacts, config, run
+
+    name, source = training.name, MODELS[training.name].source
+    if not training.trainer.is_global_zero:
+        training.trainer.logger = logger = run.start(name, "train", {})
+        yield logger
+        return
+    with run.closing():
+        run_id = run.kept_id(training.checkpoint.with_name("run_id"))
+        logger = run.start(name, "train", config.stage_config(training.section, source), run_id)
+        training.trainer.logger = logger
+        logger.log_input(artifacts.dataset(source))
+        yield logger
+
+
+def track(training: Training, logger: "StageLogger") -> None:
+    """Tell the tracker what was exported: its weights, and its numbers as the summary of the run."""
+    from pipeline.tracking import artifacts
+
+    row = training.exported()
+    logger.log_summary({**row, "exported_epoch": row["epoch"]})
+    logger.log_output(artifacts.checkpoint(training.name))
+
+
+def tell(training: Training, seconds: float) -> None:
+    """Close the stage with a few facts."""
+    from pipeline.tracking.closing import close
+
+    row, measure = training.exported(), training.best.monitor if training.best else "val/loss"
+    facts = {
+        "epoch": f"{row['epoch'] + 1} of {len(training.curves.rows)}",
+        measure: f"{row[measure]:.4g}",
+        "time": f"{seconds:.0f} s",
+        "weights": f"models/{training.name}.ckpt",
+        "curves": f"reports/train/{training.name}.csv",
+    }
+    close(f"train {training.name}", facts)
+
+
 def fit(training: Training) -> None:
     """Fit, from the last checkpoint of a killed training if there is one."""
-    from pipeline.training import tracking
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-    training.trainer.fit(
-        training.module,
-        datamodule=training.datamodule,
-        ckpt_path=training.checkpoint if training.checkpoint.is_file() else None,
-        weights_only=False,  # Lightning's own loop state is no plain tensor
-    )
-    if training.trainer.is_global_zero:
-        tracking.finish()
+    try:
+        training.trainer.fit(
+            training.module,
+            datamodule=training.datamodule,
+            ckpt_path=training.checkpoint if training.checkpoint.is_file() else None,
+            weights_only=False,  # Lightning's own loop state is no plain tensor
+        )
+    except SIGTERMException:  # its status would be 0
+        sys.exit(128 + signal.SIGTERM)
 
 
 def lock(training: Training) -> AbstractContextManager[None]:

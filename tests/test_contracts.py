@@ -23,7 +23,7 @@ UNTRACKED = (
     "pipeline/settings",
     "datamodules/settings.py",
     "pipeline/training/registry.py",
-    "pipeline/training/tracking.py",
+    "pipeline/tracking",
 )
 # Besides rooms, an evaluation may import these: they read what a person brings.
 READERS = tuple(f"pipeline/{name}" for name in ("errors.py", "settings", "inputs"))

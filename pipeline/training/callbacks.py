@@ -158,18 +158,3 @@ class ResumePoint(Callback):
         if trainer.strategy.broadcast(due):  # all ranks must agree: saving is collective
             trainer.save_checkpoint(self.path)
             self.last = time.monotonic()
-
-
-class ExampleImages(Callback):
-    """Sends the module's image grids to the tracker when the training ends."""
-
-    def on_train_end(self, trainer: pl.Trainer, module: Any) -> None:
-        if not trainer.is_global_zero or trainer.logger is None:
-            return
-        batch = next(iter(trainer.datamodule.val_dataloader()), None)  # type: ignore[attr-defined]
-        if batch is None:
-            return
-        batch = trainer.strategy.batch_to_device(batch)
-        module.eval()
-        for name, image in module.example_images(batch).items():
-            trainer.logger.log_image(f"examples/{name}", [image.float().cpu()])  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import edit_params, run_stage
 
-from pipeline.training import tracking
+from pipeline.tracking import run as tracking
 from pipeline.training.registry import MODELS
 
 
@@ -30,7 +30,7 @@ def test_every_number_and_picture_reaches_the_tracker(workspace: Path, monkeypat
     edit_params(workspace, {"gnn.trainer.max_epochs": 1})
     run_stage("train", "gnn")
     recorder = Recorder()
-    monkeypatch.setattr(tracking, "make_logger", lambda *_: recorder)
+    monkeypatch.setattr(tracking, "start", lambda *_: recorder)
     run_stage("evaluate", "gnn")
     written = json.loads(Path("reports/evaluate/gnn.json").read_text())
     assert recorder.metrics == written

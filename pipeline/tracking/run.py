@@ -1,0 +1,230 @@
+"""One W&B run a stage, whose trouble never stops or hangs the stage.
+
+Offline unless WANDB_MODE=online. All that wandb writes lies in runs/wandb.
+"""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from pipeline.errors import one_line, warn
+from pipeline.training.registry import MODELS
+
+if TYPE_CHECKING:
+    import wandb
+
+PROJECT = "star-clusters"
+FOLDER = Path("runs/wandb")
+API_HOST = "api.wandb.ai"
+SECONDS_TO_START, SECONDS_TO_FINISH = 15.0, 60.0  # that a stage waits for the server
+WEAKER = {"online": "offline", "offline": "disabled"}  # what is tried where a mode fails
+LATER = "send it later by `wandb sync` of the newest folder in runs/wandb/wandb"
+
+
+class StageLogger(WandbLogger):
+    """Lightning's logger of one run; what goes wrong in it is told once and stops nothing."""
+
+    complained = False
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log numbers, pictures, tables or plots; on rank 0."""
+        with self._forgiving():
+            super().log_metrics(metrics, step)
+
+    @rank_zero_only
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
+        """Log pictures: tensors, arrays or files; on rank 0."""
+        with self._forgiving():
+            super().log_image(key, images, step, **kwargs)
+
+    @rank_zero_only
+    def log_summary(self, numbers: Mapping[str, Any]) -> None:
+        """Set the run's summary, which otherwise holds what was logged last."""
+        with self._forgiving():
+            self.experiment.summary.update(dict(numbers))
+
+    @rank_zero_only
+    def log_input(self, artifact: "wandb.Artifact | None") -> None:
+        """Declare what the stage read; None: nothing that is known by its hash."""
+        if artifact is None or _disabled(self):
+            return
+        with self._forgiving():
+            # What run.use_artifact does, but that refuses offline, and online waits for the upload.
+            self.experiment._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
+
+    @rank_zero_only
+    def log_output(self, artifact: "wandb.Artifact") -> None:
+        """Upload what the stage made."""
+        if not _disabled(self):
+            with self._forgiving():
+                self.experiment.log_artifact(artifact)
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # wandb has no common class of them: a full disk, a dead service, a server's answer
+            if not self.complained:
+                warn(f"W&B: {one_line(error)}; the stage goes on")
+            self.complained = True
+
+
+def start(model: str, job_type: str, config: Mapping[str, Any], run_id: str | None = None) -> StageLogger:
+    """Begin the run of a stage, on rank 0; the logger of the other ranks logs nothing.
+
+    The mode comes from WANDB_MODE: offline (default), online, disabled. Where online fails the run
+    is offline, and where that fails there is none; either is told in one line.
+
+    Args:
+        model: the run's name and tag, beside the tag of its family.
+        job_type: the stage, ``train`` or ``evaluate``.
+        config: parameters shown with the run.
+        run_id: of a run that goes on; None: a new one.
+    """
+    import wandb
+
+    options: dict[str, Any] = {
+        "name": model,
+        "project": os.environ.get("WANDB_PROJECT", PROJECT),
+        "job_type": job_type,
+        "tags": [model, *([MODELS[model].family] if model in MODELS else [])],
+        "config": dict(config),
+    }
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        return StageLogger(**options)
+    folder = _prepare_folder()
+    options |= {
+        "group": run_group(),
+        "id": _own_id(job_type, run_id),
+        "save_dir": str(folder),
+        "settings": wandb.Settings(
+            init_timeout=SECONDS_TO_START, finish_timeout=SECONDS_TO_FINISH, finish_timeout_raises=True
+        ),
+    }
+    mode = _mode()
+    while True:
+        logger = StageLogger(**options, mode=mode)
+        logger._wandb_init.pop("anonymous", None)  # wandb 0.31 warns of it at every start, even where it is None
+        try:
+            _ = logger.experiment
+        except Exception as error:  # see _forgiving
+            if mode not in WEAKER:
+                raise
+            warn(f"W&B {mode} does not start: {one_line(error)}; the run is {WEAKER[mode]}")
+            mode = WEAKER[mode]
+        else:
+            return logger
+
+
+def kept_id(file: Path) -> str:
+    """The id of a killed training that goes on, which the file has; else a new one, which the file keeps."""
+    from wandb.sdk.lib.runid import generate_id
+
+    if not file.exists():
+        file.write_text(generate_id())
+    return file.read_text()
+
+
+def finish(failed: bool = False) -> None:
+    """Close the run of this process, if any, within a minute; W&B shows a failed one as such."""
+    import wandb
+
+    try:
+        wandb.finish(exit_code=int(failed))
+    except TimeoutError:
+        warn(f"W&B did not take the whole run in {SECONDS_TO_FINISH:.0f} s; {LATER}")
+    except Exception as error:  # see _forgiving
+        warn(f"W&B: {one_line(error)}; {LATER}")
+
+
+@contextmanager
+def closing() -> Iterator[None]:
+    """Close the run when the block ends, as a failed one if it raises."""
+    try:
+        yield
+    except BaseException:
+        finish(failed=True)
+        raise
+    finish()
+
+
+def enabled() -> bool:
+    """Whether runs are wanted at all."""
+    return os.environ.get("WANDB_MODE") != "disabled"
+
+
+def run_group() -> str:
+    """What groups the runs of one `dvc repro`: WANDB_RUN_GROUP, the DVC experiment, or the commit."""
+    named = os.environ.get("WANDB_RUN_GROUP") or os.environ.get("DVC_EXP_NAME")
+    if named:
+        return named
+    try:
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError:  # no git
+        return "no-commit"
+    return commit.stdout.strip() or "no-commit"
+
+
+def _prepare_folder() -> Path:
+    """Make the folder and tell wandb to write nowhere else; where it cannot be made, wandb takes a temporary one."""
+    folder = FOLDER.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        warn(f"{folder}: cannot make this folder ({error.strerror}); W&B writes to a temporary one")
+    for variable in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        os.environ.setdefault(variable, str(folder))
+    os.environ.setdefault("WANDB_SILENT", "true")
+    return folder
+
+
+def _own_id(job_type: str, run_id: str | None) -> str:
+    """An id that no other stage has: of the runs that `wandb agent` wants, the first training of a trial is one."""
+    from wandb.sdk.lib.runid import generate_id
+
+    wanted = os.environ.get("WANDB_RUN_ID")
+    swept = wanted is not None and "WANDB_SWEEP_ID" in os.environ
+    if swept and job_type == "train" and not any(FOLDER.glob(f"wandb/*run-*-{wanted}")):
+        return str(wanted)
+    os.environ.pop("WANDB_RUN_ID", None)
+    os.environ.pop("WANDB_SWEEP_ID", None)
+    return run_id or generate_id()
+
+
+def _mode() -> str:
+    mode = os.environ.get("WANDB_MODE", "offline")
+    if mode != "online":
+        return mode
+    trouble = _online_trouble()
+    if trouble is None:
+        return "online"
+    warn(f"W&B stays offline: {trouble}; send the runs later by `wandb sync runs/wandb/wandb/offline-run-*`")
+    return "offline"
+
+
+def _online_trouble() -> str | None:
+    """Why an online run would fail, or None: without a key wandb asks, without a server it hangs."""
+    import wandb
+
+    if not (os.environ.get("WANDB_API_KEY") or wandb.api.api_key):
+        return "no API key (set WANDB_API_KEY or run `wandb login`)"
+    base_url = os.environ.get("WANDB_BASE_URL", f"https://{API_HOST}")
+    scheme, _, address = base_url.partition("://")
+    host, _, port = address.strip("/").partition(":")
+    try:
+        socket.create_connection((host, int(port or (80 if scheme == "http" else 443))), timeout=5).close()
+    except OSError as error:
+        return f"{host} cannot be reached ({error})"
+    return None
+
+
+def _disabled(logger: StageLogger) -> bool:
+    return bool(getattr(logger.experiment, "disabled", False))
