@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import Row
-from pipeline.evaluation.common.headline import Measure, measures
+from pipeline.evaluation.common.headline import Measure, measures, number
 from pipeline.outputs import atomic_file
 from pipeline.training.registry import MODELS, Model
 
@@ -48,28 +48,15 @@ def evaluation(model: Model) -> dict[str, Measure]:
     return measures(json.loads(path.read_text(encoding="utf-8")), model.evaluation().LABELS)
 
 
-def model_cell(measure: Measure) -> str:
-    """Value and interval of the model."""
-    if measure.value is None:
-        return ""
-    low, high = measure.low, measure.high
-    interval = "" if low is None or high is None else f" ({number(low)} to {number(high)})"
-    return f"{number(measure.value)}{interval}"
-
-
-def rival_cell(measure: Measure) -> str:
-    """Value and name of the best rival."""
-    best = measure.best_rival
-    return "" if best is None else f"{number(measure.rivals[best])} {best}"
-
-
 def headlines() -> str:
     """A row for each model: what it is, its first number, the best simple rival."""
     rows = []
     for model in MODELS.values():
         measure = evaluation(model).get(model.headline.removeprefix("test/"))
         if measure is not None:
-            rows.append([f"`{model.name}`", model.title, measure.label, model_cell(measure), rival_cell(measure)])
+            rows.append(
+                [f"`{model.name}`", model.title, measure.label, measure.in_words(), measure.best_rival_in_words()]
+            )
     return table(["model", "what it is", "measure", "value (95 % interval)", "best simple rival"], rows)
 
 
@@ -81,7 +68,7 @@ def all_measures() -> str:
         stage, file = f"evaluate@{model.name}", f"reports/evaluate/{model.name}.json"
         parts.append(f"### {model.name}: {model.title}\n\n`dvc repro {stage}` writes `{file}`.")
         rivals = list(dict.fromkeys(rival for measure in found for rival in measure.rivals))
-        rows = [[m.label, model_cell(m), *(quantity(m.rivals.get(rival)) for rival in rivals)] for m in found]
+        rows = [[m.label, m.in_words(), *(quantity(m.rivals.get(rival)) for rival in rivals)] for m in found]
         parts.append(table(["measure", "model", *rivals], rows))
     return "\n\n".join(parts)
 
@@ -142,13 +129,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def quantity(value: float | None, unit: str = "") -> str:
     """A number with its unit; nothing for None."""
     return "" if value is None else f"{number(value)} {unit}".rstrip()
-
-
-def number(value: float) -> str:
-    """Four significant digits, whole numbers in full: 0.03149, 7.847e-6, 114071."""
-    if abs(value) >= 1000 and abs(value) < 1e9:
-        return f"{value:.0f}"
-    return re.sub(r"e([+-])0*", r"e\1", f"{value:.4g}").replace("e+", "e")
 
 
 PARTS: dict[str, Callable[[], str]] = {"headlines": headlines, "measures": all_measures, "benchmarks": benchmarks}

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_file, atomic_folder
-from pipeline.progress import progress
+from pipeline.progress import Show, progress
 from pipeline.settings.base import ModelSection
 from pipeline.settings.load import Params, load_params
 from pipeline.training.registry import MODELS
 
 if TYPE_CHECKING:
     from pipeline.evaluation.common.headline import Measure
-    from pipeline.evaluation.common.result import Picture, Result
+    from pipeline.evaluation.common.result import Result
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -31,30 +31,37 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def evaluate(name: str, params: Params) -> None:
-    """Test ``name`` with Lightning, then with its family's own metrics and figures; write and track both."""
+    """Measure ``name`` on held-out data, then write, track and tell what was found."""
     with progress(f"evaluate {name}", 3) as show:  # before torch, which takes seconds to import
-        import torch
-
         from pipeline.evaluation.common.headline import headline
-        from pipeline.evaluation.common.result import numbers
-        from pipeline.training.callbacks import SeedEachBatch
-        from pipeline.training.trainer import make_trainer
 
-        model, section = MODELS[name], params.model_section(name)
-        module = model.load(Path("models") / f"{name}.ckpt")
-        datamodule = model.make_datamodule(section)
-        seed = SeedEachBatch(section.seed)
-        tester = make_trainer(section.trainer, params.runtime, logger=False, callbacks=[seed], single=True)
-        tested = tester.test(module, datamodule=datamodule, verbose=False)[0]
-        show(1, "measures")
-        torch.manual_seed(section.seed)
-        evaluation = model.evaluation()
-        result = evaluation.evaluate(module.eval(), datamodule, section)
+        metrics, result, labels = measured(name, params, show)
         show(2, "figures")
-        metrics = numbers({**tested, **result.metrics})
-        labels = evaluation.LABELS | result.labels
-        write(name, metrics, result, labels, headline(metrics, model.headline, labels))
-        track(name, section, metrics, result.pictures)
+        summed_up = headline(metrics, MODELS[name].headline, labels)
+        write(name, metrics, result, labels, summed_up)
+        track(name, params.model_section(name), metrics, result)
+    tell(name, summed_up)
+
+
+def measured(name: str, params: Params, show: Show) -> "tuple[dict[str, float], Result, dict[str, str]]":
+    """Test with Lightning, then with the family's own measures: all metrics, what else was found, and labels."""
+    import torch
+
+    from pipeline.evaluation.common.result import numbers
+    from pipeline.training.callbacks import SeedEachBatch
+    from pipeline.training.trainer import make_trainer
+
+    model, section = MODELS[name], params.model_section(name)
+    module = model.load(Path("models") / f"{name}.ckpt")
+    datamodule = model.make_datamodule(section)
+    seed = SeedEachBatch(section.seed)
+    tester = make_trainer(section.trainer, params.runtime, logger=False, callbacks=[seed], single=True)
+    tested = tester.test(module, datamodule=datamodule, verbose=False)[0]
+    show(1, "measures")
+    torch.manual_seed(section.seed)
+    evaluation = model.evaluation()
+    result = evaluation.evaluate(module.eval(), datamodule, section)
+    return numbers({**tested, **result.metrics}), result, evaluation.LABELS | result.labels
 
 
 def write(name: str, metrics: dict[str, float], result: "Result", labels: dict[str, str], headline: "Measure") -> None:
@@ -75,16 +82,33 @@ def write(name: str, metrics: dict[str, float], result: "Result", labels: dict[s
         write_charts(result.charts, result.items, temporary)
 
 
-def track(name: str, section: ModelSection, metrics: dict[str, float], pictures: "list[Picture]") -> None:
-    """Send metrics and pictures to W&B."""
-    from pipeline.tracking import run as tracking
+def track(name: str, section: ModelSection, metrics: dict[str, float], result: "Result") -> None:
+    """Send to W&B what was found, and from which weights and data."""
+    from pipeline.tracking import run
+    from pipeline.tracking.config import stage_config
+    from pipeline.tracking.evaluation import log_evaluation
 
-    logger = tracking.start(name, "evaluate", section.model_dump())
-    logger.log_metrics(metrics)
-    for picture in pictures:
-        file = Path("reports/figures") / name / f"{picture.name}.png"
-        logger.log_image(f"figures/{picture.name}", [str(file)], caption=[picture.caption])
-    tracking.finish()
+    if not run.enabled():
+        return
+    with run.closing():
+        source = MODELS[name].source
+        config = {**stage_config(section, source), "evaluate": section.model_dump()["evaluate"]}
+        logger = run.start(name, "evaluate", config)
+        log_evaluation(logger, name, source, metrics, result)
+
+
+def tell(name: str, headline: "Measure") -> None:
+    """Close the stage with the measure that sums it up, and where the rest is."""
+    from pipeline.tracking.closing import close
+
+    facts = {
+        headline.label: headline.in_words(),
+        "best simple rival": headline.best_rival_in_words() or "none",
+        "all numbers": f"reports/evaluate/{name}.json",
+        "figures": f"reports/figures/{name}",
+        "charts": f"reports/charts/{name}",
+    }
+    close(f"evaluate {name}", facts)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import pytest
 from conftest import ROOT
 from ruamel.yaml import YAML
 
-from benchmarks.docs import MARKED, PAGES, PARTS, filled, model_cell, number, rival_cell, table
-from pipeline.evaluation.common.headline import measures
+from benchmarks.docs import MARKED, PAGES, PARTS, filled, table
+from pipeline.evaluation.common.headline import measures, number
 from pipeline.training.registry import MODELS
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -139,14 +139,14 @@ def test_measures_of_a_flat_evaluation() -> None:
     }
     found = measures(metrics, {"log_likelihood_nats": "log-likelihood of a picture (nats)"})
     pixel, likelihood = found["pixel_error_percent"], found["log_likelihood_nats"]
-    assert (pixel.label, model_cell(pixel)) == ("pixel error percent", "29.24 (27.5 to 31)")
-    assert rival_cell(pixel) == "60.4 radial ridge"
+    assert (pixel.label, pixel.in_words()) == ("pixel error percent", "29.24 (27.5 to 31)")
+    assert pixel.best_rival_in_words() == "60.4 radial ridge"
     noisy = found["noisy/pixel_error_percent"]
-    assert (noisy.label, model_cell(noisy)) == ("the same behind noise: pixel error percent", "40.5 (38 to 43)")
-    assert rival_cell(noisy) == "71 radial ridge"
+    assert (noisy.label, noisy.in_words()) == ("the same behind noise: pixel error percent", "40.5 (38 to 43)")
+    assert noisy.best_rival_in_words() == "71 radial ridge"
     assert likelihood.label == "log-likelihood of a picture (nats)"
-    assert rival_cell(likelihood) == "-943.6 independent pixels"
-    assert rival_cell(found["loss"]) == ""
+    assert likelihood.best_rival_in_words() == "-943.6 independent pixels"
+    assert found["loss"].best_rival_in_words() == ""
 
 
 @pytest.mark.parametrize(

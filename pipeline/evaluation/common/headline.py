@@ -37,6 +37,25 @@ class Measure:
             return None
         return (max if self.higher else min)(self.rivals, key=lambda name: self.rivals[name])
 
+    def in_words(self) -> str:
+        """Value and interval; empty if the model has none."""
+        if self.value is None:
+            return ""
+        interval = "" if self.low is None or self.high is None else f" ({number(self.low)} to {number(self.high)})"
+        return f"{number(self.value)}{interval}"
+
+    def best_rival_in_words(self) -> str:
+        """Value and name of the best rival; empty if there is none."""
+        best = self.best_rival
+        return "" if best is None else f"{number(self.rivals[best])} {best}"
+
+
+def number(value: float) -> str:
+    """Four significant digits, whole numbers in full: 0.03149, 7.847e-6, 114071."""
+    if abs(value) >= 1000 and abs(value) < 1e9:
+        return f"{value:.0f}"
+    return re.sub(r"e([+-])0*", r"e\1", f"{value:.4g}").replace("e+", "e")
+
 
 def measures(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Measure]:
     """The measures on held-out data of a flat evaluation, by what is measured: ``pixel_error_percent``.
