@@ -21,8 +21,8 @@ class NBodyDataModule(TensorDataModule):
 
     ``mass`` or ``charge`` (B, n) is there if the table has that column. All windows of a simulation are
     in the same split. ``splits[split]`` is a list with a group of windows for each number of stars, the smallest
-    first; ``trajectories[split]`` the same of whole runs, (simulations, times, ...), and ``units`` the physics they
-    obey, where that is known.
+    first; ``trajectories[split]`` the same of whole runs, (simulations, times, ...), ``numbers[split]`` the N_sim of
+    these, one group after another, and ``units`` the physics they obey, where that is known.
 
     ``path`` is a folder with ``trajectories.csv`` or ``trajectories.parquet``, at the contract of
     :func:`~datamodules.trajectories.read_table`, and maybe ``units.json``; ``seed`` is also that of the split.
@@ -32,6 +32,7 @@ class NBodyDataModule(TensorDataModule):
     settings: NBodyData
     trajectories: dict[str, list[Group]]
     splits: dict[str, list[Group]]  # type: ignore[assignment]
+    numbers: dict[str, np.ndarray]
     units: Units | None
 
     @property
@@ -55,7 +56,9 @@ class NBodyDataModule(TensorDataModule):
                 f"{self.file}: runs of {times} outputs are too short for a horizon of {self.settings.horizon} steps; "
                 "lower gnn.data.horizon or lengthen nbody.t_end"
             )
-        self.trajectories = {split: selected(groups, numbers) for split, numbers in self._split(groups).items()}
+        drawn = self._split(groups)
+        self.trajectories = {split: selected(groups, numbers) for split, numbers in drawn.items()}
+        self.numbers = {split: in_groups(groups, numbers) for split, numbers in drawn.items()}
         self.splits = {split: [self._windows(part) for part in parts] for split, parts in self.trajectories.items()}
 
     def _split(self, groups: list[Systems]) -> dict[str, np.ndarray]:
@@ -109,6 +112,11 @@ def selected(groups: list[Systems], numbers: np.ndarray) -> list[Group]:
         if rows:
             found.append({name: tensor[rows] for name, tensor in tensors(systems).items()})
     return found
+
+
+def in_groups(groups: list[Systems], numbers: np.ndarray) -> np.ndarray:
+    """The numbers in the order of :func:`selected`, one group after another."""
+    return np.concatenate([numbers[np.isin(numbers, systems["N_sim"])] for systems in groups])
 
 
 def _graphs(windows: Group) -> list[Any]:

@@ -81,13 +81,16 @@ def write(result: "Result", start: Path, source: Path) -> Path:
         start: of the names; numbered where an earlier answer lies, see :func:`free_place`.
         source: the input, whose name may stand in a figure.
     """
-    from pipeline.evaluation.common.result import write_json
+    from pipeline.evaluation.common.result import write_animation, write_json
 
     start = free_place(start, result.metrics["provenance"])
     for picture in result.pictures:
         take_literally(picture.figure, source)
         with atomic_file(Path(f"{start}_{picture.name}.png")) as temporary:
             picture.figure.savefig(temporary)
+    for animation in result.animations:
+        with atomic_file(Path(f"{start}_{animation.name}.webp")) as temporary:
+            write_animation(animation, temporary)
     for name, hdus in result.hdus.items():
         with atomic_file(Path(f"{start}_{name}.fits")) as temporary:
             hdus.writeto(temporary)
@@ -96,6 +99,7 @@ def write(result: "Result", start: Path, source: Path) -> Path:
     path = Path(f"{start}.json")
     with atomic_file(path) as temporary:
         captions = {readable(f"{start.name}_{picture.name}.png"): picture.caption for picture in result.pictures}
+        captions |= {readable(f"{start.name}_{film.name}.webp"): film.caption for film in result.animations}
         write_json({**result.metrics, "pictures": captions}, temporary)
     return path
 

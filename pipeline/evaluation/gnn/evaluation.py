@@ -12,8 +12,10 @@ from datamodules.trajectories import Gravity, Units
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
 from pipeline.evaluation.common.bootstrap import scored
-from pipeline.evaluation.common.result import Picture, Result, compared, style
+from pipeline.evaluation.common.result import Animation, Picture, Result, compared, style
 from pipeline.evaluation.gnn.figures import AxisUnits, force_law_figure, growth_figure, track_figure
+from pipeline.evaluation.gnn.film import SECONDS, rollout_frames
+from pipeline.evaluation.gnn.items import end_chart, item_table, thumbnails_of
 from pipeline.evaluation.gnn.measures import CAP, Array, Run, drifts, relative_error, squared_error, time_until
 from pipeline.evaluation.gnn.settings import Gnn
 from pipeline.simulation.nbody.integrators import integrate
@@ -98,22 +100,32 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
         metrics |= scored(f"rollout_{what}_error", change, at_end)
         if what == "energy":
             metrics |= compared("rollout_energy_kept_percent", each(below_one, change))
+    place = [(group, k) for group in found for k in range(len(group.mass))]
+    true, forecast = [g.true.x[k] for g, k in place], [g.rollout["model"].x[k] for g, k in place]
+    measured = {"one_step_position_mean_square_error": position["model"].reshape(systems, -1).mean(1)}
+    measured |= {
+        f"rollout_{what}_error": change["model"][:, -1] for what, change in {"position": errors, **kept}.items()
+    }
     with style():
         chosen = np.argsort(errors["model"][:, -1])[[int(q * (systems - 1)) for q in (0.1, 0.5, 0.9)]]
-        place = [(group, k) for group in found for k in range(len(group.mass))]
         shown = [(group, slice(k, k + 1)) for group, k in (place[number] for number in chosen)]
+        tracks = [smooth(g.true.x[k], g.true.v[k], g.mass[k], times[1], gravity)[0] for g, k in shown]
+        rings = [g.rollout["model"].x[k][0] for g, k in shown]
+        headings = [f"error {100 * errors['model'][k, -1]:.3g} % of the size" for k in chosen]
+        film = Animation(
+            "rollout",
+            "The same three systems in motion: dots are the stars of the simulation, and a ring appears where the "
+            "network, told the first state alone, expects a star at an output. A good forecast meets its star.",
+            rollout_frames(tracks, rings, headings, units.length, f"{times[-1]:g} ({units.time})"),
+            SECONDS,
+        )
         pictures = [
             Picture(
                 "tracks",
                 "Three systems that the network has never seen, from an easy one to a hard one (10th, 50th and 90th "
                 "percentile of its error at the end). Lines are the true tracks; rings are the network's forecast at "
                 "the output times, made from the first state alone.",
-                track_figure(
-                    [smooth(g.true.x[k], g.true.v[k], g.mass[k], times[1], gravity)[0] for g, k in shown],
-                    [g.rollout["model"].x[k][0] for g, k in shown],
-                    [f"error {100 * errors['model'][k, -1]:.3g} % of the size" for k in chosen],
-                    units.length,
-                ),
+                track_figure(tracks, rings, headings, units.length),
             ),
             Picture(
                 "error_growth",
@@ -131,7 +143,14 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
                 ),
             ),
         ]
-    return Result(metrics, pictures)
+    return Result(
+        metrics,
+        pictures,
+        charts=[end_chart(true, forecast, units.length)],
+        animations=[film],
+        items=item_table(data.numbers["test"], [len(g.mass[k]) for g, k in place], measured),
+        thumbnails=thumbnails_of(true, forecast),
+    )
 
 
 def errors_of(model: LitGNN, tensors: dict[str, Tensor], units: Units | None, steps: int) -> Errors:

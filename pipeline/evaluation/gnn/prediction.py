@@ -11,10 +11,11 @@ from datamodules.nbody import tensors
 from datamodules.trajectories import Systems, at_rest, systems_by_stars, table_of
 from lit_modules.gnn import LitGNN, distances, speeds
 from pipeline.errors import InputError
-from pipeline.evaluation.common.result import Picture, Result, style
+from pipeline.evaluation.common.result import Animation, Picture, Result, style
 from pipeline.evaluation.gnn.evaluation import at_end, masses, network
 from pipeline.evaluation.gnn.figures import track_figure
-from pipeline.evaluation.gnn.measures import Run, drifts, relative_error
+from pipeline.evaluation.gnn.film import FRAMES, SECONDS, rollout_frames
+from pipeline.evaluation.gnn.measures import Array, Run, drifts, relative_error
 from pipeline.inputs.star_tables import StarTable, read_star_table
 from pipeline.inputs.star_units import NBODY, OURS
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 AHEAD = 10  # outputs to predict where the file has a single state
 SHOWN = 3  # systems drawn
+LONGEST = 0.4  # seconds that a frame stays, of few
+Shown = tuple[list[Array], list[Array], list[str]]
 
 
 @torch.no_grad()
@@ -65,7 +68,9 @@ def predict(models: list[LitGNN], path: Path, units: str | None = None) -> Resul
         metrics["units"] = table.units.name
     metrics["warnings"] = warnings
     rows = table.as_named(table.units.from_ours(rows_of(groups, forecasts, dt)))
-    return Result(metrics, [tracks(groups, runs, forecasts, table)], tables={"forecast": rows})
+    drawn, unit = shown(groups, runs, forecasts, table), table.units.length_name
+    end = f"{steps * dt / table.units.time:.4g}"
+    return Result(metrics, [tracks(drawn, unit)], tables={"forecast": rows}, animations=[film(drawn, unit, end)])
 
 
 def forecast(model: LitGNN, systems: Systems, steps: int) -> Run:
@@ -132,8 +137,8 @@ def rows_of(groups: list[Systems], forecasts: list[Run], dt: float) -> "pl.DataF
     return table_of(found)
 
 
-def tracks(groups: list[Systems], runs: list[Run], forecasts: list[Run], table: StarTable) -> Picture:
-    """The first systems of the file and their forecasts."""
+def shown(groups: list[Systems], runs: list[Run], forecasts: list[Run], table: StarTable) -> Shown:
+    """Tracks and forecasts of the first systems of the file, in its units, and what to write over each."""
     first = sorted(
         (float(number), g, k) for g, group in enumerate(groups) for k, number in enumerate(group["N_sim"])
     )[:SHOWN]  # fmt: skip
@@ -141,16 +146,24 @@ def tracks(groups: list[Systems], runs: list[Run], forecasts: list[Run], table: 
     if runs[0].x.shape[1] > 1:
         errors = [relative_error(predicted, given)[:, -1] for predicted, given in zip(forecasts, runs, strict=True)]
         labels = [f"{label}: error {100 * errors[g][k]:.3g} %" for label, (_, g, k) in zip(labels, first, strict=True)]
-    length = table.units.length
+    true, predicted = ([part[g].x[k] / table.units.length for _, g, k in first] for part in (runs, forecasts))
+    return true, predicted, labels
+
+
+def tracks(drawn: Shown, unit: str) -> Picture:
+    """The systems and their forecasts."""
     with style():
-        figure = track_figure(
-            [runs[g].x[k] / length for _, g, k in first],
-            [forecasts[g].x[k] / length for _, g, k in first],
-            labels,
-            table.units.length_name,
-        )
+        figure = track_figure(*drawn, unit)
     caption = (
         "Rings: the network's forecast from the first state. Lines: the tracks of the file, where it has them. "
         "Errors: those of the last positions, over the size of the system."
     )
     return Picture("tracks", caption, figure)
+
+
+def film(drawn: Shown, unit: str, end: str) -> Animation:
+    """The same in motion."""
+    with style():
+        frames = rollout_frames(*drawn, unit, end)
+    caption = "The systems in motion: dots are the stars of the file, rings the network's forecast at the outputs."
+    return Animation("rollout", caption, frames, min(SECONDS * FRAMES / len(frames), LONGEST))

@@ -95,6 +95,11 @@ def test_evaluate(tmp_path: Path, attribute: str) -> None:
     assert [picture.name for picture in result.pictures] == ["tracks", "error_growth", "force_law"]
     assert all((tmp_path / f"{picture.name}.png").stat().st_size > 10_000 for picture in result.pictures)
     assert all(re.sub("_(low|high)$", "", key.split("/")[-1]) in LABELS for key in found)
+    [film], [chart], items = result.animations, result.charts, result.items
+    assert film.name == "rollout" and chart.kind == "predicted"
+    assert items is not None and len(items) == len(result.thumbnails) == 10
+    assert sorted(items["item"]) == sorted(set(items["item"])) and (items["stars"] == 5).all()
+    assert items["rollout_position_error"].median() == pytest.approx(found["test/rollout_position_error"])
     low, value, high = (found[f"test/rollout_position_error{end}"] for end in ("_low", "", "_high"))
     assert low <= value <= high
     position = {key.split("/")[1]: value for key, value in found.items() if key.endswith("one_step_position_mse")}
@@ -121,6 +126,9 @@ def test_systems_of_unequal_numbers_of_stars_count_alike(tmp_path: Path) -> None
         squared += np.square(x[:, :-1] + 0.1 * v[:, :-1] - x[:, 1:]).mean((2, 3)).ravel().tolist()
     found = numbers(result.metrics)["baseline/constant_velocity/one_step_position_mse"]
     assert found == pytest.approx(np.mean(squared), rel=1e-4)
+    assert result.items is not None and [number % 2 for number in result.items["item"]] == [
+        stars == 5 for stars in result.items["stars"]
+    ], "the numbers are those of the file"
 
 
 def test_rollout_longer_than_the_run(tmp_path: Path) -> None:
@@ -137,6 +145,8 @@ def test_predict(tmp_path: Path) -> None:
     result = predict([model], path)
     assert result.metrics["systems"] == 20 and result.metrics["steps"] == 10
     assert all(math.isfinite(result.metrics[f"position_error_{which}"]) for which in ("median", "largest"))
+    [film] = result.animations
+    assert len(film.frames) == 11 and 0.3 < film.seconds <= 0.4
     first = predict([model], csv(tmp_path, Run(*(a[:2, :1] for a in runs()))))
     assert first.metrics["steps"] == 10 and "position_error_median" not in first.metrics
     with pytest.raises(InputError, match=r"trajectories\.csv: outputs are 0\.2 apart, but the network steps by 0\.1"):
