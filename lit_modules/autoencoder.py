@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lit_modules.base import Batch, PictureReader
+from lit_modules.examples import tiles
 from lit_modules.networks.autoencoder.autoencoder import Autoencoder
 from lit_modules.networks.autoencoder.deformation import deform, draw_deformations
 from lit_modules.networks.autoencoder.settings import AutoencoderSettings
@@ -90,6 +91,7 @@ class LitAutoencoder(PictureReader):
         return 100 * float((self.validation_errors < error).double().mean())
 
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
+        """Pictures, their reconstructions, and three times the absolute difference, below each other."""
         images = batch["image"][:N_EXAMPLES]
-        rows = [torch.cat(list(part), dim=-1) for part in (images, self.net(images).detach().clamp(0, 1))]
-        return {"originals over reconstructions": torch.cat(rows, dim=-2)}
+        redrawn = self.net(images).clamp(0, 1)
+        return {"original_reconstructed_difference": tiles(images, redrawn, (3 * (images - redrawn).abs()).clamp(0, 1))}

@@ -18,8 +18,8 @@ class LitBase(pl.LightningModule):
     keeps them as ``self.settings``, and as a plain dictionary in the checkpoint.
 
     ``monitor`` names the metric whose lowest value picks the weights that are kept; None keeps
-    the last ones. ``example_images`` may return named image grids, (3 or 1, height, width) in
-    [0, 1], which go to the tracker at the end of the training.
+    the last ones. ``example_images`` may return named pictures, (3 or 1, height, width) in
+    [0, 1], which go to the tracker in the course of the training.
 
     Raises:
         pydantic.ValidationError: a parameter is missing, unknown or out of its bounds.
@@ -39,7 +39,7 @@ class LitBase(pl.LightningModule):
         raise NotImplementedError
 
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
-        """Named image grids for the tracker, made from one validation batch."""
+        """Named pictures for the tracker, made from one validation batch."""
         return {}
 
     def fit_statistics(self, data: Any) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lit_modules.base import Batch, PictureReader
+from lit_modules.examples import tiles
 from lit_modules.networks.boltzmann.general import BoltzmannMachine, cooling
 from lit_modules.networks.boltzmann.pixels import isophotes, stretch
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
@@ -14,6 +15,8 @@ from lit_modules.networks.symmetry import random_symmetry, symmetries
 from pipeline.errors import InputError
 
 PSEUDO_LIKELIHOOD_PIXELS = 512
+N_EXAMPLES = 8
+GROWN_SWEEPS = (1, 10, 100)  # Gibbs sweeps after which an artificial cluster is shown
 
 
 class LitMachine(PictureReader):
@@ -51,7 +54,7 @@ class LitMachine(PictureReader):
     def grid(self, *rows: Tensor) -> Tensor:
         """Rows of pictures, (pictures, pixels) each, as one picture, (1, height, width)."""
         size = self.settings.size
-        return torch.cat([row.detach().view(-1, size, size).permute(1, 0, 2).flatten(1) for row in rows])[None]
+        return tiles(*(row.view(-1, 1, size, size) for row in rows))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.states is not None:
@@ -107,8 +110,9 @@ class LitBoltzmann(LitMachine):
         return (torch.arange(size, device=self.device) < size // 2).repeat(size)
 
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
-        grey = stretch(batch["image"])[:8]
-        return {"recall": self.grid(grey, grey * self.left_half, self.recall(grey, self.left_half))}
+        """Pictures, the half that is given, and what the machine recalls of them, below each other."""
+        grey = stretch(batch["image"])[:N_EXAMPLES]
+        return {"truth_half_recalled": self.grid(grey, grey * self.left_half, self.recall(grey, self.left_half))}
 
     def recall(self, grey: Tensor, known: Tensor) -> Tensor:
         """Complete stretched pictures, (pictures, pixels), from the pixels where ``known``, (pixels,), is True."""
@@ -160,5 +164,7 @@ class LitRBM(LitMachine):
         return self.net.visible(self.net.hidden(grey))
 
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
-        grey = stretch(batch["image"])[:8]
-        return {"reconstruction": self.grid(grey, self.reconstruct(grey))}
+        """Pictures, their reconstructions, and artificial clusters grown from them, below each other."""
+        grey = stretch(batch["image"])[:N_EXAMPLES]
+        grown = [self.net.grow(grey[None], sweeps) for sweeps in GROWN_SWEEPS]
+        return {"original_reconstructed_artificial": self.grid(grey, self.reconstruct(grey), *grown)}

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lit_modules.base import Batch
+from lit_modules.examples import splat, thick, tiles, upright
 from lit_modules.map_reader import MapReader, every_look
 from lit_modules.networks.energy.box import cell_volume, inside, unit_grid
 from lit_modules.networks.energy.free_energy import log_gibbs
@@ -18,6 +19,7 @@ from lit_modules.networks.maps.gaussian import Gaussian, calibration
 from lit_modules.networks.sampling.chains import Energy, EnergyError
 from pipeline.errors import InputError
 
+N_EXAMPLES, EXAMPLE_NODES = 8, 64
 HALF_LN_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -139,6 +141,16 @@ class LitEBM(MapReader):
     def _mass(self, context: Context, y: Tensor) -> Gaussian:
         log_distance = self.low[0] + (y[..., 0] + 1) / 2 * (self.high - self.low)[0]
         return self.net.mass(context, y, log_distance)
+
+    def example_images(self, batch: Batch) -> dict[str, Tensor]:
+        """Log posterior of eight maps over log distance (right) and age (up), to 5 nats below its peak; red: truth."""
+        few = {name: tensor[:N_EXAMPLES] for name, tensor in batch.items()}
+        log_density = upright(self.log_posterior(self.context(few["statistics"]), EXAMPLE_NODES))
+        landscapes = (1 + (log_density - log_density.amax((1, 2), keepdim=True)) / 5).clamp(0, 1).cpu()
+        truths = self.to_box(few["distance"], few["age"])
+        marks = torch.stack([thick(splat(y[None], EXAMPLE_NODES)) for y in truths]) > 0
+        red, black = landscapes.masked_fill(marks, 1.0), landscapes.masked_fill(marks, 0.0)
+        return {"posterior_and_truth": tiles(*torch.stack([red, black, black], 1).split(N_EXAMPLES // 2))}
 
     def on_validation_start(self) -> None:
         if self.trainer.state.fn == "fit":  # a trained network is left as it is

@@ -6,12 +6,15 @@ import torch
 from torch import Tensor
 
 from lit_modules.base import Batch, LitBase
+from lit_modules.examples import stretched, tiles, upright
 from lit_modules.networks.energy.box import unit_grid
 from lit_modules.networks.energy.plane_energy import EllipseEnergy, plane_energies
 from lit_modules.networks.energy.settings import PlaneSettings
 from lit_modules.networks.energy.training import EnergyTraining, exact_nll
 from lit_modules.networks.sampling.chains import EnergyError
 from pipeline.errors import InputError
+
+EXAMPLE_NODES = 50  # of a side of the pictures
 
 
 class LitPlanes(LitBase):
@@ -50,6 +53,15 @@ class LitPlanes(LitBase):
             return self.objectives[name].losses(self.net[name], y)["loss"]
         except EnergyError as error:
             raise InputError(f"ebm-plane: {name}: {error}") from error
+
+    def example_images(self, batch: Batch) -> dict[str, Tensor]:
+        """Each learned density above a histogram of held-out points of it."""
+        grid = unit_grid(EXAMPLE_NODES).to(self.device)
+        learned = [(-energy(grid)).softmax(-1).view(EXAMPLE_NODES, EXAMPLE_NODES) for energy in self.net.values()]
+        box = [-1.0, 1.0, -1.0, 1.0]
+        counted = [torch.histogramdd(batch[name].cpu(), EXAMPLE_NODES, range=box).hist for name in self.net]
+        rows = (stretched(upright(torch.stack(row))[:, None]).cpu() for row in (learned, counted))
+        return {"learned_over_points": tiles(*rows)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name, objective in self.objectives.items():

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from lit_modules.base import Batch, LitBase
+from lit_modules.examples import smooth, tiles, tracks
 from lit_modules.networks.graph.nbody import NBodyNetwork
 from lit_modules.networks.graph.settings import NBodySettings
 from pipeline.errors import InputError
 
 MOST_PAIRS = 1 << 22  # held in memory at once
+N_EXAMPLES, EXAMPLE_SIDE = 4, 240  # pictures, and pixels of a side of each
 
 
 class LitGNN(LitBase):
@@ -106,6 +108,43 @@ class LitGNN(LitBase):
         position, velocity = torch.stack(position_errors).mean(), torch.stack(velocity_errors).mean()
         weighted = position + self.settings.velocity_weight * velocity * self.net.time**2
         return {"loss": weighted / self.motion**2, "position_mse": position, "velocity_mse": velocity}
+
+    def example_images(self, batch: Batch) -> dict[str, Tensor]:
+        """Tracks of a few systems in x and y: blue of the simulation, orange of the network, white of both."""
+        systems = windows_of_systems(batch["time"][:, 0])[:N_EXAMPLES]
+        first, last = (torch.stack([rows[k] for rows in systems]) for k in (0, -1))
+        steps = int((batch["time"][last[0], -1] - batch["time"][first[0], 0]) / self.net.time + 0.5)
+        attribute = self.attribute({name: tensor[first] for name, tensor in batch.items()})
+        rollouts = self.net.rollout(batch["position"][first, 0], batch["velocity"][first, 0], attribute, steps)
+        pictures = []
+        for rows, end, *predicted in zip(systems, last, *rollouts, strict=True):
+            truth = [torch.cat([batch[name][rows, 0], batch[name][end, -1:]]) for name in ("position", "velocity")]
+            step = (batch["time"][end, -1] - batch["time"][rows[0], 0]) / len(rows)
+            pictures.append(rollout_picture(truth, step, predicted, self.net.time))
+        return {"rollouts_and_simulations": tiles(torch.stack(pictures))}
+
+
+def windows_of_systems(starts: Tensor) -> list[Tensor]:
+    """Rows of the windows of each system, from the times (B,) at which they start, in their order."""
+    rows = torch.arange(len(starts), device=starts.device)
+    return list(rows.tensor_split(rows[1:][starts[1:] <= starts[:-1]].cpu()))
+
+
+def rollout_picture(truth: list[Tensor], step: Tensor, predicted: list[Tensor], predicted_step: Tensor) -> Tensor:
+    """True and predicted states of stars as tracks about their mean, (3, side, side).
+
+    Args:
+        truth: positions and velocities, (times, n, 3) each.
+        step: time between them.
+        predicted: the same of the network.
+        predicted_step: time between those.
+    """
+    truth, predicted = ([(x - x.mean(1, keepdim=True))[..., :2] for x in states] for states in (truth, predicted))
+    half_width = 1.1 * truth[0].abs().max()
+    curves = (smooth(x, step * v) for (x, v), step in ((truth, step), (predicted, predicted_step)))
+    blue, orange = (tracks(curve / half_width, EXAMPLE_SIDE) for curve in curves)
+    colours = torch.tensor([[0.1, 0.5, 1.0], [1.0, 0.5, 0.1]])
+    return torch.einsum("khw,kc->chw", torch.stack([blue, orange]), colours).clamp(0, 1)
 
 
 def pooled(tensors: list[Tensor]) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lit_modules.base import Batch
+from lit_modules.examples import against, stretched, tiles
 from lit_modules.map_reader import MapReader, every_look
 from lit_modules.networks.maps.gaussian import Gaussian, calibration
 from lit_modules.networks.pidoc.cnn import AgeDistanceCNN
@@ -22,6 +23,8 @@ from lit_modules.networks.pidoc.mass_map import MassMap
 from lit_modules.networks.pidoc.settings import AgeDistanceSettings, MassSettings
 from lit_modules.networks.symmetry import random_symmetry
 from pipeline.errors import InputError
+
+N_EXAMPLES = 5
 
 
 class LitPidoc(MapReader):
@@ -135,16 +138,10 @@ class LitPidocMass(LitPidoc):
         return mass.pixels.z(batch["mass"]), mass.field.z(batch["field"])
 
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
-        """Flux, true mass and predicted mass of four clusters, a row each."""
-        flux, mass = batch["flux"][:4], batch["mass"][:4]
-        predicted = self(flux, batch["statistics"][:4]).pixels.mean.detach()
-        low, high = mass.aminmax()
-        flux = (flux - flux.amin((2, 3), keepdim=True)) / (
-            flux.amax((2, 3), keepdim=True) - flux.amin((2, 3), keepdim=True)
-        )
-        columns = [flux, (mass - low) / (high - low), (predicted - low) / (high - low)]
-        rows = torch.cat(columns, 3).clamp(0, 1)
-        return {"flux, true mass, predicted mass": torch.cat(list(rows), 1)}
+        """Light, true mass and the mass that was read, all logarithmic, of five clusters, below each other."""
+        flux, mass = batch["flux"][:N_EXAMPLES], batch["mass"][:N_EXAMPLES]
+        read = self(flux, batch["statistics"][:N_EXAMPLES]).pixels.mean
+        return {"light_truth_read": tiles(stretched(flux), stretched(mass), stretched(read, like=mass))}
 
 
 class LitPidocAgeDistance(LitPidoc):
@@ -198,6 +195,14 @@ class LitPidocAgeDistance(LitPidoc):
             "distance_mae_kpc": F.l1_loss(distance, true_distance),
             "age_mae_gyr": F.l1_loss(age, true_age),
         }
+
+    def example_images(self, batch: Batch) -> dict[str, Tensor]:
+        """What was read over the truth, a dot a map: log distance on the left, age on the right."""
+        read = self.predict_step(batch, 0).mean
+        true_distance, true_age = batch["distance"][: len(read)], batch["age"][: len(read)]
+        distance, age = self.net.targets.unscale(read)
+        distances = against(true_distance.log10(), distance.clamp_min(1e-3).log10())
+        return {"distance_and_age_read_over_truth": tiles(torch.stack([distances, against(true_age, age)]))}
 
     def z(self, batch: Batch) -> tuple[Tensor, Tensor]:
         predicted = self.net(*self.network_inputs(batch))

@@ -16,7 +16,7 @@ from torch.nn.utils import get_total_norm
 
 SECONDS_BETWEEN_POINTS = 1.0
 PICTURES = 12  # of each kind in a training
-WIDTH = 480  # pixels below which a picture is enlarged
+WIDTH = 800  # pixels to which small pictures are enlarged
 
 
 class StepCurves(Callback):

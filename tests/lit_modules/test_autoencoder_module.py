@@ -108,4 +108,4 @@ def test_pictures_of_another_size_are_named() -> None:
 
 def test_example_images() -> None:
     [(_, grid)] = module().example_images({"image": blobs(3, 0)}).items()
-    assert grid.shape == (1, 24, 36) and 0 <= float(grid.min()) and float(grid.max()) <= 1
+    assert grid.shape == (1, 3 * 13 - 1, 3 * 13 - 1) and 0 <= float(grid.min()) and float(grid.max()) <= 1

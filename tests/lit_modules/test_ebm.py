@@ -295,3 +295,25 @@ def test_one_picture_two_answers() -> None:
     train(model, *draw(20_000), 600)
     nll = held_out_nll(model, *draw(2000))
     assert entropy - 0.06 < nll < entropy + 0.06
+
+
+def test_truth_is_marked_where_the_posterior_of_a_perfect_reader_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red pixels lie about the bright ones: distance to the right, age upwards."""
+    model = make(beta=1.0).eval()
+    y = torch.tensor([[-0.8, 0.7], [0.7, -0.6], [0.0, 0.0], [0.5, 0.9]])
+
+    def peak_at_truth(context: Any, nodes: int) -> Tensor:
+        return -(unit_grid(nodes) - y[:, None]).square().sum(-1).unflatten(-1, (nodes, nodes)) / 0.02
+
+    monkeypatch.setattr(model, "log_posterior", peak_at_truth)
+    batch = {"statistics": torch.zeros(4, LENGTH), **labels(y)}
+    with torch.no_grad():
+        [picture] = model.example_images(batch).values()
+    assert picture.shape == (3, 64, 4 * 65 - 1)
+    for panel, (right, up) in zip(picture.unfold(2, 64, 65).unbind(2), y.tolist(), strict=True):
+        red = (panel[0] == 1) & (panel[1] == 0)
+        bright = panel[1] > 0.5
+        assert red.sum() == 9
+        for marked in (red, bright):
+            row, column = marked.nonzero().float().mean(0).tolist()
+            assert column == pytest.approx((right + 1) * 32, abs=2) and row == pytest.approx((1 - up) * 32, abs=2)

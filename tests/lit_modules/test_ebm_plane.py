@@ -64,3 +64,16 @@ def test_an_energy_that_is_not_finite_is_one_line() -> None:
         model.ellipse.log_sigma.fill_(torch.nan)
     with pytest.raises(InputError, match=r"ebm-plane: ellipse: .*not finite.*lr"):
         model.losses(draw_all(16, 1, 2))
+
+
+def test_pictures_have_the_points_below_their_density() -> None:
+    """Of an energy -c y₁ the density is bright on the right; points in the upper left corner are there below it."""
+    model = make()
+    corner = torch.tensor([-0.99, 0.99]).expand(16, 2)
+    for name in model.net:
+        model.net[name].forward = lambda y: -3 * y[..., 0]  # type: ignore[method-assign]
+    with torch.no_grad():
+        [picture] = model.example_images({name: corner for name in model.net}).values()
+    side = (picture.shape[-2] - 1) // 2
+    learned, points = picture[0, :side, :side], picture[0, side + 1 :, :side]
+    assert (learned[:, 1:] > learned[:, :-1]).all() and points[0, 0] == 1 and points.sum() == 1

@@ -135,3 +135,29 @@ def test_ranges_are_those_of_the_training() -> None:
     module = LitGNN(**SETTINGS)
     module.fit_statistics(training([small, large], SimpleNamespace(total_mass=12.0, length_unit="N-body unit")))
     assert module.attribute_range.tolist() == [3, 4]
+
+
+def test_rollouts_of_a_perfect_network_are_white(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracks of the network alone are orange, of the simulation alone blue; both together make white."""
+    module, path = LitGNN(**SETTINGS), windows(3, 6)
+    batch = {  # windows of a step, as the data module cuts them
+        name: tensor.unfold(1, 2, 1).movedim(-1, 2).flatten(0, 1) for name, tensor in path.items()
+    }
+    module.fit_statistics(training([batch]))
+
+    def simulated(position: torch.Tensor, velocity: torch.Tensor, attribute: Any, steps: int) -> Any:
+        assert steps == 6 and torch.equal(position, path["position"][:, 0])
+        return path["position"], path["velocity"]
+
+    colours = {}
+    for kind in ("perfect", "own"):
+        if kind == "perfect":
+            monkeypatch.setattr(module.net, "rollout", simulated)
+        else:
+            monkeypatch.undo()
+        with torch.no_grad():
+            [picture] = module.example_images(batch).values()
+        assert picture.shape == (3, 240, 3 * 241 - 1)
+        red, _, blue = picture
+        colours[kind] = float((red - blue).abs().mean())
+    assert colours["perfect"] == 0 and colours["own"] > 0.001

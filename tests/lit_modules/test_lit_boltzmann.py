@@ -157,7 +157,7 @@ def test_double_precision_and_example_images(name: str) -> None:
     fit(module, 1, precision="64-true")
     module.float().eval()
     [grid] = module.example_images({"image": discs(12, 3)}).values()
-    assert grid.shape[0] == 1 and grid.shape[2] == 8 * SIZE
+    assert grid.shape[0] == 1 and grid.shape[2] == 8 * (SIZE + 1) - 1
     assert 0 <= float(grid.min()) and float(grid.max()) <= 1
 
 

@@ -9,6 +9,7 @@ import torch
 from conftest import maps_data
 from torch import Tensor
 
+from lit_modules.networks.maps.gaussian import Gaussian
 from lit_modules.networks.maps.statistics import map_statistics
 from lit_modules.networks.pidoc.losses import beta_nll
 from lit_modules.networks.pidoc.mass_map import log_sum
@@ -215,7 +216,19 @@ def test_each_parameter_of_the_mass_has_one_rate() -> None:
 
 def test_example_images_are_pictures() -> None:
     [grid] = mass_module().eval().example_images(maps(4, 32)).values()
-    assert grid.shape == (1, 4 * 32, 3 * 32) and 0 <= grid.min() and grid.max() <= 1
+    assert grid.shape == (1, 3 * 33 - 1, 4 * 33 - 1) and 0 <= grid.min() and grid.max() <= 1
+
+
+def test_a_perfect_reader_has_its_dots_on_the_diagonal(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, module = maps(20), age_module().eval()
+    module.fit_statistics(maps_data(batch))
+    truth = module.net.targets.scale(batch["distance"], batch["age"])
+    monkeypatch.setattr(module, "predict_step", lambda *_: Gaussian(truth, torch.zeros_like(truth)))
+    [grid] = module.example_images(batch).values()
+    side = grid.shape[-2]
+    for panel in (grid[0, :, :side], grid[0, :, side + 1 :]):
+        rows, columns = (panel == 1).nonzero().unbind(1)
+        assert len(rows) > 9 and ((side - 1 - rows - columns).abs() <= 2).all(), "dots are three pixels wide"
 
 
 def test_authors_file_becomes_a_module(real_data: Path) -> None:
