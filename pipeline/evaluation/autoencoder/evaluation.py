@@ -19,7 +19,7 @@ from pipeline.evaluation.autoencoder.settings import Autoencoder
 from pipeline.evaluation.common.bootstrap import scored
 from pipeline.evaluation.common.charts import Chart
 from pipeline.evaluation.common.panels import WIDTH, picture_rows
-from pipeline.evaluation.common.pictures import heading, in_words, learned, no_math
+from pipeline.evaluation.common.pictures import heading, in_words, item_table, learned, no_math, pairs
 from pipeline.evaluation.common.result import (
     BLUE,
     GREY,
@@ -29,7 +29,6 @@ from pipeline.evaluation.common.result import (
     Result,
     compared,
     style,
-    thumbnails,
 )
 
 Reconstruct = Callable[[Tensor], Tensor]
@@ -71,29 +70,27 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder)
     ]
     result = Result(metrics, pictures, title=heading("Autoencoder", data), notes=[learned(data)])
     scores = held_out | trivial_scores(test)
-    result.items, result.thumbnails = item_table(data.rows("test"), scores), pairs(model, test)
+    result.items, result.thumbnails = described(data.rows("test"), scores), redrawn(model, test)
     novel = data.novel()
     if novel is None:
         result.notes.append("No picture of another label to tell these from, so there is no AUC.")
         return result
     new = {who: errors(f, novel) for who, f in methods.items()} | trivial_scores(novel)
-    result.items = pl.concat([result.items, item_table(data.novel_rows(), new)])
-    result.thumbnails = (result.thumbnails + pairs(model, novel))[:THUMBNAILS]
+    result.items = pl.concat([result.items, described(data.novel_rows(), new)])
+    result.thumbnails = (result.thumbnails + redrawn(model, novel))[:THUMBNAILS]
     compare_kinds(result, {who: (scores[who], new[who]) for who in new}, data, max(params.evaluate.pca_components))
     return result
 
 
-def item_table(rows: list[dict[str, str]], scores: dict[str, Tensor]) -> pl.DataFrame:
-    """A row for each picture: its file and label, the network's error, and scores that need no network."""
-    columns: dict[str, Any] = {"item": [row["file"] for row in rows], "label": [row["label"] for row in rows]}
-    columns["mean_square_error"] = scores["model"].double().numpy()
-    return pl.DataFrame(columns | {name: scores[name].double().numpy() for name in TRIVIAL})
+def described(rows: list[dict[str, str]], scores: dict[str, Tensor]) -> pl.DataFrame:
+    """A row for each picture, with the network's error and the scores that need no network."""
+    return item_table(rows, mean_square_error=scores["model"], **{name: scores[name] for name in TRIVIAL})
 
 
-def pairs(model: LitAutoencoder, images: Tensor) -> list[NDArray[np.uint8]]:
+def redrawn(model: LitAutoencoder, images: Tensor) -> list[NDArray[np.uint8]]:
     """Thumbnails of pictures above what the network makes of them."""
     first = images[:THUMBNAILS]
-    return thumbnails(torch.cat([first, model.net(first)], dim=2)[:, 0])
+    return pairs(first.flatten(1), model.net(first).flatten(1), model.settings.side)
 
 
 def compare_kinds(result: Result, scores: Scores, data: ImagesDataModule, components: int) -> None:

@@ -16,7 +16,7 @@ from lit_modules.networks.symmetry import symmetries
 from pipeline.evaluation.boltzmann.settings import Boltzmann
 from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
-from pipeline.evaluation.common.pictures import heading, learned, rms, tiles
+from pipeline.evaluation.common.pictures import heading, item_table, learned, pairs, pixel_chart, rms, tiles
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, compared, style
 
 LABELS = {
@@ -75,7 +75,17 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
                 coupling_figure(model),
             ),
         ]
-    return Result(metrics, pictures, title=heading("General Boltzmann machine", data), notes=[learned(data)])
+    recall = {f"{who}_recall_rms_error".removeprefix("model_"): square.sqrt() for who, square in squares.items()}
+    title = "Grey levels of the right half: those of held-out pictures, and as recalled from the left"
+    return Result(
+        metrics,
+        pictures,
+        title=heading("General Boltzmann machine", data),
+        notes=[learned(data)],
+        charts=[pixel_chart(title, grey[:, ~known], answers["model"][:, ~known])],
+        items=item_table(data.rows("test"), **recall),
+        thumbnails=pairs(grey, torch.where(known, grey, answers["model"]), model.settings.size),
+    )
 
 
 def recall_by_all(model: LitBoltzmann, grey: Tensor, train: Tensor) -> dict[str, Tensor]:

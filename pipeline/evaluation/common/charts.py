@@ -21,6 +21,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {  # and those that it may have
 }
 NAME = re.compile(r"[a-z0-9_]+")
 DIGITS = 7  # significant ones of a number in a file
+POINTS = 5_000  # of a thinned table, at most
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ def check_finite(table: pl.DataFrame, name: str) -> None:
 def rounded(table: pl.DataFrame) -> pl.DataFrame:
     """The table as it stands in files: seven significant digits."""
     return table.with_columns(cs.float().cast(pl.Float64).round_sig_figs(DIGITS))
+
+
+def thinned(table: pl.DataFrame) -> pl.DataFrame:
+    """Every so many of the rows, so that no browser has to draw more than ``POINTS``."""
+    return table.gather_every(-(-len(table) // POINTS))
 
 
 def write_charts(charts: Sequence[Chart], items: pl.DataFrame | None, folder: Path) -> None:

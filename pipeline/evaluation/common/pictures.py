@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.images import ImagesDataModule
 from datamodules.settings import OwnLabel
+from pipeline.evaluation.common.charts import Chart, thinned
+from pipeline.evaluation.common.result import thumbnails
 
 NAMED = 4  # labels that are written out
 
@@ -18,6 +24,28 @@ def tiles(pixels: Tensor, size: int) -> Tensor:
 def rms(answer: Tensor, truth: Tensor) -> Tensor:
     """Root of the mean squared error of intensities in [0, 1], over all pixels."""
     return (answer - truth).square().mean().sqrt()
+
+
+def item_table(rows: Sequence[dict[str, str]], **measures: Tensor) -> pl.DataFrame:
+    """A row for each picture: its file, its label, and what was measured of it.
+
+    Args:
+        rows: of the index of a set of pictures, (n,).
+        measures: by column, (n,) each.
+    """
+    columns: dict[str, object] = {"item": [row["file"] for row in rows], "label": [row["label"] for row in rows]}
+    return pl.DataFrame(columns | {name: values.double().cpu().numpy() for name, values in measures.items()})
+
+
+def pairs(originals: Tensor, answers: Tensor, size: int) -> list[NDArray[np.uint8]]:
+    """Thumbnails of pictures, (n, size²), above what a model makes of them."""
+    return thumbnails(torch.cat([tiles(originals, size), tiles(answers, size)], dim=1).cpu())
+
+
+def pixel_chart(title: str, truth: Tensor, predicted: Tensor) -> Chart:
+    """Grey levels of pixels and what a model takes them to be, of any shape."""
+    levels = {"truth": truth.flatten().double().cpu().numpy(), "predicted": predicted.flatten().double().cpu().numpy()}
+    return Chart("pixels", "predicted", title, thinned(pl.DataFrame(levels)))
 
 
 def in_words(labels: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
 }
 KEY = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+)*")  # of a metric
-WEBP: dict[str, Any] = {"format": "WEBP", "quality": 80, "method": 4}  # of animations
+WEBP: dict[str, Any] = {"format": "WEBP", "quality": 80, "method": 2}  # of animations
 THUMBNAILS, THUMBNAIL_WIDTH = 200, 64  # at most so many, and pixels
 ROUND_OFF = 1e-24  # what is smaller is zero but for the order of additions, which differs from processor to processor
 
@@ -189,13 +189,16 @@ def thumbnails(pictures: Any, white: float = 1.0) -> list[NDArray[np.uint8]]:
     """
     levels = np.asarray(pictures)[:THUMBNAILS] / white
     images = (Image.fromarray(np.uint8(255 * picture.clip(0, 1) + 0.5)) for picture in levels)
-    return [np.asarray(_narrow(image)) for image in images]
+    return [np.asarray(_thumbnail(image)) for image in images]
 
 
-def _narrow(image: Image.Image) -> Image.Image:
-    if image.width <= THUMBNAIL_WIDTH:
-        return image
-    return image.resize((THUMBNAIL_WIDTH, round(image.height * THUMBNAIL_WIDTH / image.width)), Image.Resampling.BOX)
+def _thumbnail(image: Image.Image) -> Image.Image:
+    """Reduced if it is too wide; a tiny one with whole squares for pixels."""
+    if image.width > THUMBNAIL_WIDTH:
+        height = round(image.height * THUMBNAIL_WIDTH / image.width)
+        return image.resize((THUMBNAIL_WIDTH, height), Image.Resampling.BOX)
+    times = THUMBNAIL_WIDTH // image.width
+    return image.resize((times * image.width, times * image.height), Image.Resampling.NEAREST)
 
 
 def write_pictures(pictures: list[Picture], folder: Path, animations: Sequence[Animation] = ()) -> None:

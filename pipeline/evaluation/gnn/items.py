@@ -5,13 +5,12 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipeline.evaluation.common.charts import Chart
+from pipeline.evaluation.common.charts import Chart, thinned
 from pipeline.evaluation.common.result import THUMBNAIL_WIDTH, THUMBNAILS
 from pipeline.evaluation.gnn.measures import Array
 
 TRACK, FORECAST = (150, 150, 150), (0, 158, 220)
 MARGIN = 0.1  # of a thumbnail
-POINTS = 5_000  # of a chart, at most: every so many of all
 
 
 def item_table(numbers: Array, stars: list[int], measures: dict[str, Array]) -> pl.DataFrame:
@@ -60,5 +59,5 @@ def end_chart(true: list[Array], predicted: list[Array], unit: str) -> Chart:
     truth, forecast = (np.concatenate([run[-1].ravel() for run in runs]) for runs in (true, predicted))
     finite = np.where(np.isfinite(forecast), forecast, np.nan)
     table = pl.DataFrame({"truth": truth, "predicted": finite}).with_columns(pl.col("predicted").fill_nan(None))
-    table = table.gather_every(-(-len(table) // POINTS))
-    return Chart("rollout_end", "predicted", f"Coordinates of the stars at the end of the rollout ({unit})", table)
+    title = f"Coordinates of the stars at the end of the rollout ({unit})"
+    return Chart("rollout_end", "predicted", title, thinned(table))

@@ -17,7 +17,7 @@ from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, Restrict
 from lit_modules.networks.symmetry import symmetries
 from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
-from pipeline.evaluation.common.pictures import heading, learned, tiles
+from pipeline.evaluation.common.pictures import heading, item_table, learned, pairs, pixel_chart, tiles
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, compared, style
 from pipeline.evaluation.rbm.settings import Evaluate, Rbm
 
@@ -112,7 +112,16 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
                 filter_figure(model),
             ),
         ]
-    return Result(metrics, pictures, title=heading("Restricted Boltzmann machine", data), notes=[learned(data)])
+    measured = {f"{who}_log_likelihood_nats".removeprefix("model_"): x for who, x in likelihood["held-out"].items()}
+    return Result(
+        metrics,
+        pictures,
+        title=heading("Restricted Boltzmann machine", data),
+        notes=[learned(data)],
+        charts=[pixel_chart("Grey levels of held-out pictures, and as reconstructed", held_out, answers["model"])],
+        items=item_table(data.rows("test"), **measured, reconstruction_rms_error=squares["model"].sqrt()),
+        thumbnails=pairs(held_out, answers["model"], model.settings.size),
+    )
 
 
 def log_partition(net: RestrictedBoltzmannMachine, settings: Evaluate) -> tuple[float, float]:

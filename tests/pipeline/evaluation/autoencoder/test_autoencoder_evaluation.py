@@ -113,9 +113,9 @@ def test_a_row_and_a_thumbnail_for_each_picture(tmp_path: Path) -> None:
     for item, brightness, contrast in result.items.select("item", "brightness", "contrast").iter_rows():
         pixels = np.asarray(Image.open(tmp_path / "lungs-10" / item)) / 255
         assert (brightness, contrast) == pytest.approx((pixels.mean(), pixels.std()), rel=1e-5)
-    first = np.asarray(Image.open(tmp_path / "lungs-10" / held_out[0]))
-    assert len(result.thumbnails) == 11 and np.array_equal(result.thumbnails[0][:10], first), "above its reconstruction"
-    assert result.thumbnails[0].shape == (20, 10)
+    first = np.asarray(Image.open(tmp_path / "lungs-10" / held_out[0])).repeat(6, 0).repeat(6, 1)
+    assert len(result.thumbnails) == 11 and np.array_equal(result.thumbnails[0][:60], first), "above its reconstruction"
+    assert result.thumbnails[0].shape == (120, 60)
 
 
 def test_one_label_has_no_auc(tmp_path: Path) -> None:

@@ -77,8 +77,10 @@ def test_thumbnails_are_small_and_few() -> None:
     assert [(picture.shape, picture.dtype) for picture in small] == [((48, 64), np.uint8)] * 3
     assert small[0][0, 0] <= 2 and small[0][-1, -1] >= 253
     assert len(thumbnails(np.zeros((THUMBNAILS + 1, 2, 2)))) == THUMBNAILS
-    [colour] = thumbnails(torch.rand(1, 10, 10, 3))
-    assert colour.shape == (10, 10, 3)
+    tiny = torch.rand(1, 10, 10, 3)
+    [colour] = thumbnails(tiny)
+    expected = (255 * tiny[0].numpy()).round().repeat(6, 0).repeat(6, 1)
+    assert colour.shape == (60, 60, 3) and np.abs(colour - expected).max() <= 1
 
 
 def test_an_animation_is_written_beside_the_pictures(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.colors import to_rgb
 
+from pipeline.evaluation.common.charts import POINTS
 from pipeline.evaluation.gnn.figures import STARS
 from pipeline.evaluation.gnn.film import FRAMES, rollout_frames
-from pipeline.evaluation.gnn.items import FORECAST, POINTS, end_chart, thumbnail
+from pipeline.evaluation.gnn.items import FORECAST, end_chart, thumbnail
 
 CROSSING = np.linspace((-1.0, -1.0, 0.0), (1.0, 1.0, 0.0), 11)[:, None]  # one star, along the diagonal
 
