@@ -41,11 +41,15 @@ class Sender:
             said, _ = self.process.communicate(timeout=SECONDS_TO_FINISH)
             trouble = said.strip().rpartition("\n")[2].removeprefix("wandb: ").removeprefix("ERROR ")
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.communicate()
+            self.stop()
             trouble = f"no answer for {SECONDS_TO_FINISH:.0f} s"
         if not any(self.folder.glob("*.synced")):
             warn(f"W&B's server has not taken the whole run ({one_line(trouble)}); {later(self.folder)}")
+
+    def stop(self) -> None:
+        """Send no more."""
+        self.process.kill()
+        self.process.communicate()
 
 
 def trouble() -> str | None:

@@ -5,6 +5,7 @@ It is recorded in runs/wandb, where all that wandb writes lies; WANDB_MODE=onlin
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from pipeline.errors import one_line, warn
 from pipeline.tracking import live
+from pipeline.tracking.recorded import becomes_whole
 from pipeline.training.registry import MODELS
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class StageLogger(WandbLogger):
 
     @rank_zero_only
     def log_input(self, artifact: "wandb.Artifact | None") -> None:
-        """Declare what the stage read; None: nothing that is known by its hash."""
+        """Declare what the stage read; None: nothing that is known by its hash, or that could be copied."""
         if artifact is None or _disabled(self):
             return
         with self._forgiving():
@@ -60,11 +62,12 @@ class StageLogger(WandbLogger):
             self.experiment._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
 
     @rank_zero_only
-    def log_output(self, artifact: "wandb.Artifact") -> None:
-        """Upload what the stage made."""
-        if not _disabled(self):
-            with self._forgiving():
-                self.experiment.log_artifact(artifact)
+    def log_output(self, artifact: "wandb.Artifact | None") -> None:
+        """Upload what the stage made; None: it could not be copied."""
+        if artifact is None or _disabled(self):
+            return
+        with self._forgiving():
+            self.experiment.log_artifact(artifact)
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
@@ -94,7 +97,7 @@ def start(model: str, job_type: str, config: Mapping[str, Any], run_id: str | No
         "name": model,
         "project": os.environ.get("WANDB_PROJECT", PROJECT),
         "job_type": job_type,
-        "tags": [model, *([MODELS[model].family] if model in MODELS else [])],
+        "tags": list(dict.fromkeys([model, *([MODELS[model].family] if model in MODELS else [])])),
         "config": dict(config),
     }
     if getattr(rank_zero_only, "rank", 0) != 0:
@@ -147,12 +150,20 @@ def finish(failed: bool = False) -> None:
     """Close the run of this process, if any, and wait a little until it is sent; W&B shows a failed one as such."""
     import wandb
 
-    sender = _senders.pop(wandb.run.id, None) if wandb.run else None
+    run = wandb.run
+    if run is None or run.disabled:
+        return
+    folder, sender = Path(run.dir).parent, _senders.pop(run.id, None)
+    trouble = "is the disk full?"
     try:
         wandb.finish(exit_code=int(failed))
     except Exception as error:  # see _forgiving
-        warn(f"W&B: {one_line(error)}; the end of the run may be missing in {FOLDER}")
-    if sender:
+        trouble = one_line(error)
+    if not becomes_whole(folder / f"run-{run.id}.wandb"):
+        warn(f"{folder}: W&B could not write the whole run ({trouble}); reports/ has the numbers of the stage")
+        if sender:
+            sender.stop()
+    elif sender:
         sender.finish()
 
 
@@ -185,12 +196,14 @@ def run_group() -> str:
 
 
 def _prepare_folder() -> Path:
-    """Make the folder and tell wandb to write nowhere else; where it cannot be made, wandb takes a temporary one."""
+    """Make the folder and tell wandb to write nowhere else; where it cannot be written to, take a temporary one."""
     folder = FOLDER.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        warn(f"{folder}: cannot make this folder ({error.strerror}); W&B writes to a temporary one")
+        folder = Path(tempfile.mkdtemp(prefix="wandb-"))
+        warn(f"{FOLDER}: {error.strerror}; the run lies in {folder}, send it from there by `wandb sync`")
     for variable in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         os.environ.setdefault(variable, str(folder))
     os.environ.setdefault("WANDB_SILENT", "true")
