@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse
 
 from benchmarks.wandb_stand_in import StandIn, serving
 from pipeline.tracking import live, run
+from pipeline.tracking.recorded import BLOCK, is_whole
 
 KEY = "k" * 40
 CONFIG = {
@@ -56,7 +57,7 @@ def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
 
 
 def log_a_stage(between: Callable[[], None] = lambda: None) -> str:
-    """What stages log: metrics, a picture, a table, a histogram, a summary, an input and an output. Gives the run's id."""
+    """Log metrics, a picture, a table, a histogram, a summary, an input and an output; return the run's id."""
     Path("models").mkdir(exist_ok=True)
     weights = Path("models/gnn.ckpt")
     weights.write_bytes(b"weights" * 1000)
@@ -177,3 +178,146 @@ def test_an_online_run_arrives_while_the_stage_runs(
     assert known == [True]
     assert_arrived(healthy, run_id)
     assert warnings(capfd) == []
+
+
+class Faulty:
+    """A server with a fault: ``fault(path)`` is a status to answer with, "hang", or None where all is well."""
+
+    def __init__(self, app: Any, fault: Callable[[str], int | str | None]) -> None:
+        self.app, self.fault = app, fault
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        fault = self.fault(scope["path"]) if scope["type"] == "http" else None
+        if fault == "hang":
+            await asyncio.sleep(3600)
+        elif isinstance(fault, int):
+            await Request(scope, receive).body()
+            await JSONResponse({"errors": [{"message": "out of order"}]}, fault)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+FAULTS: dict[str, tuple[Callable[[str], int | str | None], str]] = {
+    "answers 500": (lambda path: 500, "no answer for"),
+    "hangs at init": (lambda path: "hang", "no answer for"),
+    "hangs while files are uploaded": (lambda path: "hang" if path.startswith("/storage") else None, "no answer for"),
+    "hangs while metrics are sent": (lambda path: "hang" if path.endswith("file_stream") else None, "no answer for"),
+    "wrong key": (lambda path: 401, "out of order"),
+}
+
+
+def assert_nothing_is_lost(run_id: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command of the warning brings the whole run to a server that works."""
+    repaired = StandIn(folder / "repaired")
+    with serving(repaired.app()) as address:
+        monkeypatch.setenv("WANDB_BASE_URL", address)
+        sync(recorded(run_id))
+    assert_arrived(repaired, run_id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_server_out_of_order_holds_no_stage_and_loses_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fault, reason = FAULTS[name]
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr(live, "SECONDS_TO_FINISH", 3.0)
+    with serving(Faulty(StandIn(tmp_path / "server").app(), fault)) as address:
+        monkeypatch.setenv("WANDB_BASE_URL", address)
+        start = time.monotonic()
+        run_id = log_a_stage()
+        wandb.teardown()
+        assert time.monotonic() - start < 15
+    (warning,) = warnings(capfd)
+    assert reason in warning
+    assert f"`wandb sync runs/wandb/wandb/{recorded(run_id).name}`" in warning
+    assert_nothing_is_lost(run_id, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_halfway_holds_no_stage_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr(live, "SECONDS_TO_FINISH", 3.0)
+    dying = StandIn(tmp_path / "server")
+    server = ExitStack()
+    monkeypatch.setenv("WANDB_BASE_URL", server.enter_context(serving(dying.app())))
+
+    def die() -> None:
+        deadline = time.monotonic() + 30
+        while not dying.runs and time.monotonic() < deadline:
+            time.sleep(0.05)
+        server.close()
+
+    run_id = log_a_stage(between=die)
+    assert list(dying.runs) == [run_id]
+    assert dying.runs[run_id].exit_code is None
+    (warning,) = warnings(capfd)
+    assert "no answer for" in warning
+    assert_nothing_is_lost(run_id, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("missing", ["server", "key"])
+def test_without_a_server_or_a_key_the_stage_says_so_at_once(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there
+    if missing == "key":
+        monkeypatch.delenv("WANDB_API_KEY")
+        monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    with run.closing():
+        logger = run.start("gnn", "train", CONFIG)
+        logger.log_metrics({"step/loss": 1.0}, 0)
+    (warning,) = warnings(capfd)
+    assert {"server": "127.0.0.1 cannot be reached", "key": "no API key"}[missing] in warning
+    assert f"`wandb sync runs/wandb/wandb/{recorded(logger.experiment.id).name}`" in warning
+
+
+def test_a_full_disk_is_told_of(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr("pipeline.tracking.recorded.SECONDS_TO_WRITE", 0.5)
+    with run.closing():
+        logger = run.start("gnn", "train", CONFIG)
+        folder = Path(logger.experiment.dir).parent
+        (core,) = [child for child in psutil.Process().children() if child.name() == "wandb-core"]
+        resource.prlimit(core.pid, resource.RLIMIT_FSIZE, (20_000, 20_000))
+        for step in range(400):
+            logger.log_metrics({"step/loss": 1.0, "step/lr": 0.1}, step)
+    (warning,) = warnings(capfd)
+    assert str(folder) in warning
+    assert "is the disk full?" in warning
+    assert "reports/" in warning
+
+
+def test_a_folder_that_cannot_be_written_moves_the_run_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    Path("runs").write_text("a file in the way: tests may run as root, whom no permission stops")
+    with run.closing():
+        logger = run.start("gnn", "train", CONFIG)
+        folder = Path(logger.experiment.dir).parent
+        logger.log_metrics({"step/loss": 1.0}, 0)
+    (warning,) = warnings(capfd)
+    assert str(folder.parents[1]) in warning
+    assert "`wandb sync`" in warning
+    assert is_whole(folder / f"run-{logger.experiment.id}.wandb")
+
+
+def test_a_run_is_whole_only_to_its_last_byte(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with run.closing():
+        logger = run.start("gnn", "train", CONFIG)
+        run_id = logger.experiment.id
+        logger.log_metrics({f"step/{name}": 1.0 for name in range(3000)}, 0)  # longer than a block of the file
+    content = (recorded(run_id) / f"run-{run_id}.wandb").read_bytes()
+    assert len(content) > 3 * BLOCK
+    cut = tmp_path / "cut.wandb"
+    for length in (0, 7, 100, BLOCK, BLOCK + 3, len(content) // 2, len(content) - 1):
+        cut.write_bytes(content[:length])
+        assert not is_whole(cut)
+    cut.write_bytes(content)
+    assert is_whole(cut)
