@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,6 +31,7 @@ from benchmarks.posterior_rivals import (
 from benchmarks.posterior_runs import (
     ABLATIONS,
     CLEAN,
+    ENERGY,
     GAUSSIAN,
     Chain,
     ablation,
@@ -42,6 +44,7 @@ from benchmarks.posterior_trust import chains, coverage, speed
 from benchmarks.results import Row, write_results
 from pipeline.errors import run
 from pipeline.evaluation.common.bootstrap import interval
+from pipeline.settings.load import load_params
 from pipeline.training.registry import MODELS
 
 LOOKS = {0: "clean look", 1: "a telescope each"}
@@ -53,6 +56,7 @@ FLOWS = {  # name: density of sbi, and epochs that keep it below 5 CPU minutes, 
 }
 PICTURES, PICTURE_EPOCHS = "neural spline flow on convolutions of the picture", 12
 CLUSTERS = 2000  # drawn from the prior
+STEPS = 4000  # of a chain
 FIRST, SECOND = next(iter(ABLATIONS)), list(ABLATIONS)[-1]
 
 
@@ -190,10 +194,12 @@ def trust_in_coverage(chain: Chain, quick: bool) -> list[Row]:
 
 
 def trust_in_chains(chain: Chain, quick: bool) -> list[Row]:
-    """Of its samplers."""
+    """Of its samplers: the evaluation's own chains, but longer."""
     prior = prior_clusters(chain, 100 if quick else CLUSTERS)
-    maps, draws = (10, 100) if quick else (1000, 4000)
-    return [*chains(chain.energy, prior, maps // 5, quick), *speed(chain.energy, prior, maps, draws)]
+    maps, draws, steps = (10, 100, 100) if quick else (1000, 4000, STEPS)
+    params: Any = load_params(str(chain.folder / "params.yaml")).model_section(ENERGY)
+    params = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"steps": steps})})
+    return [*chains(chain.energy, prior, maps // 5, params), *speed(chain.energy, prior, maps, draws)]
 
 
 def tell(name: str) -> None:

@@ -6,7 +6,6 @@ The clusters are drawn from the prior; they had no part in training, choice of t
 import math
 import os
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,21 +17,21 @@ from benchmarks.posterior_rivals import GRID, Simulations
 from benchmarks.posterior_runs import Chain, log_density_at
 from benchmarks.results import Row
 from lit_modules.networks.energy.box import cell_volume
+from lit_modules.networks.energy.map_energy import Context
 from lit_modules.networks.energy.posterior import marginals, region_around
-from lit_modules.networks.sampling.metropolis import Proposal, burn_in, either, metropolis_hastings
 from pipeline.errors import InputError
 from pipeline.evaluation.common.chains import chain_diagnostics
 from pipeline.evaluation.ebm.draws import posterior_draws
+from pipeline.evaluation.ebm.sampling import sampled
+from pipeline.evaluation.ebm.settings import Ebm
 from pipeline.progress import track
 
 DRAWS = 1000  # of each posterior
 CONTENTS = (50, 68, 90, 95)  # per cent, of regions of highest density
 REFERENCES = 20  # sets of random points of TARP, over which it is averaged
 NAMES = ("distance", "age", "field mass")
-CHAINS, BURN_IN, STEPS = 64, 500, 6000
 APART = 10  # states of each chain that are taken for independent, evenly spread
 AT_ONCE = 50  # maps
-ACCEPTANCE = 0.3  # that the walk is tuned to
 
 
 @torch.no_grad()
@@ -100,20 +99,21 @@ def by_sbi(test: Simulations, draws: Tensor) -> list[Row]:
 
 
 @torch.no_grad()
-def chains(energy: Any, prior: Chain, maps: int, quick: bool) -> list[Row]:
-    """Metropolis-Hastings chains of all three unknowns against quadrature, and their R-hat."""
-    test = prior.in_turn("train")
-    number, burn, steps = (8, 50, 100) if quick else (CHAINS, BURN_IN, STEPS)
+def chains(energy: Any, prior: Chain, maps: int, params: Ebm) -> list[Row]:
+    """The evaluation's Metropolis-Hastings chains of all three unknowns against quadrature, and their R-hat."""
+    test, settings = prior.in_turn("train"), params.evaluate
     start, rhat, p, accepted = time.perf_counter(), [], [], []
     for seen in track(test.seen[:maps].split(AT_ONCE), "chains", -(-maps // AT_ONCE)):
         context = energy.context(seen)
-        states, acceptance = sampled(energy, context, number, burn, steps)
-        accepted.append(acceptance)
-        rhat.append(chain_diagnostics(states, "ebm")[0].max())
+        sample = sampled(energy, context, params)
+        accepted.append(sample.acceptance)
+        rhat.append(chain_diagnostics(sample.states, "ebm")[0].max())
         density = energy.log_posterior(context, 4 * GRID).exp()
-        points = states[steps // APART - 1 :: steps // APART].transpose(0, 1).flatten(1, 2)
+        apart = sample.states[settings.steps // APART - 1 :: settings.steps // APART]
+        points = in_sigmas(energy, context, apart).transpose(0, 1).flatten(1, 2)
         p += [quantile_test(*pair) for pair in zip(points, density, strict=True)]
-    note = f"{maps} maps, {number} chains of {burn} and {steps} steps each; {100 * np.mean(accepted):.0f} % accepted"
+    length = f"{settings.chains} chains of {settings.burn_in} and {settings.steps} steps each"
+    note = f"{maps} maps, {length}; {100 * np.mean(accepted):.0f} % accepted"
     rows = [Row("chains: worst R-hat", float(max(rhat)), "", None, 1.01, "lower", note)]
     for name, of_maps in zip(NAMES, np.array(p).T, strict=True):
         passed, note = 100 * float((of_maps > 0.01).mean()), f"Kolmogorov-Smirnov of {APART} states of each chain"
@@ -123,65 +123,10 @@ def chains(energy: Any, prior: Chain, maps: int, quick: bool) -> list[Row]:
     return [*rows, Row("chains: wall time", time.perf_counter() - start, "s", None, None, "lower", "one thread")]
 
 
-def sampled(energy: Any, context: Any, number: int, burn: int, steps: int) -> tuple[Tensor, float]:
-    """States (steps, maps, chains, 3) of chains, the third unknown as of :class:`InSigmas`, and the accepted share.
-
-    They start at random in the box. The walk takes its shape from a first burn-in and its length from a second one, and
-    both stay; one step in ten jumps to a random distance and age.
-    """
-    generator = torch.Generator().manual_seed(1)
-    within = InSigmas(energy, context)
-    start = 2 * torch.rand(len(context[0]), number, 3, generator=generator) - 1
-    burnt, _ = burn_in(within, start, burn, target=ACCEPTANCE, generator=generator)
-    walk = difference_walk(burnt[burn // 2 :])
-    burnt, scale = burn_in(within, burnt[-1], burn, target=ACCEPTANCE, generator=generator, proposal=walk)
-    propose = either(jump, walk(scale), 0.1)
-    found = metropolis_hastings(within, burnt[-1], propose, steps, generator=generator)
-    return found.states, float(found.acceptance.mean())
-
-
-def difference_walk(states: Tensor) -> Callable[[Tensor], Proposal]:
-    """Walks, of a scale, by the difference of two states (steps, maps, chains, 3) of a map, drawn anew each time.
-
-    Steps have the widths of the density and lead from mode to mode (ter Braak 2006, Statistics and Computing 16, 239);
-    as the states are those of a burn-in and stay, the proposal is symmetric and the chains are independent.
-    """
-    points = states.transpose(0, 1).flatten(1, 2)
-    rows = torch.arange(len(points))[:, None]
-
-    def walk(scale: Tensor) -> Proposal:
-        def propose(state: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-            first, second = torch.randint(points.shape[1], (2, *state.shape[:2]), generator=generator)
-            noise = 1e-3 * torch.randn(state.shape, generator=generator)  # every place can be reached
-            return state + scale * (points[rows, first] - points[rows, second] + noise), state.new_zeros(())
-
-        return propose
-
-    return walk
-
-
-def jump(state: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Distance and age anywhere in the box; how far the mass is off its mean stays. Symmetric."""
-    uniform = 2 * torch.rand(state[..., :2].shape, generator=generator) - 1
-    return torch.cat([uniform, state[..., 2:]], -1), state.new_zeros(())
-
-
-class InSigmas:
-    """The joint energy in coordinates whose third is the field mass's distance from its mean, in sigmas.
-
-    The Jacobian, sigma, is in it. Infinite outside the box.
-    """
-
-    def __init__(self, energy: Any, context: Any) -> None:
-        self.energy, self.context = energy, context
-
-    def __call__(self, y: Tensor) -> Tensor:
-        """Of points (maps, n, 3) -> (maps, n)."""
-        mass = self.energy.mass_given(self.context, y[..., :2])
-        log_mass = mass.mean + mass.sigma * y[..., 2]
-        joint = self.energy.joint_energy(self.context, torch.cat([y[..., :2], log_mass[..., None]], -1))
-        outside = (y[..., :2].abs() > 1).any(-1)
-        return (joint - mass.sigma.log()).masked_fill(outside, math.inf)
+def in_sigmas(energy: Any, context: Context, states: Tensor) -> Tensor:
+    """The third coordinate of states (steps, maps, chains, 3) made the mass's distance from its mean, in sigmas."""
+    mass = energy.mass_given(context, states[..., :2])
+    return torch.cat([states[..., :2], mass.z(states[..., 2])[..., None]], -1)
 
 
 def quantile_test(points: Tensor, density: Tensor) -> list[float]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.errors import one_line, warn
 from pipeline.tracking.config import provenance
 
 if TYPE_CHECKING:
@@ -25,13 +26,20 @@ def dataset(data: Path) -> "wandb.Artifact | None":
     return artifact
 
 
-def checkpoint(model: str) -> "wandb.Artifact":
-    """The exported weights; a copy waits in runs/wandb for `wandb sync`, for the next training replaces the file."""
+def checkpoint(model: str) -> "wandb.Artifact | None":
+    """The exported weights; a copy waits in runs/wandb for `wandb sync`, for the next training replaces the file.
+
+    None where there is no room for the copy.
+    """
     import wandb
 
     path = Path("models") / f"{model}.ckpt"
     artifact = wandb.Artifact(_name(str(path.with_suffix(""))), type="model")
-    artifact.add_file(str(path))
+    try:
+        artifact.add_file(str(path))
+    except OSError as error:
+        warn(f"W&B: {one_line(error)}; its run has no copy of {path}")
+        return None
     return artifact
 
 

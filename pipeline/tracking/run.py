@@ -1,11 +1,11 @@
 """One W&B run a stage, whose trouble never stops or hangs the stage.
 
-Offline unless WANDB_MODE=online. All that wandb writes lies in runs/wandb.
+It is recorded in runs/wandb, where all that wandb writes lies; WANDB_MODE=online sends it at the same time.
 """
 
 import os
-import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +15,8 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from pipeline.errors import one_line, warn
+from pipeline.tracking import live
+from pipeline.tracking.recorded import becomes_whole
 from pipeline.training.registry import MODELS
 
 if TYPE_CHECKING:
@@ -22,10 +24,9 @@ if TYPE_CHECKING:
 
 PROJECT = "star-clusters"
 FOLDER = Path("runs/wandb")
-API_HOST = "api.wandb.ai"
-SECONDS_TO_START, SECONDS_TO_FINISH = 15.0, 60.0  # that a stage waits for the server
-WEAKER = {"online": "offline", "offline": "disabled"}  # what is tried where a mode fails
-LATER = "send it later by `wandb sync` of the newest folder in runs/wandb/wandb"
+_senders: dict[str, live.Sender] = {}  # of the runs of this process, by id
+SECONDS_TO_START = 15.0  # of wandb's own process
+SECONDS_TO_LOSE = 2.0  # of the metrics of a process that is killed
 
 
 class StageLogger(WandbLogger):
@@ -53,7 +54,7 @@ class StageLogger(WandbLogger):
 
     @rank_zero_only
     def log_input(self, artifact: "wandb.Artifact | None") -> None:
-        """Declare what the stage read; None: nothing that is known by its hash."""
+        """Declare what the stage read; None: nothing that is known by its hash, or that could be copied."""
         if artifact is None or _disabled(self):
             return
         with self._forgiving():
@@ -61,11 +62,12 @@ class StageLogger(WandbLogger):
             self.experiment._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
 
     @rank_zero_only
-    def log_output(self, artifact: "wandb.Artifact") -> None:
-        """Upload what the stage made."""
-        if not _disabled(self):
-            with self._forgiving():
-                self.experiment.log_artifact(artifact)
+    def log_output(self, artifact: "wandb.Artifact | None") -> None:
+        """Upload what the stage made; None: it could not be copied."""
+        if artifact is None or _disabled(self):
+            return
+        with self._forgiving():
+            self.experiment.log_artifact(artifact)
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
@@ -80,8 +82,8 @@ class StageLogger(WandbLogger):
 def start(model: str, job_type: str, config: Mapping[str, Any], run_id: str | None = None) -> StageLogger:
     """Begin the run of a stage, on rank 0; the logger of the other ranks logs nothing.
 
-    The mode comes from WANDB_MODE: offline (default), online, disabled. Where online fails the run
-    is offline, and where that fails there is none; either is told in one line.
+    The mode comes from WANDB_MODE: offline (default), online, disabled. What cannot be sent or recorded is told in
+    one line.
 
     Args:
         model: the run's name and tag, beside the tag of its family.
@@ -95,7 +97,7 @@ def start(model: str, job_type: str, config: Mapping[str, Any], run_id: str | No
         "name": model,
         "project": os.environ.get("WANDB_PROJECT", PROJECT),
         "job_type": job_type,
-        "tags": [model, *([MODELS[model].family] if model in MODELS else [])],
+        "tags": list(dict.fromkeys([model, *([MODELS[model].family] if model in MODELS else [])])),
         "config": dict(config),
     }
     if getattr(rank_zero_only, "rank", 0) != 0:
@@ -105,23 +107,34 @@ def start(model: str, job_type: str, config: Mapping[str, Any], run_id: str | No
         "group": run_group(),
         "id": _own_id(job_type, run_id),
         "save_dir": str(folder),
-        "settings": wandb.Settings(
-            init_timeout=SECONDS_TO_START, finish_timeout=SECONDS_TO_FINISH, finish_timeout_raises=True
-        ),
+        "settings": wandb.Settings(init_timeout=SECONDS_TO_START, x_transaction_log_flush_interval=SECONDS_TO_LOSE),
     }
-    mode = _mode()
-    while True:
-        logger = StageLogger(**options, mode=mode)
-        logger._wandb_init.pop("anonymous", None)  # wandb 0.31 warns of it at every start, even where it is None
-        try:
-            _ = logger.experiment
-        except Exception as error:  # see _forgiving
-            if mode not in WEAKER:
-                raise
-            warn(f"W&B {mode} does not start: {one_line(error)}; the run is {WEAKER[mode]}")
-            mode = WEAKER[mode]
-        else:
-            return logger
+    wanted = os.environ.get("WANDB_MODE", "offline")
+    try:
+        logger = _begin(options, "offline" if wanted == "online" else wanted)
+    except Exception as error:  # see _forgiving
+        warn(f"W&B does not start: {one_line(error)}; the run is not recorded")
+        return _begin(options, "disabled")
+    if wanted == "online":
+        _send(logger)
+    return logger
+
+
+def _begin(options: dict[str, Any], mode: str) -> StageLogger:
+    logger = StageLogger(**options, mode=mode)
+    logger._wandb_init.pop("anonymous", None)  # wandb 0.31 warns of it at every start, even where it is None
+    _ = logger.experiment
+    return logger
+
+
+def _send(logger: StageLogger) -> None:
+    """Send the run from now on, or say why not and how to send it later."""
+    folder = Path(logger.experiment.dir).parent
+    trouble = live.trouble()
+    if trouble:
+        warn(f"W&B stays offline: {trouble}; {live.later(folder)}")
+    else:
+        _senders[logger.experiment.id] = live.Sender(folder)
 
 
 def kept_id(file: Path) -> str:
@@ -134,15 +147,24 @@ def kept_id(file: Path) -> str:
 
 
 def finish(failed: bool = False) -> None:
-    """Close the run of this process, if any, within a minute; W&B shows a failed one as such."""
+    """Close the run of this process, if any, and wait a little until it is sent; W&B shows a failed one as such."""
     import wandb
 
+    run = wandb.run
+    if run is None or run.disabled:
+        return
+    folder, sender = Path(run.dir).parent, _senders.pop(run.id, None)
+    trouble = "is the disk full?"
     try:
         wandb.finish(exit_code=int(failed))
-    except TimeoutError:
-        warn(f"W&B did not take the whole run in {SECONDS_TO_FINISH:.0f} s; {LATER}")
     except Exception as error:  # see _forgiving
-        warn(f"W&B: {one_line(error)}; {LATER}")
+        trouble = one_line(error)
+    if not becomes_whole(folder / f"run-{run.id}.wandb"):
+        warn(f"{folder}: W&B could not write the whole run ({trouble}); reports/ has the numbers of the stage")
+        if sender:
+            sender.stop()
+    elif sender:
+        sender.finish()
 
 
 @contextmanager
@@ -174,15 +196,19 @@ def run_group() -> str:
 
 
 def _prepare_folder() -> Path:
-    """Make the folder and tell wandb to write nowhere else; where it cannot be made, wandb takes a temporary one."""
+    """Make the folder and tell wandb to write nowhere else; where it cannot be written to, take a temporary one."""
     folder = FOLDER.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        warn(f"{folder}: cannot make this folder ({error.strerror}); W&B writes to a temporary one")
+        folder = Path(tempfile.mkdtemp(prefix="wandb-"))
+        warn(f"{FOLDER}: {error.strerror}; the run lies in {folder}, send it from there by `wandb sync`")
     for variable in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         os.environ.setdefault(variable, str(folder))
     os.environ.setdefault("WANDB_SILENT", "true")
+    # wandb reports about itself to the server even where it is offline; one that hangs would hold each stage for 10 s
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     return folder
 
 
@@ -197,33 +223,6 @@ def _own_id(job_type: str, run_id: str | None) -> str:
     os.environ.pop("WANDB_RUN_ID", None)
     os.environ.pop("WANDB_SWEEP_ID", None)
     return run_id or generate_id()
-
-
-def _mode() -> str:
-    mode = os.environ.get("WANDB_MODE", "offline")
-    if mode != "online":
-        return mode
-    trouble = _online_trouble()
-    if trouble is None:
-        return "online"
-    warn(f"W&B stays offline: {trouble}; send the runs later by `wandb sync runs/wandb/wandb/offline-run-*`")
-    return "offline"
-
-
-def _online_trouble() -> str | None:
-    """Why an online run would fail, or None: without a key wandb asks, without a server it hangs."""
-    import wandb
-
-    if not (os.environ.get("WANDB_API_KEY") or wandb.api.api_key):
-        return "no API key (set WANDB_API_KEY or run `wandb login`)"
-    base_url = os.environ.get("WANDB_BASE_URL", f"https://{API_HOST}")
-    scheme, _, address = base_url.partition("://")
-    host, _, port = address.strip("/").partition(":")
-    try:
-        socket.create_connection((host, int(port or (80 if scheme == "http" else 443))), timeout=5).close()
-    except OSError as error:
-        return f"{host} cannot be reached ({error})"
-    return None
 
 
 def _disabled(logger: StageLogger) -> bool:
