@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-import wandb
 from conftest import ROOT, edit_params, run_stage
 from matplotlib.figure import Figure
 from PIL import Image
@@ -17,26 +16,23 @@ from PIL import Image
 from pipeline import evaluate
 from pipeline.evaluation.common.charts import KINDS, Chart
 from pipeline.evaluation.common.result import Animation, Picture, Result
-from pipeline.tracking import run
+from pipeline.tracking.recorded import records
 from pipeline.training.registry import MODELS
 
 
-@pytest.fixture
-def offline_runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The summaries of the offline runs of a test, as wandb's own service holds them when a run ends."""
-    summaries: list[dict[str, Any]] = []
-    finish: Callable[..., None] = run.finish
+def newest_run() -> dict[str, list[Any]]:
+    """The records of the newest run as they lie on the disk, by kind."""
+    files = Path("runs/wandb/wandb").glob("offline-run-*/*.wandb")
+    found: dict[str, list[Any]] = {}
+    for record in records(max(files, key=lambda path: path.stat().st_mtime_ns)):
+        kind = record.WhichOneof("record_type")
+        found.setdefault(kind, []).append(getattr(record, kind))
+    return found
 
-    def remember(failed: bool = False) -> None:
-        assert wandb.run is not None and not failed
-        summaries.append(dict(wandb.run.summary))
-        finish(failed)
 
-    monkeypatch.setattr(run, "finish", remember)
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    for variable in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
-        monkeypatch.setenv(variable, str(Path("runs/wandb").absolute()))
-    return summaries
+def values_of(items: Iterable[Any]) -> dict[str, Any]:
+    """Keys and values of a record of history or summary."""
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
 def result() -> Result:
@@ -54,10 +50,11 @@ def result() -> Result:
     )
 
 
-def test_every_number_of_every_model_is_in_the_summary(
-    default_folder: Path, monkeypatch: pytest.MonkeyPatch, offline_runs: list[dict[str, Any]]
-) -> None:
+def test_every_number_of_every_model_is_in_the_summary(default_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were measured last at the default scale; the rest of an evaluation lies beside them."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for variable in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(variable, str(default_folder / "runs/wandb"))
     Path("models").mkdir()
     for name in MODELS:
         metrics = json.loads((ROOT / f"reports/evaluate/{name}.json").read_text())
@@ -67,11 +64,16 @@ def test_every_number_of_every_model_is_in_the_summary(
         assert json.loads(Path(f"reports/evaluate/{name}.json").read_text()) == metrics
         headline = json.loads(Path(f"reports/headlines/{name}.json").read_text())
         assert headline["value"] == metrics[MODELS[name].headline]
-        summary = offline_runs.pop()
+        found = newest_run()
+        summary = values_of(item for record in found["summary"] for item in record.update)
         assert {key: summary.get(key) for key in metrics} == metrics
-        assert summary["held_out"]["nrows"] == 3 and summary["figures/moves"]["_type"] == "video-file"
-        assert {"figures/figure", "histograms/age_error_gyr"} <= set(summary)
-        assert {f"charts/a_{kind}_table" for kind in KINDS} <= set(summary)
+        logged = values_of(item for record in found["history"] for item in record.item)
+        assert {key: logged.get(key) for key in metrics} == metrics
+        assert logged["held_out"]["nrows"] == 3 and logged["figures/moves"]["_type"] == "video-file"
+        assert {"figures/figure", "histograms/age_error_gyr"} <= set(logged)
+        assert {f"charts/a_{kind}_table" for kind in KINDS} <= set(logged)
+        assert [artifact.name for artifact in found["artifact"] if artifact.use_after_commit] == [f"models-{name}"]
+        assert (found["run"][0].display_name, found["run"][0].job_type) == (name, "evaluate")
 
 
 def test_evaluation_writes_numbers_figures_charts_and_words(
