@@ -197,7 +197,7 @@ def run_group() -> str:
 
 def _prepare_folder() -> Path:
     """Make the folder and tell wandb to write nowhere else; where it cannot be written to, take a temporary one."""
-    folder = FOLDER.absolute()
+    folder = _project() / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -212,13 +212,19 @@ def _prepare_folder() -> Path:
     return folder
 
 
+def _project() -> Path:
+    """The project, also of a queued experiment, which DVC runs in a copy below .dvc/tmp and then deletes."""
+    here = Path.cwd()
+    return Path(*here.parts[: here.parts.index(".dvc")]) if ".dvc" in here.parts else here
+
+
 def _own_id(job_type: str, run_id: str | None) -> str:
     """An id that no other stage has: of the runs that `wandb agent` wants, the first training of a trial is one."""
     from wandb.sdk.lib.runid import generate_id
 
     wanted = os.environ.get("WANDB_RUN_ID")
     swept = wanted is not None and "WANDB_SWEEP_ID" in os.environ
-    if swept and job_type == "train" and not any(FOLDER.glob(f"wandb/*run-*-{wanted}")):
+    if swept and job_type == "train" and not any((_project() / FOLDER).glob(f"wandb/*run-*-{wanted}")):
         return str(wanted)
     os.environ.pop("WANDB_RUN_ID", None)
     os.environ.pop("WANDB_SWEEP_ID", None)

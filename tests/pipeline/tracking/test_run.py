@@ -101,16 +101,25 @@ def test_groups(environment: dict[str, str], group: str, monkeypatch: pytest.Mon
     assert run.run_group() == group
 
 
-def test_where_a_mode_fails_the_next_weaker_is_taken(
+def test_a_run_that_cannot_be_recorded_is_told_and_stops_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls = started(monkeypatch, broken=("online", "offline"))
+    calls = started(monkeypatch, broken=("offline",))
     monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.setattr(run, "_online_trouble", lambda: None)
     run.start("gnn", "train", {})
-    assert [call["mode"] for call in calls] == ["online", "offline", "disabled"]
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2 and "the run is offline" in said[0] and "no space left" in said[1]
+    assert [call["mode"] for call in calls] == ["offline", "disabled"]
+    [said] = capsys.readouterr().err.splitlines()
+    assert "no space left" in said and "not recorded" in said
+
+
+def test_runs_of_a_queued_experiment_lie_in_the_project(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC deletes the copy in which it runs it."""
+    calls = started(monkeypatch)
+    copy = here / ".dvc/tmp/exps/tmp1234"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    run.start("gnn", "train", {})
+    assert calls[0]["dir"] == str(here / "runs/wandb") and not list(copy.iterdir())
 
 
 def test_other_ranks_begin_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,14 +143,3 @@ def test_trouble_is_told_once_and_stops_nothing(
         logger.log_input(wandb.Artifact("data", "dataset"))
         logger.log_output(wandb.Artifact("weights", "model"))
     assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_a_server_that_does_not_take_the_end_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def finish(exit_code: int) -> None:
-        raise TimeoutError
-
-    monkeypatch.setattr(wandb, "finish", finish)
-    run.finish()
-    assert "wandb sync" in capsys.readouterr().err
