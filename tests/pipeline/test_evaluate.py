@@ -50,30 +50,45 @@ def result() -> Result:
     )
 
 
-def test_every_number_of_every_model_is_in_the_summary(default_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that were measured last at the default scale; the rest of an evaluation lies beside them."""
+@pytest.fixture
+def offline(default_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of the test lie in its folder."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     for variable in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         monkeypatch.setenv(variable, str(default_folder / "runs/wandb"))
-    Path("models").mkdir()
+
+
+def evaluated(monkeypatch: pytest.MonkeyPatch, name: str, result: Result) -> dict[str, float]:
+    """The stage of a model, whose measures are those that were committed last."""
+    metrics = json.loads((ROOT / f"reports/evaluate/{name}.json").read_text())
+    monkeypatch.setattr(evaluate, "measured", lambda *_: (metrics, result, {}))
+    Path("models").mkdir(exist_ok=True)
+    Path(f"models/{name}.ckpt").write_bytes(b"weights")
+    run_stage("evaluate", name)
+    return metrics
+
+
+def test_every_number_of_every_model_is_in_the_summary(offline: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in MODELS:
-        metrics = json.loads((ROOT / f"reports/evaluate/{name}.json").read_text())
-        monkeypatch.setattr(evaluate, "measured", lambda *_, metrics=metrics: (metrics, result(), {}))
-        Path(f"models/{name}.ckpt").write_bytes(b"weights")
-        run_stage("evaluate", name)
+        metrics = evaluated(monkeypatch, name, Result({}))
         assert json.loads(Path(f"reports/evaluate/{name}.json").read_text()) == metrics
         headline = json.loads(Path(f"reports/headlines/{name}.json").read_text())
         assert headline["value"] == metrics[MODELS[name].headline]
         found = newest_run()
         summary = values_of(item for record in found["summary"] for item in record.update)
         assert {key: summary.get(key) for key in metrics} == metrics
-        logged = values_of(item for record in found["history"] for item in record.item)
-        assert {key: logged.get(key) for key in metrics} == metrics
-        assert logged["held_out"]["nrows"] == 3 and logged["figures/moves"]["_type"] == "video-file"
-        assert {"figures/figure", "histograms/age_error_gyr"} <= set(logged)
-        assert {f"charts/a_{kind}_table" for kind in KINDS} <= set(logged)
-        assert [artifact.name for artifact in found["artifact"] if artifact.use_after_commit] == [f"models-{name}"]
         assert (found["run"][0].display_name, found["run"][0].job_type) == (name, "evaluate")
+        assert f"models-{name}" in [artifact.name for artifact in found["artifact"] if artifact.use_after_commit]
+
+
+def test_items_plots_figures_and_animations_are_in_the_run(offline: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated(monkeypatch, "gnn", result())
+    found = newest_run()
+    logged = values_of(item for record in found["history"] for item in record.item)
+    assert logged["held_out/nrows"] == 3 and logged["figures/moves/_type"] == "video-file"
+    assert {"figures/figure/_type", "histograms/age_error_gyr/values"} <= set(logged)
+    assert {f"charts/a_{kind}_table/nrows" for kind in KINDS} <= set(logged)
+    assert "run_table" in [artifact.type for artifact in found["artifact"]], "the items with their thumbnails"
 
 
 def test_evaluation_writes_numbers_figures_charts_and_words(
