@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 
 PSEUDO_LIKELIHOOD_PIXELS = 512
 N_EXAMPLES = 8
-GROWN_SWEEPS = (1, 10, 100)  # Gibbs sweeps after which an artificial cluster is shown
+GROWN_SWEEPS = (1, 30)  # Gibbs sweeps after which an artificial cluster is shown
 
 
 class LitMachine(PictureReader):

@@ -151,17 +151,20 @@ def tracked(training: Training) -> Iterator["StageLogger"]:
         yield logger
         return
     with run.closing():
-        run_id = run.kept_id(training.checkpoint.with_name("run_id"))
-        logger = run.start(name, "train", config.stage_config(training.section, source), run_id)
+        with progress(f"prepare {name}", 1):
+            run_id = run.kept_id(training.checkpoint.with_name("run_id"))
+            logger = run.start(name, "train", config.stage_config(training.section, source), run_id)
+            logger.log_input(artifacts.dataset(source))
         training.trainer.logger = logger
-        logger.log_input(artifacts.dataset(source))
         yield logger
 
 
 def track(training: Training, logger: "StageLogger") -> None:
     """Tell the tracker what was exported: its weights, and its numbers as the summary of the run."""
-    from pipeline.tracking import artifacts
+    from pipeline.tracking import artifacts, run
 
+    if not run.enabled():
+        return
     row = training.exported()
     logger.log_summary({**row, "exported_epoch": row["epoch"]})
     logger.log_output(artifacts.checkpoint(training.name))

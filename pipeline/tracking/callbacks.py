@@ -16,7 +16,8 @@ from torch.nn.utils import get_total_norm
 
 SECONDS_BETWEEN_POINTS = 1.0
 PICTURES = 12  # of each kind in a training
-WIDTH = 800  # pixels to which small pictures are enlarged
+SHARE_OF_TIME = 0.01  # that pictures may take
+WIDTH = 400  # pixels to which small pictures are enlarged
 
 
 class StepCurves(Callback):
@@ -67,7 +68,7 @@ class StepCurves(Callback):
 
 
 class ExampleImages(Callback):
-    """Logs the module's example images a dozen times, evenly over the steps, on rank 0.
+    """Logs the module's example images a dozen times, evenly over the steps, on rank 0; fewer where they take long.
 
     The last are those of the exported weights, if this stands after the callback that restores them.
     """
@@ -77,10 +78,13 @@ class ExampleImages(Callback):
     def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
         last = int(trainer.estimated_stepping_batches)
         self.due = {1 + round(k * (last - 1) / (PICTURES - 1)) for k in range(PICTURES - 1)}
+        self.start, self.spent = time.monotonic(), 0.0
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
-        if trainer.global_step in self.due:
+        now = time.monotonic()
+        if trainer.global_step in self.due and self.spent <= SHARE_OF_TIME * (now - self.start):
             self._log(trainer, module)
+            self.spent += time.monotonic() - now
 
     def on_train_end(self, trainer: pl.Trainer, module: Any) -> None:
         self._log(trainer, module)

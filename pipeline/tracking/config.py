@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import one_line, warn
 from pipeline.settings.base import ModelSection
 
 
@@ -43,7 +44,7 @@ def _file(data: Path) -> dict[str, Any]:
 @cache
 def _outputs(data: Path) -> dict[str, Any]:
     """Of a folder of DVC outputs, or one of them."""
-    from dvc.exceptions import DvcException
+    from dvc.exceptions import NotDvcRepoError, OutputNotFoundError
     from dvc.repo import Repo
 
     try:
@@ -54,7 +55,10 @@ def _outputs(data: Path) -> dict[str, Any]:
             if all(output.hash_info == hashes[str(output)] for output in outputs):
                 found["parameters"] = _parameters(repo, [output.stage for output in outputs])
             return found
-    except (DvcException, OSError):  # no project of DVC, or no output of it
+    except (NotDvcRepoError, OutputNotFoundError):
+        return {"md5": {}}
+    except Exception as error:  # of DVC, its database or the disk: no reason not to train
+        warn(f"{data}: W&B is not told where these data come from ({one_line(error)})")
         return {"md5": {}}
 
 

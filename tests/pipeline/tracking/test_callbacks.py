@@ -1,5 +1,6 @@
 """What the tracker is told of a training, and that the telling leaves no trace in it."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,8 @@ def test_curves_are_paced_by_time_and_validation_takes_none(monkeypatch: pytest.
     assert all(point["step/samples_per_second"] == pytest.approx(2 / 0.4) for _, point in recorder.points[1:])
 
 
-def test_pictures_are_spread_over_the_steps_and_end_with_the_last_weights() -> None:
+def test_pictures_are_spread_over_the_steps_and_end_with_the_last_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callbacks, "SHARE_OF_TIME", math.inf)
     recorder, module, _ = fit(ExampleImages())
     steps = [step for step, *_ in recorder.images]
     assert len(steps) == PICTURES and steps[0] == 0 and steps[-1] == EPOCHS * STEPS - 1
@@ -132,8 +134,29 @@ def test_pictures_are_spread_over_the_steps_and_end_with_the_last_weights() -> N
     assert values == sorted(values, reverse=True) and values[-1] == round(255 * float(module.net.weight) / 2)
 
 
+def test_pictures_that_take_long_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock on which a step takes 1 s and a picture 0.1 s, which is due again when 10 s have passed."""
+    now = 0.0
+
+    def step(self: Line, *_: Any) -> None:
+        nonlocal now
+        now += 1.0
+
+    def draw(self: Line, batch: Any) -> dict[str, torch.Tensor]:
+        nonlocal now
+        now += 0.1
+        return {"weight": torch.zeros(1, 1, 1)}
+
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now)
+    monkeypatch.setattr(Line, "on_train_batch_start", step)
+    monkeypatch.setattr(Line, "example_images", draw)
+    recorder, *_ = fit(ExampleImages())
+    assert [step for step, *_ in recorder.images] == [0, 11, 21, 32, 39]
+
+
 def test_watching_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_POINTS", 0.0)
+    monkeypatch.setattr(callbacks, "SHARE_OF_TIME", math.inf)
     _, alone, drawn_alone = fit()
     _, watched, drawn = fit(StepCurves(), ExampleImages())
     assert torch.equal(alone.net.weight, watched.net.weight) and drawn == drawn_alone
@@ -145,4 +168,4 @@ def test_pixels() -> None:
     picture = pixels(image)
     assert picture.shape == (2, 600, 1) and picture.dtype == np.uint8
     assert (picture[0, 300:] == 255).all() and not picture[:, :300].any() and not picture[1].any()
-    assert pixels(torch.zeros(3, 10, 20)).shape == (400, 800, 3)
+    assert pixels(torch.zeros(3, 10, 20)).shape == (200, 400, 3)

@@ -79,6 +79,18 @@ def test_without_dvc_nothing_is_known(tmp_path: Path, monkeypatch: pytest.Monkey
     assert artifacts.dataset(Path("data")) is None
 
 
+def test_a_broken_dvc_is_told_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True).close()
+    Path("dvc.yaml").write_text("stages: [")
+    Path("data").mkdir()
+    assert provenance(Path("data"))["md5"] == {}
+    [said] = capsys.readouterr().err.splitlines()
+    assert said.startswith("warning: ") and "dvc.yaml" in said
+
+
 def test_code_that_draws_data_is_hashed_itself() -> None:
     code = ROOT / "datamodules/densities.py"
     expected = {"datamodules/densities.py": hashlib.md5(code.read_bytes()).hexdigest()}

@@ -1,6 +1,7 @@
 """A training and its run: one survives what the other does, and the weights know nothing of it."""
 
 import csv
+import math
 import os
 import signal
 from pathlib import Path
@@ -24,6 +25,7 @@ def offline(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(variable, str(workspace / "runs/wandb"))
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setattr(tracking_callbacks, "SECONDS_BETWEEN_POINTS", 0.0)
+    monkeypatch.setattr(tracking_callbacks, "SHARE_OF_TIME", math.inf)
     return workspace
 
 
