@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from PIL import Image
@@ -21,7 +22,8 @@ from pipeline.evaluation.boltzmann import evaluation as boltzmann
 from pipeline.evaluation.boltzmann import settings as boltzmann_settings
 from pipeline.evaluation.boltzmann.prediction import predict as predict_boltzmann
 from pipeline.evaluation.common import gallery
-from pipeline.evaluation.common.result import numbers
+from pipeline.evaluation.common.bootstrap import root_mean
+from pipeline.evaluation.common.result import Result, numbers
 from pipeline.evaluation.rbm import evaluation as rbm
 from pipeline.evaluation.rbm import settings as rbm_settings
 from pipeline.evaluation.rbm.prediction import predict as predict_rbm
@@ -107,6 +109,20 @@ def test_evaluate_general(general: LitBoltzmann, data: ImagesDataModule) -> None
     pixels = test.view(-1, SIZE, SIZE)
     mirrored = pixels[:, :, : SIZE // 2].flip(-1) - pixels[:, :, SIZE // 2 :]
     assert found["baseline/mirrored_half/recall_rms"] == pytest.approx(float(mirrored.square().mean().sqrt()))
+    items, [chart] = described(result, data), result.charts
+    by_hand = mirrored.square().mean((1, 2)).sqrt()
+    assert items["mirrored_half_recall_rms_error"].to_list() == pytest.approx(by_hand.tolist())
+    assert root_mean(items["recall_rms_error"] ** 2) == pytest.approx(found["test/recall_rms"])
+    assert chart.table["truth"].to_list() == pytest.approx(pixels[:, :, SIZE // 2 :].flatten().tolist())
+    assert root_mean((chart.table["predicted"] - chart.table["truth"]) ** 2) == pytest.approx(found["test/recall_rms"])
+
+
+def described(result: Result, data: ImagesDataModule) -> pl.DataFrame:
+    """The rows of the held-out pictures, each with its picture."""
+    items = result.items
+    assert items is not None and items["item"].to_list() == [row["file"] for row in data.rows("test")]
+    assert len(result.thumbnails) == 4 and result.thumbnails[0].shape[0] == 2 * result.thumbnails[0].shape[1]
+    return items
 
 
 SETTINGS = {"n_pictures": 3, "draws": 200, "sweeps": [1, 5], "ais_chains": 20, "ais_steps": 20}
@@ -121,6 +137,9 @@ def test_evaluate_restricted(restricted: LitRBM, data: ImagesDataModule) -> None
     for model, rival in (("test", "baseline"), ("train", "train/baseline")):
         likelihood = found[f"{rival}/independent_pixels/log_likelihood_nats"]
         assert found[f"{model}/log_likelihood_nats"] == pytest.approx(likelihood, abs=1)
+    items = described(result, data)
+    assert items["log_likelihood_nats"].mean() == pytest.approx(found["test/log_likelihood_nats"], rel=1e-6)
+    assert root_mean(items["reconstruction_rms_error"] ** 2) == pytest.approx(found["test/reconstruction_rms"])
     gain = "nearest_training_picture_gain_nats"
     assert found[f"train/{gain}"] > found[f"test/{gain}"]
 
