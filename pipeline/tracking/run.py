@@ -150,17 +150,22 @@ def finish(failed: bool = False) -> None:
     """Close the run of this process, if any, and wait a little until it is sent; W&B shows a failed one as such."""
     import wandb
 
-    run = wandb.run
-    if run is None or run.disabled:
+    if wandb.run is None:
         return
-    folder, sender = Path(run.dir).parent, _senders.pop(run.id, None)
+    disabled, run_id, folder = wandb.run.disabled, wandb.run.id, Path(wandb.run.dir).parent
     trouble = "is the disk full?"
     try:
         wandb.finish(exit_code=int(failed))
     except Exception as error:  # see _forgiving
         trouble = one_line(error)
-    if not becomes_whole(folder / f"run-{run.id}.wandb"):
-        warn(f"{folder}: W&B could not write the whole run ({trouble}); reports/ has the numbers of the stage")
+    if not disabled:
+        _conclude(folder / f"run-{run_id}.wandb", _senders.pop(run_id, None), trouble)
+
+
+def _conclude(file: Path, sender: live.Sender | None, trouble: str) -> None:
+    """See to it that the run is written and sent, or tell what is missing."""
+    if not becomes_whole(file):
+        warn(f"{file.parent}: W&B could not write the whole run ({trouble}); reports/ has the numbers of the stage")
         if sender:
             sender.stop()
     elif sender:
