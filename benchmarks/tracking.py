@@ -134,6 +134,7 @@ def cost(name: str, ratios: list[float], note: str) -> Row:
 def fit(name: str, epochs: int, mode: str) -> Cost:
     """Train once, in a folder of its own; what comes before and after the fit is not measured."""
     from pipeline import train
+    from pipeline.tracking.training import run_of
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     changes: Settings = {MODELS[name].section: {"trainer.max_epochs": epochs}}
@@ -143,7 +144,7 @@ def fit(name: str, epochs: int, mode: str) -> Cost:
     os.environ["WANDB_MODE"] = mode
     with chdir(FOLDER):
         training = train.build(name, load_params("params.yaml"))
-        with train.lock(training), train.tracked(training):
+        with train.lock(training), run_of(training):
             start, used = time.perf_counter(), cpu()
             train.fit(training)
             measured = Cost(time.perf_counter() - start, cpu() - used)

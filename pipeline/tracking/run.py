@@ -69,6 +69,10 @@ class StageLogger(WandbLogger):
         with self._forgiving():
             self.experiment.log_artifact(artifact)
 
+    def place(self) -> str:
+        """The folder of the run, as `wandb sync` and `wandb leet run` take it."""
+        return live.shown(Path(self.experiment.dir).parent)
+
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
         try:
