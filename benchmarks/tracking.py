@@ -89,8 +89,9 @@ def send(folders: list[Path]) -> dict[Path, Run]:
         copies = [shutil.copytree(folder, Path(place, folder.name), ignore=ignored) for folder in folders]
         stand_in = StandIn(Path(place, "server"))
         with restored(waiting, Path(place, "kept")), serving(stand_in.app()) as address:
-            environment = os.environ | {"WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40, "WANDB_SILENT": "true"}
-            subprocess.run([sys.executable, "-m", "wandb", "sync", *map(str, copies)], env=environment, check=True)
+            server = {"WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40, "WANDB_DIR": place, "WANDB_SILENT": "true"}
+            command = [sys.executable, "-m", "wandb", "sync", *map(str, copies)]
+            subprocess.run(command, env=os.environ | server, check=True)
     return {folder: stand_in.runs[next(folder.glob("*.wandb")).stem.removeprefix("run-")] for folder in folders}
 
 

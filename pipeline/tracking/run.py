@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from pipeline.errors import one_line, warn
 from pipeline.tracking import live
-from pipeline.tracking.recorded import becomes_whole
+from pipeline.tracking.recorded import becomes_whole, next_step
 from pipeline.training.registry import MODELS
 
 if TYPE_CHECKING:
@@ -114,11 +114,14 @@ def start(model: str, job_type: str, config: Mapping[str, Any], run_id: str | No
         "settings": wandb.Settings(init_timeout=SECONDS_TO_START, x_transaction_log_flush_interval=SECONDS_TO_LOSE),
     }
     wanted = os.environ.get("WANDB_MODE", "offline")
+    step = next_step(folder / "wandb", options["id"])
     try:
         logger = _begin(options, "offline" if wanted == "online" else wanted)
     except Exception as error:  # see _forgiving
         warn(f"W&B does not start: {one_line(error)}; the run is not recorded")
         return _begin(options, "disabled")
+    if step and wanted != "disabled":
+        logger.experiment.log({}, step=step)  # offline, wandb would count from 0 again
     if wanted == "online":
         _send(logger)
     return logger
