@@ -13,8 +13,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import chdir
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from benchmarks.chain import ROOT, RUNS, Settings, changed_parameters
 from benchmarks.results import Row, write_results
@@ -28,6 +31,14 @@ FOLDER = RUNS / "tracking"
 TRAINED = ("gnn", "rbm")  # long steps and short ones
 GOAL_POINTS, GOAL_COST = 200, 1.02
 TEN_MINUTES = 600.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a training on the clock and of the processors."""
+
+    wall: float
+    cpu: float
 
 
 def main() -> None:
@@ -70,41 +81,61 @@ def recorded(project: Path) -> Iterator[tuple[Path, str, str]]:
 
 
 def send(folders: list[Path]) -> dict[Path, Run]:
-    """What arrives when the runs are sent by `wandb sync`; the marks that it leaves are not left in the project."""
-    with tempfile.TemporaryDirectory() as place:
-        stand_in = StandIn(Path(place))
-        copies = [Path(shutil.copytree(folder, Path(place, folder.name))) for folder in folders]
-        for mark in Path(place).glob("*/*.sync*"):
-            mark.unlink()
-        with serving(stand_in.app()) as address:
-            environment = os.environ | {"WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40}
-            subprocess.run([sys.executable, "-m", "wandb", "sync", *map(str, copies)], env=environment, check=True)
+    """What arrives when copies of runs of one project are sent by `wandb sync`."""
+    waiting = folders[0].parents[1] / "artifacts/staging"  # files that wandb removes as soon as they are sent
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=FOLDER) as place:
+        ignored = shutil.ignore_patterns("*.synced", "*.syncstate")
+        copies = [shutil.copytree(folder, Path(place, folder.name), ignore=ignored) for folder in folders]
+        stand_in = StandIn(Path(place, "server"))
+        with restored(waiting, Path(place, "kept")), serving(stand_in.app()) as address:
+            server = {"WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40, "WANDB_DIR": place, "WANDB_SILENT": "true"}
+            command = [sys.executable, "-m", "wandb", "sync", *map(str, copies)]
+            subprocess.run(command, env=os.environ | server, check=True)
     return {folder: stand_in.runs[next(folder.glob("*.wandb")).stem.removeprefix("run-")] for folder in folders}
+
+
+@contextmanager
+def restored(folder: Path, copy: Path) -> Iterator[None]:
+    """Give a folder back as it was, from links to its files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(folder, copy, copy_function=os.link)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder)
+        shutil.copytree(copy, folder, copy_function=os.link)
 
 
 def training(name: str, seconds: float, rounds: int) -> list[Row]:
     """Points of the curve of a training of ten minutes, and its time with W&B (offline) and without, in turn."""
-    epochs = max(2, round(2 * seconds / fit(name, 2, "disabled")))
-    times: dict[str, list[float]] = {"offline": [], "disabled": []}
+    epochs = max(2, round(2 * seconds / fit(name, 2, "disabled").wall))
+    costs: dict[str, list[Cost]] = {"offline": [], "disabled": []}
     for _ in range(rounds):
-        for mode, measured in times.items():
+        for mode, measured in costs.items():
             measured.append(fit(name, epochs, mode))
     folder = [folder for folder, model, _ in recorded(FOLDER) if model == name][-1]
     points = sum("step/loss" in row for row in send([folder])[folder].history)
-    scaled = points * TEN_MINUTES / times["offline"][-1]
-    costs = [on / off for on, off in zip(*times.values(), strict=True)]
-    note = (
-        f"{epochs} epochs, {statistics.median(times['disabled']):.0f} s without; {min(costs):.3f} to {max(costs):.3f}"
-    )
+    scaled = points * TEN_MINUTES / costs["offline"][-1].wall
+    pairs = list(zip(*costs.values(), strict=True))
+    seconds = statistics.median(off.wall for _, off in pairs)
     return [
         Row(f"{name}: points of a curve in 10 minutes", scaled, "", None, GOAL_POINTS, "higher", f"{points} seen"),
-        Row(f"{name}: training with W&B / without", statistics.median(costs), "x", None, GOAL_COST, "lower", note),
+        cost(f"{name}: time", [on.wall / off.wall for on, off in pairs], f"{epochs} epochs, {seconds:.0f} s"),
+        cost(f"{name}: CPU time", [on.cpu / off.cpu for on, off in pairs], "that of wandb's own process in it"),
     ]
 
 
-def fit(name: str, epochs: int, mode: str) -> float:
-    """Seconds of one training, without its start and its outputs, in a folder of its own."""
+def cost(name: str, ratios: list[float], note: str) -> Row:
+    """The median of a training's cost with W&B over that without."""
+    spread = f"{note}; {min(ratios):.3f} to {max(ratios):.3f}"
+    return Row(f"{name} with W&B / without", statistics.median(ratios), "x", None, GOAL_COST, "lower", spread)
+
+
+def fit(name: str, epochs: int, mode: str) -> Cost:
+    """Train once, in a folder of its own; what comes before and after the fit is not measured."""
     from pipeline import train
+    from pipeline.tracking.training import run_of
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     changes: Settings = {MODELS[name].section: {"trainer.max_epochs": epochs}}
@@ -114,12 +145,18 @@ def fit(name: str, epochs: int, mode: str) -> float:
     os.environ["WANDB_MODE"] = mode
     with chdir(FOLDER):
         training = train.build(name, load_params("params.yaml"))
-        with train.lock(training), train.tracked(training):
-            start = time.perf_counter()
+        with train.lock(training), run_of(training):
+            start, used = time.perf_counter(), cpu()
             train.fit(training)
-            seconds = time.perf_counter() - start
+            measured = Cost(time.perf_counter() - start, cpu() - used)
             shutil.rmtree(training.checkpoint.parent)
-    return seconds
+    return measured
+
+
+def cpu() -> float:
+    """CPU seconds of this process and of those that it started and that still run."""
+    me = psutil.Process()
+    return sum(sum(process.cpu_times()[:2]) for process in (me, *me.children(recursive=True)))
 
 
 if __name__ == "__main__":

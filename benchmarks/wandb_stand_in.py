@@ -7,7 +7,6 @@ Source of the protocol: the queries of wandb-core (https://github.com/wandb/wand
 """
 
 import argparse
-import base64
 import gzip
 import json
 import re
@@ -26,12 +25,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 ENTITY = "local"
+OWNER = {"id": ENTITY, "name": ENTITY}
 PORT = 8765
-LINES = (
-    "wandb-history.jsonl",
-    "wandb-events.jsonl",
-    "output.log",
-)  # streamed; wandb-summary.json is replaced as a whole
+FIELDS = ("project", "displayName", "groupName", "jobType", "tags", "sweep", "commit", "program", "host")
+LINES = ("wandb-history.jsonl", "wandb-events.jsonl", "output.log")  # that are streamed
+FOLDER = Path("runs/wandb-stand-in")
 
 
 @dataclass
@@ -41,7 +39,7 @@ class Run:
     id: str
     project: str
     folder: Path
-    fields: dict[str, Any] = field(default_factory=dict)  # displayName, groupName, jobType, tags, ...
+    fields: dict[str, Any] = field(default_factory=dict)  # some of FIELDS
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in LINES})
@@ -76,7 +74,6 @@ class Artifact:
     folder: Path
     aliases: list[str]
     metadata: dict[str, Any]
-    run: str  # that made it
     committed: bool = False
 
     @property
@@ -91,12 +88,11 @@ class StandIn:
 
     Args:
         folder: where the runs and artifacts are kept.
-        key: the API key that it lets in; any if None.
         show: is told of each arrival in one line.
     """
 
-    def __init__(self, folder: Path, key: str | None = None, show: Callable[[str], None] = lambda line: None) -> None:
-        self.folder, self.key, self.show = folder, key, show
+    def __init__(self, folder: Path, show: Callable[[str], None] = lambda line: None) -> None:
+        self.folder, self.show = folder, show
         self.runs: dict[str, Run] = {}
         self.artifacts: dict[str, Artifact] = {}
         self.unknown: list[str] = []  # operations it has no answer to
@@ -128,8 +124,6 @@ class StandIn:
         )
 
     async def _graphql(self, request: Request) -> Response:
-        if not self._lets_in(request):
-            return JSONResponse({"errors": [{"message": "user is not logged in"}]}, 401)
         asked = json.loads(await _body(request))
         named = re.search(r"(?:query|mutation)\s+(\w+)", asked["query"])
         operation = asked.get("operationName") or (named.group(1) if named else "")
@@ -140,8 +134,6 @@ class StandIn:
         return JSONResponse({"data": self.answers[operation](asked.get("variables") or {})})
 
     async def _file_stream(self, request: Request) -> Response:
-        if not self._lets_in(request):
-            return JSONResponse({"error": "user is not logged in"}, 401)
         run = self.runs[request.path_params["run"]]
         sent = json.loads(await _body(request))
         for name, part in (sent.get("files") or {}).items():
@@ -166,21 +158,14 @@ class StandIn:
         self.show(f"file {path.relative_to(self.folder.resolve())}: {len(content)} bytes")
         return Response()
 
-    def _lets_in(self, request: Request) -> bool:
-        given = request.headers.get("Authorization", "").removeprefix("Basic ")
-        return self.key is None or base64.b64decode(given).decode().partition(":")[2] == self.key
-
     def _viewer(self, _: dict[str, Any]) -> dict[str, Any]:
         teams = {"edges": [{"node": {"name": ENTITY}}]}
         viewer = {"id": ENTITY, "entity": ENTITY, "username": ENTITY, "email": "", "flags": "{}", "teams": teams}
         return {"viewer": viewer}
 
     def _resume_status(self, asked: dict[str, Any]) -> dict[str, Any]:
-        run = self.runs.get(asked["name"])
-        return {
-            "model": {"id": asked["project"], "name": asked["project"], "entity": _entity()}
-            | {"bucket": run and _bucket(run)}
-        }
+        run, project = self.runs.get(asked["name"]), asked["project"]
+        return {"model": {"id": project, "name": project, "entity": OWNER, "bucket": run and _bucket(run)}}
 
     def _upsert_run(self, asked: dict[str, Any]) -> dict[str, Any]:
         name, project = asked["name"], asked.get("project") or "uncategorized"
@@ -189,9 +174,7 @@ class StandIn:
             self.runs[name] = Run(name, project, self.folder / "runs" / name)
             self.show(f"run {name}: {asked.get('displayName')}, {asked.get('jobType')}, project {project}")
         run = self.runs[name]
-        run.fields |= {
-            key: value for key, value in asked.items() if value is not None and key not in ("config", "summaryMetrics")
-        }
+        run.fields |= {key: asked[key] for key in FIELDS if asked.get(key) is not None}
         if asked.get("config"):
             run.config = {key: entry["value"] for key, entry in json.loads(asked["config"]).items()}
         if asked.get("summaryMetrics"):
@@ -219,7 +202,6 @@ class StandIn:
             folder=self.folder / "artifacts" / f"{name}-v{len(versions)}",
             aliases=[entry["alias"] for entry in wanted.get("aliases") or []],
             metadata=json.loads(wanted.get("metadata") or "{}"),
-            run=wanted.get("runName") or "",
         )
         self.artifacts[artifact.id] = artifact
         latest = {"latestArtifact": {"id": versions[-1].id} if versions else None}
@@ -244,7 +226,7 @@ class StandIn:
     def _commit_artifact(self, asked: dict[str, Any]) -> dict[str, Any]:
         artifact = self.artifacts[asked["artifactID"]]
         artifact.committed = True
-        self.show(f"artifact {artifact.name}:v{artifact.version} ({artifact.type})")
+        self.show(f"artifact {artifact.name}:v{artifact.version} ({artifact.type}) {' '.join(artifact.aliases)}")
         return {"commitArtifact": {"artifact": {"id": artifact.id, "digest": artifact.digest}}}
 
     def _use_artifact(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -262,10 +244,6 @@ async def _body(request: Request) -> bytes:
     return gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body
 
 
-def _entity() -> dict[str, str]:
-    return {"id": ENTITY, "name": ENTITY}
-
-
 def _bucket(run: Run) -> dict[str, Any]:
     """The answer about a run; a resumed one goes on from its counts of lines."""
     history, events, output = (run.lines[name] for name in LINES)
@@ -276,7 +254,7 @@ def _bucket(run: Run) -> dict[str, Any]:
         "description": "",
         "config": json.dumps({key: {"value": value} for key, value in run.config.items()}),
         "sweepName": run.fields.get("sweep"),
-        "project": {"id": run.project, "name": run.project, "entity": _entity()},
+        "project": {"id": run.project, "name": run.project, "entity": OWNER},
         "summaryMetrics": json.dumps(run.summary),
         "historyLineCount": len(history),
         "eventsLineCount": len(events),
@@ -292,9 +270,8 @@ def _bucket(run: Run) -> dict[str, Any]:
 @contextmanager
 def serving(app: Any, port: int = 0) -> Iterator[str]:
     """Serve an application on this machine from a thread; yields its address. Port 0: any free one."""
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
-    )
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -310,9 +287,7 @@ def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.wandb_stand_in", description=__doc__)
     parser.add_argument("--port", type=int, default=PORT, help="on 127.0.0.1 (default: %(default)s)")
-    parser.add_argument(
-        "--folder", type=Path, default=Path("runs/wandb-stand-in"), help="for what arrives (default: %(default)s)"
-    )
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="for what arrives (default: %(default)s)")
     args = parser.parse_args()
     print(f"http://127.0.0.1:{args.port}, keeps what arrives in {args.folder}", flush=True)
     stand_in = StandIn(args.folder, show=lambda line: print(line, flush=True))

@@ -34,8 +34,10 @@ CODE = (  # what the rows depend on
     "nbody",
     "simulation/clusters/mass_function.py",
     "simulation/nbody/gravity.py",
+    "simulation/nbody/hermite6.py",
     "simulation/nbody/initial_conditions.py",
     "simulation/nbody/integrators.py",
+    "simulation/nbody/tolerance.py",
 )
 
 

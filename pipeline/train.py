@@ -28,7 +28,6 @@ from pipeline.training.registry import MODELS
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from pipeline.tracking.run import StageLogger
     from pipeline.training.callbacks import BestWeights, Curves
 
 CODE = (
@@ -69,6 +68,16 @@ class Training:
     best: "BestWeights | None"  # None: the last weights are exported
     checkpoint: Path  # in runs/, from which a killed training goes on
 
+    @property
+    def weights(self) -> Path:
+        """Output: the exported weights."""
+        return Path("models") / f"{self.name}.ckpt"
+
+    @property
+    def curves_file(self) -> Path:
+        """Output: the metrics of each epoch."""
+        return Path("reports/train") / f"{self.name}.csv"
+
     def exported(self) -> dict[str, float]:
         """The metrics of the epoch whose weights are exported, and its number as ``epoch``."""
         epoch = self.best.epoch if self.best else self.curves.rows[-1]["epoch"]
@@ -77,20 +86,19 @@ class Training:
 
 def train(name: str, params: Params) -> "pl.Trainer":
     """Train ``name``, write its two outputs once, and return the finished Trainer."""
+    from pipeline.tracking import training as tracking
+
     start = time.monotonic()
     with progress(f"prepare {name}", 1):
         training = build(name, params)
-    trainer = training.trainer
-    with lock(training), tracked(training) as logger:
+    with lock(training), tracking.run_of(training) as logger:
         fit(training)
-        if trainer.is_global_zero:
-            export(training.module, Path("models") / f"{name}.ckpt")
-            training.curves.write(Path("reports/train") / f"{name}.csv")
-            track(training, logger)
+        if training.trainer.is_global_zero:
+            export(training.module, training.weights)
+            training.curves.write(training.curves_file)
+            tracking.conclude(training, logger, time.monotonic() - start)
             shutil.rmtree(training.checkpoint.parent)
-    if trainer.is_global_zero:
-        tell(training, time.monotonic() - start)
-    return trainer
+    return training.trainer
 
 
 def build(name: str, params: Params) -> Training:
@@ -138,51 +146,6 @@ def content_key(section: ModelSection, data: Path) -> str:
     """Hash of all that shapes the weights: parameters, code and data."""
     root = Path(__file__).parents[1]
     return fingerprint(repr(section.model_dump(exclude={"evaluate"})), [*(root / place for place in CODE), data])
-
-
-@contextmanager
-def tracked(training: Training) -> Iterator["StageLogger"]:
-    """The run of this training, on rank 0: that of the killed training that goes on, else a new one."""
-    from pipeline.tracking import artifacts, config, run
-
-    name, source = training.name, MODELS[training.name].source
-    if not training.trainer.is_global_zero:
-        training.trainer.logger = logger = run.start(name, "train", {})
-        yield logger
-        return
-    with run.closing():
-        with progress(f"prepare {name}", 1):
-            run_id = run.kept_id(training.checkpoint.with_name("run_id"))
-            logger = run.start(name, "train", config.stage_config(training.section, source), run_id)
-            logger.log_input(artifacts.dataset(source))
-        training.trainer.logger = logger
-        yield logger
-
-
-def track(training: Training, logger: "StageLogger") -> None:
-    """Tell the tracker what was exported: its weights, and its numbers as the summary of the run."""
-    from pipeline.tracking import artifacts, run
-
-    if not run.enabled():
-        return
-    row = training.exported()
-    logger.log_summary({**row, "exported_epoch": row["epoch"]})
-    logger.log_output(artifacts.checkpoint(training.name))
-
-
-def tell(training: Training, seconds: float) -> None:
-    """Close the stage with a few facts."""
-    from pipeline.tracking.closing import close
-
-    row, measure = training.exported(), training.best.monitor if training.best else "val/loss"
-    facts = {
-        "epoch": f"{row['epoch'] + 1} of {len(training.curves.rows)}",
-        measure: f"{row[measure]:.4g}",
-        "time": f"{seconds:.0f} s",
-        "weights": f"models/{training.name}.ckpt",
-        "curves": f"reports/train/{training.name}.csv",
-    }
-    close(f"train {training.name}", facts)
 
 
 def fit(training: Training) -> None:

@@ -1,5 +1,6 @@
 """From the section nbody of params.yaml to trajectories: one simulation, a block of them, a film."""
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.nbody.initial_file import Start
     from pipeline.simulation.nbody.animation import StarFilm
-    from pipeline.simulation.nbody.integrators import Trajectories
+    from pipeline.simulation.nbody.tolerance import Trajectories
 
 MOST_ENERGY_ERROR = 1.0  # relative
 BLOCK_ROWS = 100_000  # rows computed at once: bounds the memory
@@ -26,7 +27,7 @@ BLOCK_ROWS = 100_000  # rows computed at once: bounds the memory
 
 def simulate(nbody: NBody, simulations: range) -> "tuple[Trajectories, NDArray[np.float64]]":
     """Trajectories and masses of the given simulations."""
-    from pipeline.simulation.nbody.integrators import integrate_to_tolerance
+    from pipeline.simulation.nbody.tolerance import integrate_to_tolerance
 
     x, v, mass = start(nbody, simulations)
     trajectories = integrate_to_tolerance(
@@ -37,6 +38,7 @@ def simulate(nbody: NBody, simulations: range) -> "tuple[Trajectories, NDArray[n
         dt=nbody.dt,
         steps=nbody.steps,
         substeps=nbody.substeps,
+        step_error=nbody.step_error,
         softening=nbody.softening,
         G=nbody.G,
         integrator=nbody.integrator,
@@ -100,7 +102,7 @@ def simulate_block(nbody: NBody, block: range, part: Path) -> Path:
             write_rows(rows, block.start, time, paths.x, paths.v, masses)
     except ArithmeticError as error:
         which = f"simulations {block.start} to {block.stop - 1}"
-        raise InputError(f"nbody: {which}: {error}; raise nbody.softening or nbody.substeps") from error
+        raise InputError(f"nbody: {which}: {error}; raise nbody.softening") from error
     return part
 
 
@@ -119,7 +121,7 @@ def check_energy(nbody: NBody, block: range, error: "NDArray[np.float64]") -> No
 
 
 def errors(paths: "Trajectories") -> "NDArray[np.void]":
-    """A record of each simulation: the largest errors at any output, the closest pair there, and its substeps."""
+    """A record of each simulation: largest errors at any output, the closest pair there, how often it was redone."""
     import numpy as np
 
     def drift(conserved: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -132,7 +134,7 @@ def errors(paths: "Trajectories") -> "NDArray[np.void]":
         "momentum": drift(conserved.momentum),
         "angular_momentum": drift(conserved.angular_momentum),
         "closest": conserved.closest.min(1),
-        "substeps": paths.substeps,
+        "redone": paths.redone,
     }
     types = [(name, column.dtype) for name, column in columns.items()]
     return np.rec.fromarrays(list(columns.values()), dtype=types)
@@ -155,7 +157,7 @@ def summary(nbody: NBody, parts: list[Path]) -> dict[str, Any]:
     }
     report["simulations"] = len(of)
     report["closest_approach"] = float(f"{of['closest'].min():.6g}")
-    report["redone_with_finer_steps"] = int((of["substeps"] > nbody.substeps).sum())
+    report["redone_with_finer_steps"] = int((of["redone"] > 0).sum())
     if nbody.tolerance is not None:
         missed = np.flatnonzero(of["energy"] > nbody.tolerance).tolist()
         report["tolerance_missed"] = len(missed)
@@ -171,10 +173,10 @@ def units(nbody: NBody) -> Units:
 
 
 def film(nbody: NBody, k: int, figure: Any = None) -> "StarFilm":
-    """Film of simulation ``k`` through all its internal steps, on a new or the given figure."""
+    """Film of simulation ``k`` through its internal steps, or as many even ones, on a new or the given figure."""
     from pipeline.simulation.nbody.animation import StarFilm
 
-    substeps = int(simulate(nbody, range(k, k + 1))[0].substeps[0])
+    substeps = math.ceil(simulate(nbody, range(k, k + 1))[0].substeps[0])
     fine = nbody.model_copy(update={"dt": nbody.dt / substeps, "substeps": 1, "tolerance": None})
     paths, mass = simulate(fine, range(k, k + 1))
     return StarFilm(paths.x[0], paths.v[0], mass[0], nbody.t_end, f"Simulation {k}: {nbody.n_stars} stars", figure)

@@ -23,7 +23,8 @@ class NBody(Section):
     virial_ratio: NonNegativeFloat | None
     mass_function: Literal["equal", "kroupa", "salpeter"]
     mass_segregation: Annotated[float, Field(ge=0, le=1)]
-    integrator: Literal["leapfrog", "yoshida4", "force_gradient4", "hermite4"]
+    integrator: Literal["hermite6", "leapfrog", "yoshida4", "force_gradient4", "hermite4"]
+    step_error: Annotated[float, Field(ge=1e-12, le=1e-2)]
     substeps: PositiveInt
     tolerance: PositiveFloat | None
     seed: Seed

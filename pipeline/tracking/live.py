@@ -69,5 +69,9 @@ def trouble() -> str | None:
 
 def later(folder: Path) -> str:
     """The remedy where a run was not sent."""
-    place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    return f"send it later by `wandb sync {place}`"
+    return f"send it later by `wandb sync {shown(folder)}`"
+
+
+def shown(folder: Path) -> str:
+    """A folder as one would type it."""
+    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)

@@ -33,6 +33,13 @@ def is_whole(file: Path) -> bool:
     return kind == "exit"
 
 
+def next_step(folder: Path, run_id: str) -> int:
+    """The step of W&B at which a run goes on whose parts so far lie in the folder; 0 of a new one."""
+    parts = folder.glob(f"offline-run-*-{run_id}/run-{run_id}.wandb")
+    steps = [record.history.step.num for part in parts for record in records(part) if record.HasField("history")]
+    return max(steps, default=-1) + 1
+
+
 def records(file: Path) -> "Iterator[Record]":
     """The records of a run, as far as they are whole.
 

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from pipeline.errors import one_line, warn
 from pipeline.tracking import live
-from pipeline.tracking.recorded import becomes_whole
+from pipeline.tracking.recorded import becomes_whole, next_step
 from pipeline.training.registry import MODELS
 
 if TYPE_CHECKING:
@@ -69,6 +69,10 @@ class StageLogger(WandbLogger):
         with self._forgiving():
             self.experiment.log_artifact(artifact)
 
+    def place(self) -> str:
+        """The folder of the run, as `wandb sync` and `wandb leet run` take it."""
+        return live.shown(Path(self.experiment.dir).parent)
+
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
         try:
@@ -110,11 +114,14 @@ def start(model: str, job_type: str, config: Mapping[str, Any], run_id: str | No
         "settings": wandb.Settings(init_timeout=SECONDS_TO_START, x_transaction_log_flush_interval=SECONDS_TO_LOSE),
     }
     wanted = os.environ.get("WANDB_MODE", "offline")
+    step = next_step(folder / "wandb", options["id"])
     try:
         logger = _begin(options, "offline" if wanted == "online" else wanted)
     except Exception as error:  # see _forgiving
         warn(f"W&B does not start: {one_line(error)}; the run is not recorded")
         return _begin(options, "disabled")
+    if step and wanted != "disabled":
+        logger.experiment.log({}, step=step)  # offline, wandb would count from 0 again
     if wanted == "online":
         _send(logger)
     return logger
@@ -150,17 +157,22 @@ def finish(failed: bool = False) -> None:
     """Close the run of this process, if any, and wait a little until it is sent; W&B shows a failed one as such."""
     import wandb
 
-    run = wandb.run
-    if run is None or run.disabled:
+    if wandb.run is None:
         return
-    folder, sender = Path(run.dir).parent, _senders.pop(run.id, None)
+    disabled, run_id, folder = wandb.run.disabled, wandb.run.id, Path(wandb.run.dir).parent
     trouble = "is the disk full?"
     try:
         wandb.finish(exit_code=int(failed))
     except Exception as error:  # see _forgiving
         trouble = one_line(error)
-    if not becomes_whole(folder / f"run-{run.id}.wandb"):
-        warn(f"{folder}: W&B could not write the whole run ({trouble}); reports/ has the numbers of the stage")
+    if not disabled:
+        _conclude(folder / f"run-{run_id}.wandb", _senders.pop(run_id, None), trouble)
+
+
+def _conclude(file: Path, sender: live.Sender | None, trouble: str) -> None:
+    """See to it that the run is written and sent, or tell what is missing."""
+    if not becomes_whole(file):
+        warn(f"{file.parent}: W&B could not write the whole run ({trouble}); reports/ has the numbers of the stage")
         if sender:
             sender.stop()
     elif sender:

@@ -25,7 +25,7 @@ from pipeline.nbody import trajectories, trajectory_csv
 from pipeline.report import accuracy
 from pipeline.settings.load import load_params
 from pipeline.settings.nbody import NBody
-from pipeline.simulation.nbody import animation, integrators
+from pipeline.simulation.nbody import animation, tolerance
 
 CSV = Path("data/synthetic/nbody/trajectories.csv")
 REPORT = Path("reports/nbody.json")
@@ -93,8 +93,8 @@ def test_tolerance_is_met_or_reported(capsys: pytest.CaptureFixture[str], monkey
     assert report["relative_energy_error"]["max"] <= 1e-6
     assert report["redone_with_finer_steps"] > 0
     assert report["tolerance_missed"] == 0
-    monkeypatch.setattr(integrators, "MOST_SUBSTEPS", 20)
-    generate()
+    monkeypatch.setattr(tolerance, "LEAST_STEP_ERROR", 5e-5)
+    generate({"nbody.tolerance": 1e-7})
     report = json.loads(REPORT.read_text())
     assert report["tolerance_missed"] == len(report["simulations_that_missed_it"]) > 0
     assert f"{report['tolerance_missed']} simulations miss nbody.tolerance" in capsys.readouterr().err

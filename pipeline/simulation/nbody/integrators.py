@@ -1,4 +1,4 @@
-"""Integration of star systems with fixed steps, or with as fine steps as an energy tolerance asks.
+"""Integration of star systems in fixed steps.
 
 Many systems of few stars are moved side by side, one in each SIMD lane, with all steps inside a
 compiled kernel; a larger system, or torch tensors, step by step with all pairs of a force at once.
@@ -13,12 +13,11 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.simulation.nbody import gravity
-from pipeline.simulation.nbody.gravity import FASTMATH, LANE_STARS, Invariants, invariants
+from pipeline.simulation.nbody.gravity import FASTMATH, LANE_STARS
 
 Array = NDArray[np.float64]
 
 LANES = 64  # systems side by side: whole vectors, for which the compiler needs no remainder
-MOST_SUBSTEPS = 1 << 14  # per output, where a tolerance asks for ever finer steps
 
 
 class Scheme(NamedTuple):
@@ -113,88 +112,6 @@ def integrate(
         raise FloatingPointError("the motion is not finite; stars met: use softening or smaller steps")
     out = out.reshape(*shape[:-2], steps + 1, stars, 6)
     return out[..., :3], out[..., 3:]
-
-
-class Trajectories(NamedTuple):
-    """Result of :func:`integrate_to_tolerance`, for ``systems`` systems.
-
-    Attributes:
-        x: positions, shape ``(systems, steps + 1, stars, 3)``.
-        v: velocities, same shape.
-        invariants: at the outputs, shape ``(systems, steps + 1)`` and more.
-        energy_error: largest ``|E / E_0 - 1|`` at an output, shape ``(systems,)``.
-        substeps: with which each system was computed, shape ``(systems,)``.
-    """
-
-    x: Array
-    v: Array
-    invariants: Invariants
-    energy_error: Array
-    substeps: NDArray[np.int64]
-
-
-def integrate_to_tolerance(
-    x: Array,
-    v: Array,
-    mass: Array,
-    *,
-    tolerance: float | None,
-    dt: float,
-    steps: int,
-    substeps: int,
-    softening: float,
-    G: float = 1.0,
-    integrator: str = "force_gradient4",
-) -> Trajectories:
-    """Integrate, then redo with twice as many substeps whichever system misses the energy tolerance.
-
-    The doubling ends at :data:`MOST_SUBSTEPS`; ``energy_error`` tells which systems still miss it.
-
-    Args:
-        x: positions at the start, shape ``(systems, stars, 3)``.
-        v: velocities, same shape.
-        mass: masses, shape ``(systems, stars)``.
-        tolerance: largest relative energy error at any output; None: take what ``substeps`` gives.
-        dt: as in :func:`integrate`, like all that follow.
-        steps: number of outputs.
-        substeps: steps per output at first.
-        softening: Plummer length.
-        G: constant of gravity.
-        integrator: one of :data:`INTEGRATORS`.
-
-    Raises:
-        FloatingPointError: an energy is zero, or a result is not finite.
-    """
-    settings: dict[str, Any] = {
-        "dt": dt,
-        "steps": steps,
-        "softening": softening,
-        "G": G,
-        "integrator": integrator,
-    }
-
-    def attempt(rows: Any, substeps: int) -> Trajectories:
-        path = integrate(x[rows], v[rows], mass[rows], substeps=substeps, **settings)
-        conserved = invariants(*path, mass[rows, None], softening, G)
-        error = np.abs(conserved.energy / conserved.energy[:, :1] - 1).max(1)
-        if not np.isfinite(error).all():
-            raise FloatingPointError("the energy is zero or not finite")
-        return Trajectories(*path, conserved, error, np.full(len(error), substeps))
-
-    result = attempt(slice(None), substeps)
-    while tolerance is not None and substeps < MOST_SUBSTEPS:
-        substeps *= 2
-        missed = np.flatnonzero(result.energy_error > tolerance)
-        if not len(missed):
-            break
-        redone = attempt(missed, substeps)
-        for old, new in zip(_arrays(result), _arrays(redone), strict=True):
-            old[missed] = new
-    return result
-
-
-def _arrays(result: Trajectories) -> list[NDArray[Any]]:
-    return [result.x, result.v, *result.invariants, result.energy_error, result.substeps]
 
 
 # --- step by step, for anything with array arithmetic ------------------------------------------------------

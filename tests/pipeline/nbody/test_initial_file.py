@@ -66,7 +66,7 @@ def test_head_on_collisions_never_reach_the_training() -> None:
 
 
 def test_close_encounters_are_redone() -> None:
-    edit_params(Path(), {"nbody.softening": 0.01, "nbody.substeps": 1})
+    edit_params(Path(), {"nbody.softening": 0.01, "nbody.integrator": "force_gradient4", "nbody.substeps": 1})
     run_stage("generate_nbody")
     report = json.loads(Path("reports/nbody.json").read_text())
-    assert report["redone_with_finer_steps"] > 0 and report["relative_energy_error"]["max"] <= 0.1
+    assert report["redone_with_finer_steps"] > 0 and report["relative_energy_error"]["max"] <= 1e-4

@@ -180,6 +180,24 @@ def test_an_online_run_arrives_while_the_stage_runs(
     assert warnings(capfd) == []
 
 
+@pytest.mark.slow
+def test_a_run_that_goes_on_arrives_as_one(
+    healthy: StandIn, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for part in range(3):
+        with run.closing():
+            logger = run.start("gnn", "train", CONFIG, "resumed1")
+            for step in range(10 * part, 10 * part + 10):
+                logger.log_metrics({"step/loss": float(step)}, step)
+        time.sleep(1)  # wandb names the folder of a run by the second
+    sync(*sorted(Path("runs/wandb/wandb").glob("offline-run-*")))
+    history = healthy.runs["resumed1"].history
+    assert [row["step/loss"] for row in history] == list(range(30))
+    assert [row["_step"] for row in history] == list(range(30))
+    assert warnings(capfd) == []
+
+
 class Faulty:
     """A server with a fault: ``fault(path)`` is a status to answer with, "hang", or None where all is well."""
 

@@ -1,4 +1,4 @@
-"""Integrators against closed orbits, conservation laws and REBOUND's IAS15.
+"""Integrators of fixed steps against closed orbits and conservation laws.
 
 Every law is also shown to be broken by a broken integrator.
 """
@@ -12,29 +12,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from star_systems import PERIOD, kepler, random_systems
 
-from pipeline.simulation.nbody import initial_conditions, integrators
+from pipeline.simulation.nbody import integrators
 from pipeline.simulation.nbody.gravity import LANE_STARS, invariants
-from pipeline.simulation.nbody.integrators import INTEGRATORS, SCHEMES, integrate, integrate_to_tolerance
+from pipeline.simulation.nbody.integrators import INTEGRATORS, SCHEMES, integrate
 
 ORDER = {"leapfrog": 2, "yoshida4": 4, "force_gradient4": 4, "hermite4": 4}
-PERIOD = 2 * np.pi  # of two stars with total mass 1 and semi-major axis 1
-
-
-def kepler(eccentricity: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two stars of masses 0.7 and 0.3 at apocentre, in their centre-of-mass frame."""
-    mass = np.array([0.7, 0.3])
-    separation = np.array([1 + eccentricity, 0, 0])
-    velocity = np.array([0, np.sqrt((1 - eccentricity) / (1 + eccentricity)), 0])
-    share = np.array([-0.3, 0.7])[:, None]
-    return share * separation, share * velocity, mass
-
-
-def random_systems(systems: int, stars: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return initial_conditions.draw(
-        3, range(systems), stars=stars, profile="course", king_w0=6.0, fractal_dimension=2.0, mass_function="equal",
-        mass_segregation=0.0, virial_ratio=None, softening=0.1, G=1.0,
-    )  # fmt: skip
 
 
 # --- laws --------------------------------------------------------------------------------------------
@@ -124,43 +108,7 @@ def test_broken_fourth_order_scheme_has_second_order(monkeypatch: pytest.MonkeyP
     assert order_of_convergence("force_gradient4") == pytest.approx(2, abs=0.2)
 
 
-# --- against others ----------------------------------------------------------------------------------
-
-
-def ias15(x: np.ndarray, v: np.ndarray, mass: np.ndarray, softening: float, times: np.ndarray) -> np.ndarray:
-    """Positions by REBOUND's IAS15 (Rein & Spiegel 2015), exact to round-off; shape (times, stars, 3)."""
-    rebound = pytest.importorskip("rebound")
-    simulation = rebound.Simulation()
-    simulation.integrator = "ias15"
-    simulation.softening = softening
-    for m, place, velocity in zip(mass, x, v, strict=True):
-        simulation.add(m=m, x=place[0], y=place[1], z=place[2], vx=velocity[0], vy=velocity[1], vz=velocity[2])
-    path = []
-    for t in times:
-        simulation.integrate(t)
-        path.append([particle.xyz for particle in simulation.particles])
-    return np.array(path)
-
-
-def test_five_stars_follow_ias15() -> None:
-    """50 random systems that have no encounter closer than the softening."""
-    x, v, mass = random_systems(200)
-    result = integrate_to_tolerance(x, v, mass, tolerance=1e-9, dt=0.01, steps=100, substeps=4, softening=0.1)
-    calm = np.flatnonzero(result.invariants.closest.min(1) > 0.1)[:50]
-    assert len(calm) == 50
-    assert result.energy_error.max() < 1e-9
-    for k in calm:
-        exact = ias15(x[k], v[k], mass[k], 0.1, np.arange(0, 1.05, 0.1))
-        np.testing.assert_allclose(result.x[k, ::10], exact, rtol=0, atol=1e-6)
-
-
-def test_plummer_sphere_follows_ias15() -> None:
-    x, v, mass = initial_conditions.draw(
-        1, range(1), stars=200, profile="plummer", king_w0=6.0, fractal_dimension=2.0, mass_function="equal",
-        mass_segregation=0.0, virial_ratio=None, softening=0.1, G=1.0,
-    )  # fmt: skip
-    result = integrate_to_tolerance(x, v, mass, tolerance=1e-9, dt=0.1, steps=10, substeps=8, softening=0.1)
-    np.testing.assert_allclose(result.x[0], ias15(x[0], v[0], mass[0], 0.1, np.arange(11) * 0.1), rtol=0, atol=1e-6)
+# --- the same motion by other arithmetic ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("integrator", INTEGRATORS)
@@ -202,13 +150,16 @@ def test_a_system_moves_the_same_alone_and_among_others(stars: int) -> None:
 def test_bits_depend_neither_on_threads_nor_on_who_compiled(tmp_path: Path) -> None:
     code = (
         "import hashlib, numpy as np\n"
+        "from pipeline.simulation.nbody.hermite6 import integrate_adaptively\n"
         "from pipeline.simulation.nbody.integrators import integrate\n"
         "for stars, systems in ((5, 2000), (500, 1), (700, 1)):\n"
         "    x, v = np.random.default_rng(0).standard_normal((2, systems, stars, 3))\n"
         "    for integrator in ('force_gradient4', 'hermite4'):\n"
         "        settings = dict(dt=0.1, steps=2, substeps=3, softening=0.1, integrator=integrator)\n"
         "        path = integrate(x, v, 1 / stars, **settings)\n"
-        "        print(hashlib.sha256(np.ascontiguousarray(path).tobytes()).hexdigest())"
+        "        print(hashlib.sha256(np.ascontiguousarray(path).tobytes()).hexdigest())\n"
+        "    path = integrate_adaptively(x, v, 1 / stars, dt=0.1, steps=2, step_error=1e-4, softening=0.1)\n"
+        "    print(hashlib.sha256(b''.join(np.ascontiguousarray(part).tobytes() for part in path)).hexdigest())"
     )
     outputs = set()
     for threads in ("1", "2"):  # the first one compiles, the second finds the kernels in the cache
@@ -218,29 +169,7 @@ def test_bits_depend_neither_on_threads_nor_on_who_compiled(tmp_path: Path) -> N
     assert len(outputs) == 1
 
 
-# --- tolerance -----------------------------------------------------------------------------------------
-
-
-def test_tolerance_redoes_only_what_misses_it() -> None:
-    x, v, mass = random_systems(100)
-    settings = {"dt": 0.1, "steps": 10, "substeps": 10, "softening": 0.1}
-    first = integrate_to_tolerance(x, v, mass, tolerance=None, **settings)
-    result = integrate_to_tolerance(x, v, mass, tolerance=1e-5, **settings)
-    good = first.energy_error <= 1e-5
-    assert 0 < good.sum() < 100
-    assert (result.substeps == 10).tolist() == good.tolist()
-    assert result.energy_error.max() <= 1e-5
-    np.testing.assert_array_equal(result.x[good], first.x[good])
-    energy = invariants(result.x, result.v, mass[:, None], 0.1).energy
-    np.testing.assert_array_equal(result.energy_error, np.abs(energy / energy[:, :1] - 1).max(1))
-
-
-def test_tolerance_out_of_reach_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(integrators, "MOST_SUBSTEPS", 8)
-    x, v, mass = random_systems(20)
-    result = integrate_to_tolerance(x, v, mass, tolerance=1e-13, dt=0.1, steps=10, substeps=1, softening=0.1)
-    assert (result.substeps == 8).all()
-    assert (result.energy_error > 1e-13).all()
+# --- mistakes ------------------------------------------------------------------------------------------
 
 
 def test_meeting_without_softening_is_an_error() -> None:
