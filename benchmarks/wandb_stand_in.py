@@ -26,7 +26,6 @@ from starlette.routing import Route
 
 ENTITY = "local"
 OWNER = {"id": ENTITY, "name": ENTITY}
-PORT = 8765
 FIELDS = ("project", "displayName", "groupName", "jobType", "tags", "sweep", "commit", "program", "host")
 LINES = ("wandb-history.jsonl", "wandb-events.jsonl", "output.log")  # that are streamed
 FOLDER = Path("runs/wandb-stand-in")
@@ -150,12 +149,14 @@ class StandIn:
         return JSONResponse({})
 
     async def _upload(self, request: Request) -> Response:
-        path = (self.folder / request.path_params["path"]).resolve()
-        path.relative_to(self.folder.resolve())  # a name such as ../../x ends here
+        folder = self.folder.resolve()
+        path = (folder / request.path_params["path"]).resolve()
+        if not path.is_relative_to(folder):
+            return Response(status_code=400)
         path.parent.mkdir(parents=True, exist_ok=True)
         content = await request.body()
         path.write_bytes(content)
-        self.show(f"file {path.relative_to(self.folder.resolve())}: {len(content)} bytes")
+        self.show(f"file {path.relative_to(folder)}: {len(content)} bytes")
         return Response()
 
     def _viewer(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -286,7 +287,7 @@ def serving(app: Any, port: int = 0) -> Iterator[str]:
 def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.wandb_stand_in", description=__doc__)
-    parser.add_argument("--port", type=int, default=PORT, help="on 127.0.0.1 (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8765, help="on 127.0.0.1 (default: %(default)s)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="for what arrives (default: %(default)s)")
     args = parser.parse_args()
     print(f"http://127.0.0.1:{args.port}, keeps what arrives in {args.folder}", flush=True)

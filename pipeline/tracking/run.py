@@ -55,7 +55,7 @@ class StageLogger(WandbLogger):
     @rank_zero_only
     def log_input(self, artifact: "wandb.Artifact | None") -> None:
         """Declare what the stage read; None: nothing that is known by its hash, or that could be copied."""
-        if artifact is None or _disabled(self):
+        if artifact is None or not self.recorded:
             return
         with self._forgiving():
             # What run.use_artifact does, but that refuses offline, and online waits for the upload.
@@ -64,10 +64,15 @@ class StageLogger(WandbLogger):
     @rank_zero_only
     def log_output(self, artifact: "wandb.Artifact | None") -> None:
         """Upload what the stage made; None: it could not be copied."""
-        if artifact is None or _disabled(self):
+        if artifact is None or not self.recorded:
             return
         with self._forgiving():
             self.experiment.log_artifact(artifact)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a run is written: not where it is disabled or could not begin."""
+        return not self.experiment.disabled
 
     def place(self) -> str:
         """The folder of the run, as `wandb sync` and `wandb leet run` take it."""
@@ -241,7 +246,3 @@ def _own_id(job_type: str, run_id: str | None) -> str:
     os.environ.pop("WANDB_RUN_ID", None)
     os.environ.pop("WANDB_SWEEP_ID", None)
     return run_id or generate_id()
-
-
-def _disabled(logger: StageLogger) -> bool:
-    return bool(getattr(logger.experiment, "disabled", False))

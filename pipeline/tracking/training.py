@@ -41,7 +41,7 @@ def conclude(training: "Training", logger: run.StageLogger, seconds: float) -> N
         "weights": str(training.weights),
         "curves": str(training.curves_file),
     }
-    if run.enabled():
+    if logger.recorded:
         logger.log_summary({**row, "exported_epoch": row["epoch"]})
         with logger._forgiving():
             logger.log_output(artifacts.checkpoint(training.name))

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def started(monkeypatch: pytest.MonkeyPatch, broken: tuple[str, ...] = ()) -> li
         calls.append(options)
         if options["mode"] in broken:
             raise OSError("no space left")
-        return object()
+        return SimpleNamespace(disabled=False)
 
     monkeypatch.setattr(wandb, "init", init)
     return calls
