@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def log_evaluation(logger: StageLogger, name: str, data: Path, metrics: Mapping[str, float], result: Result) -> None:
-    """Log what was found, numbers first: they arrive whatever happens to the rest.
+    """Log what was found, numbers first: they arrive, in the summary too, whatever happens to the rest.
 
     Args:
         logger: of the run.
@@ -26,7 +26,6 @@ def log_evaluation(logger: StageLogger, name: str, data: Path, metrics: Mapping[
         result: items, charts and animations.
     """
     logger.log_metrics(metrics)
-    logger.log_summary(metrics)
     with logger._forgiving():
         logger.log_input(artifacts.checkpoint(name))
         logger.log_input(artifacts.dataset(data))
