@@ -80,7 +80,8 @@ class LitAutoencoder(PictureReader):
         self.validation_errors = torch.cat([self.errors(batch) for batch in batches]).sort().values
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.validation_errors = torch.empty_like(checkpoint["state_dict"]["validation_errors"])  # as many as stored
+        stored = checkpoint["state_dict"].get("validation_errors", self.validation_errors)
+        self.validation_errors = torch.empty_like(stored)  # as many; weights without any are refused as another model's
 
     def errors(self, images: Tensor) -> Tensor:
         """Mean square error of each picture (n, 1, side, side), (n,)."""

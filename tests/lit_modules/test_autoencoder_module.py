@@ -14,6 +14,7 @@ from lit_modules.autoencoder import N_EXAMPLES, LitAutoencoder
 from pipeline.errors import InputError
 from pipeline.settings.base import DataSettings
 from pipeline.train import export
+from pipeline.training.registry import load_checkpoint
 
 SETTINGS: dict[str, Any] = {
     "side": 12, "widths": [48, 32, 24], "active_units": 8, "snapshot_epoch": 2, "rotation": 0.1, "scale": 0.1,
@@ -87,6 +88,10 @@ def test_an_error_is_ranked_among_those_of_the_validation_pictures(tmp_path: Pat
     export(model, tmp_path / "a.ckpt")
     again = LitAutoencoder.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
     assert torch.equal(again.validation_errors, model.validation_errors)
+    del model._buffers["validation_errors"]
+    export(model, tmp_path / "old.ckpt")
+    with pytest.raises(InputError, match=r"old\.ckpt: the checkpoint of another model"):
+        load_checkpoint(LitAutoencoder, tmp_path / "old.ckpt")
 
 
 def test_held_out_error_beats_principal_components() -> None:
