@@ -87,6 +87,10 @@ def files(folder: str) -> list[str]:
         ("datamodules", ("datamodules", "pipeline/errors.py", DECLARED)),
         ("pipeline/evaluation", ("pipeline/evaluation", "pipeline/simulation", *READERS, "datamodules", "lit_modules")),
         (
+            "pipeline/tracking",
+            ("pipeline/tracking", "pipeline/evaluation/common", "pipeline/progress.py", "pipeline/settings", *TOOLS),
+        ),
+        (
             "pipeline/prediction",
             ("pipeline/prediction", "pipeline/evaluation", *TOOLS),
         ),

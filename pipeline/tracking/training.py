@@ -25,7 +25,8 @@ def run_of(training: "Training") -> Iterator[run.StageLogger]:
         with progress(f"prepare {name}", 1):
             run_id = run.kept_id(training.checkpoint.with_name("run_id"))
             logger = run.start(name, "train", config.stage_config(training.section, source), run_id)
-            logger.log_input(artifacts.dataset(source))
+            with logger._forgiving():
+                logger.log_input(artifacts.dataset(source))
         trainer.logger = logger
         yield logger
 
@@ -42,6 +43,7 @@ def conclude(training: "Training", logger: run.StageLogger, seconds: float) -> N
     }
     if run.enabled():
         logger.log_summary({**row, "exported_epoch": row["epoch"]})
-        logger.log_output(artifacts.checkpoint(training.name))
+        with logger._forgiving():
+            logger.log_output(artifacts.checkpoint(training.name))
         facts["run"] = logger.place()
     close(f"train {training.name}", facts)

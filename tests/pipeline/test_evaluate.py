@@ -16,6 +16,7 @@ from PIL import Image
 from pipeline import evaluate
 from pipeline.evaluation.common.charts import KINDS, Chart
 from pipeline.evaluation.common.result import Animation, Picture, Result
+from pipeline.tracking import evaluation as tracked
 from pipeline.tracking.recorded import records
 from pipeline.training.registry import MODELS
 
@@ -89,6 +90,21 @@ def test_items_plots_figures_and_animations_are_in_the_run(offline: None, monkey
     assert {"figures/figure/_type", "histograms/age_error_gyr/values"} <= set(logged)
     assert {f"charts/a_{kind}_table/nrows" for kind in KINDS} <= set(logged)
     assert "run_table" in [artifact.type for artifact in found["artifact"]], "the items with their thumbnails"
+
+
+def test_a_table_that_cannot_be_made_loses_no_number(
+    offline: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a full disk: thumbnails are files."""
+
+    def full(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(tracked, "held_out", full)
+    metrics = evaluated(monkeypatch, "gnn", result())
+    assert capsys.readouterr().err.count("No space left on device; the stage goes on") == 1
+    summary = values_of(item for record in newest_run()["summary"] for item in record.update)
+    assert {key: summary.get(key) for key in metrics} == metrics
 
 
 def test_evaluation_writes_numbers_figures_charts_and_words(

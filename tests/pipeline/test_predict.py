@@ -22,10 +22,11 @@ from astropy.io import fits
 from astropy.table import Table
 from conftest import ROOT, edit_params, run_stage
 from matplotlib.figure import Figure
+from PIL import Image
 
 from pipeline import predict
 from pipeline.errors import InputError
-from pipeline.evaluation.common.result import Picture, Result
+from pipeline.evaluation.common.result import Animation, Picture, Result
 from pipeline.prediction import answers
 from pipeline.prediction.answers import answer_names
 from pipeline.prediction.trained import Trained
@@ -240,6 +241,14 @@ def test_an_answer_says_where_it_comes_from(family: Path) -> None:
 def test_an_answer_says_what_its_pictures_show(family: Path) -> None:
     ask("a/map.png")
     assert json.loads(Path("out/map.json").read_text())["pictures"] == {"map_seen.png": "What was seen."}
+
+
+def test_an_animation_is_written_beside_the_pictures(tmp_path: Path) -> None:
+    film = Animation("moves", "It moves.", [Image.new("RGB", (8, 8), (k, 0, 0)) for k in (0, 255)], 0.1)
+    written = answers.write(Result({"provenance": {}}, animations=[film]), tmp_path / "stars", Path("stars.csv"))
+    assert json.loads(written.read_text())["pictures"] == {"stars_moves.webp": "It moves."}
+    with Image.open(tmp_path / "stars_moves.webp") as moving:
+        assert moving.n_frames == 2
 
 
 @pytest.mark.parametrize("name", [b"cost $x^$.png", b"m\xe4p\xff.png", "ö★.png".encode(), b"-x.png"])

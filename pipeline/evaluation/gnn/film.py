@@ -15,6 +15,7 @@ from pipeline.evaluation.gnn.measures import Array
 
 FRAMES, SECONDS = 41, 0.1  # at most so many, and how long each stays
 DOTS = 90  # pixels an inch
+MOST = 4_000  # places of all stars of a panel: of large systems the latest alone are drawn
 
 
 class Panel:
@@ -44,7 +45,7 @@ class Panel:
         """Move the artists to a part of the time, 0 to 1."""
         last = round(part * (len(self.true) - 1))
         output = int(part * (len(self.predicted) - 1) + 1e-9)
-        path, rings = self.true[: last + 1], self.predicted[: output + 1]
+        path, rings = latest(self.true[: last + 1]), latest(self.predicted[: output + 1])
         self.trails.set_segments(list(path.swapaxes(0, 1)))
         self.rings.set_offsets(rings.reshape(-1, 2))
         self.rings.set_edgecolor(self.colours * len(rings))
@@ -53,6 +54,11 @@ class Panel:
             self.stars.set_facecolor(self.colours)
         for artist in (self.trails, self.rings, self.stars):
             self.axis.draw_artist(artist)
+
+
+def latest(places: Array) -> Array:
+    """The last of the places (times, n, 2) that are not too many to draw."""
+    return places[-max(1, MOST // places.shape[1]) :]
 
 
 def rollout_frames(

@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import wandb
+from conftest import edit_params, run_stage
 from PIL import Image
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -275,6 +276,30 @@ def test_a_server_that_dies_halfway_holds_no_stage_and_loses_nothing(
     (warning,) = warnings(capfd)
     assert "no answer for" in warning
     assert_nothing_is_lost(run_id, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_stages_beside_a_server_that_hangs_write_their_outputs(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr(live, "SECONDS_TO_FINISH", 1.0)
+    edit_params(workspace, {"gnn.trainer.max_epochs": 2})
+    with serving(Faulty(StandIn(workspace / "server").app(), lambda path: "hang")) as address:
+        monkeypatch.setenv("WANDB_BASE_URL", address)
+        run_stage("train", "gnn")
+        run_stage("evaluate", "gnn")
+    assert len(warnings(capfd)) == 2
+    assert Path("models/gnn.ckpt").is_file()
+    report = json.loads(Path("reports/evaluate/gnn.json").read_text())
+    healthy = StandIn(workspace / "repaired")
+    with serving(healthy.app()) as address:
+        monkeypatch.setenv("WANDB_BASE_URL", address)
+        sync(*Path("runs/wandb/wandb").glob("offline-run-*"))
+    runs = {arrived.fields["jobType"]: arrived for arrived in healthy.runs.values()}
+    assert {key: runs["evaluate"].summary[key] for key in report} == report
+    assert any("step/loss" in row for row in runs["train"].history)
+    assert runs["train"].summary["exported_epoch"] in (0, 1)
 
 
 @pytest.mark.parametrize("missing", ["server", "key"])

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 
 from pipeline.evaluation.common.charts import POINTS
 from pipeline.evaluation.gnn.figures import STARS
-from pipeline.evaluation.gnn.film import FRAMES, rollout_frames
+from pipeline.evaluation.gnn.film import FRAMES, latest, rollout_frames
 from pipeline.evaluation.gnn.items import FORECAST, end_chart, thumbnail
 
 CROSSING = np.linspace((-1.0, -1.0, 0.0), (1.0, 1.0, 0.0), 11)[:, None]  # one star, along the diagonal
@@ -41,6 +41,13 @@ def test_a_start_alone_and_a_forecast_that_runs_away_are_drawn() -> None:
     away = CROSSING * np.array([np.nan if k > 5 else 1.0 for k in range(11)])[:, None, None]
     assert len(rollout_frames([CROSSING[:1]], [away], ["one"], "pc", "1 Myr")) == 11
     assert len(rollout_frames([np.repeat(CROSSING, 50, 0)], [away], ["one"], "pc", "1 Myr")) == FRAMES
+
+
+def test_of_large_systems_the_latest_places_are_drawn() -> None:
+    places = np.arange(40.0).reshape(4, 5, 2)
+    assert np.array_equal(latest(places), places)
+    assert np.array_equal(latest(places.repeat(400, 1)), places.repeat(400, 1)[-2:])
+    assert len(latest(places.repeat(4000, 1))) == 1
 
 
 def test_coordinates_at_the_end() -> None:
