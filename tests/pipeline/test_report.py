@@ -12,7 +12,8 @@ from conftest import ROOT, working_in
 from PIL import Image
 
 from pipeline import report
-from pipeline.reporting.embedded import data_uri
+from pipeline.evaluation.common import gallery
+from pipeline.reporting import embedded
 from pipeline.settings.load import load_params
 from pipeline.training.registry import MODELS
 
@@ -77,8 +78,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_model(folder, name)
     with pytest.MonkeyPatch.context() as patch, working_in(folder):
         patch.setattr(report, "MODELS", {name: MODELS[name] for name in SHOWN})
-        for part in ("model_entry", "set_entry"):  # once for both pages
-            patch.setattr(report, part, cache(getattr(report, part)))
+        for room, part in (
+            (report, "model_entry"),
+            (report, "set_entry"),
+            (gallery, "gallery"),
+            (embedded, "figure_uri"),
+        ):
+            patch.setattr(room, part, cache(getattr(room, part)))  # once for both pages
         report.main([])
         report.main(["--with-run"])
     return folder
@@ -179,7 +185,7 @@ def test_files_can_be_taken_from_the_page_alone(opened: Any, pages: Path) -> Non
     assert waiting.value.suggested_filename == "gnn-training-curves.csv"
     assert Path(waiting.value.path()).read_text() == CURVES
     told = links["measures (JSON, 1 kB)"].get_attribute("href")
-    assert told == data_uri((pages / "reports/evaluate/gnn.json").read_bytes(), "application/json")
+    assert told == embedded.data_uri((pages / "reports/evaluate/gnn.json").read_bytes(), "application/json")
 
 
 def test_a_missing_report_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
