@@ -7,7 +7,7 @@ reports/figures/<model>/ and reports/charts/<model>/.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import run
 from pipeline.outputs import atomic_file, atomic_folder
@@ -35,11 +35,12 @@ def evaluate(name: str, params: Params) -> None:
     with progress(f"evaluate {name}", 3) as show:  # before torch, which takes seconds to import
         from pipeline.evaluation.common.headline import headline
 
+        section = params.model_section(name)
         metrics, result, labels = measured(name, params, show)
         show(2, "figures")
         summed_up = headline(metrics, MODELS[name].headline, labels)
-        write(name, metrics, result, labels, summed_up)
-        track(name, params.model_section(name), metrics, result)
+        write(name, section, metrics, result, labels, summed_up)
+        track(name, section, metrics, result)
     tell(name, summed_up)
 
 
@@ -64,7 +65,14 @@ def measured(name: str, params: Params, show: Show) -> "tuple[dict[str, float], 
     return numbers({**tested, **result.metrics}), result, evaluation.LABELS | result.labels
 
 
-def write(name: str, metrics: dict[str, float], result: "Result", labels: dict[str, str], headline: "Measure") -> None:
+def write(
+    name: str,
+    section: ModelSection,
+    metrics: dict[str, float],
+    result: "Result",
+    labels: dict[str, str],
+    headline: "Measure",
+) -> None:
     """Write the metrics, that which sums them up, and folders of pictures with their words and of charts."""
     from pipeline.evaluation.common.charts import write_charts
     from pipeline.evaluation.common.headline import headline_row
@@ -77,9 +85,20 @@ def write(name: str, metrics: dict[str, float], result: "Result", labels: dict[s
     with atomic_folder(Path("reports/figures") / name) as temporary:
         write_pictures(result.pictures, temporary, result.animations)
         write_json(labels, temporary / "labels.json")
-        write_json({"title": result.title or MODELS[name].title, "notes": result.notes}, temporary / "learned.json")
+        write_json(learned(name, section, result), temporary / "learned.json")
     with atomic_folder(Path("reports/charts") / name) as temporary:
         write_charts(result.charts, result.items, temporary)
+
+
+def learned(name: str, section: ModelSection, result: "Result") -> dict[str, Any]:
+    """What the report tells of a model beside its numbers."""
+    return {
+        "title": result.title or MODELS[name].title,
+        "notes": result.notes,
+        "judged_by": result.judged_by,
+        "monitor": MODELS[name].module_class().monitor,
+        "parameters": section.model_dump(mode="json"),
+    }
 
 
 def track(name: str, section: ModelSection, metrics: dict[str, float], result: "Result") -> None:

@@ -22,7 +22,7 @@ from pipeline import generate_nbody, parallel
 from pipeline.errors import InputError
 from pipeline.inputs.star_tables import metadata
 from pipeline.nbody import trajectories, trajectory_csv
-from pipeline.report import accuracy
+from pipeline.reporting.numbers import accuracy
 from pipeline.settings.load import load_params
 from pipeline.settings.nbody import NBody
 from pipeline.simulation.nbody import animation, tolerance

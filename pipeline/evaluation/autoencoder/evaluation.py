@@ -69,6 +69,7 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder)
         bars(means(held_out), means(training), active),
     ]
     result = Result(metrics, pictures, title=heading("Autoencoder", data), notes=[learned(data)])
+    result.judged_by = f"{len(test)} pictures"
     scores = held_out | trivial_scores(test)
     result.items, result.thumbnails = described(data.rows("test"), scores), redrawn(model, test)
     novel = data.novel()

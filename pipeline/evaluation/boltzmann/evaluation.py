@@ -82,6 +82,7 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
         pictures,
         title=heading("General Boltzmann machine", data),
         notes=[learned(data)],
+        judged_by=f"{len(held_out)} pictures",
         charts=[pixel_chart(title, grey[:, ~known], answers["model"][:, ~known])],
         items=item_table(data.rows("test"), **recall),
         thumbnails=pairs(grey, torch.where(known, grey, answers["model"]), model.settings.size),

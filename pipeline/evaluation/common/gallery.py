@@ -17,6 +17,7 @@ IN_A_ROW = 15
 THUMBNAIL = 60  # pixels
 IN_ALL = 150  # pictures of the row of all
 LARGEST = 300  # pixels of a side of a picture in real size
+READABLE = 50  # dots per inch that the title needs
 
 
 def gallery(raw: Path, grey: Path, n: int, seed: int) -> list[Picture]:
@@ -114,11 +115,13 @@ def all_in_one_row(files: Sequence[Path], title: str) -> Figure:
 
 
 def in_two_rows(pictures: Sequence[Image.Image], title: str) -> Figure:
-    """Pictures of one size in two rows at their real size."""
+    """Pictures of one size in two rows at their real size, larger where a title could not be read beside them."""
     columns = -(-len(pictures) // 2)
     rows = -(-len(pictures) // columns)
     width = pictures[0].width
-    figure, axis = plt.subplots(figsize=(WIDTH, WIDTH * rows / columns + 0.4), dpi=width * columns / WIDTH)
+    figure, axis = plt.subplots(
+        figsize=(WIDTH, WIDTH * rows / columns + 0.4), dpi=max(READABLE, width * columns / WIDTH)
+    )
     axis.imshow(mosaic(np.stack([np.asarray(picture) for picture in pictures]), columns, gap=4, fill=255))
     axis.set_title(title)
     bare(axis)

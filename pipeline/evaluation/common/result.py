@@ -86,6 +86,7 @@ class Result:
         tables: file name to a table of polars, or of astropy where it has units.
         title: of the model in the report, where it depends on the data; None: that of its row in models.yaml.
         notes: sentences above the numbers.
+        judged_by: how many held-out items the headline was measured on, such as ``16 pictures``.
         labels: a sentence for each measure whose meaning depends on the data, beside the family's ``LABELS``.
         charts: the tables behind charts that W&B, DVC and the report draw.
         animations: in reading order, after the pictures.
@@ -101,6 +102,7 @@ class Result:
     tables: dict[str, Any] = field(default_factory=dict)
     title: str | None = None
     notes: list[str] = field(default_factory=list)
+    judged_by: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     charts: list[Chart] = field(default_factory=list)
     animations: list[Animation] = field(default_factory=list)

@@ -114,7 +114,7 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
         headings = [f"error {100 * errors['model'][k, -1]:.3g} % of the size" for k in chosen]
         film = Animation(
             "rollout",
-            "The same three systems in motion: dots are the stars of the simulation, and a ring appears where the "
+            "Three unseen systems in motion: dots are the stars of the simulation, and a ring appears where the "
             "network, told the first state alone, expects a star at an output. A good forecast meets its star.",
             rollout_frames(tracks, rings, headings, units.length, f"{times[-1]:g} ({units.time})"),
             SECONDS,
@@ -146,6 +146,7 @@ def evaluate(model: LitGNN, data: NBodyDataModule, params: Gnn) -> Result:
     return Result(
         metrics,
         pictures,
+        judged_by=f"{systems} simulations",
         charts=[end_chart(true, forecast, units.length)],
         animations=[film],
         items=item_table(data.numbers["test"], [len(g.mass[k]) for g, k in place], measured),

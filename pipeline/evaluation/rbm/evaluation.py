@@ -118,6 +118,7 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
         pictures,
         title=heading("Restricted Boltzmann machine", data),
         notes=[learned(data)],
+        judged_by=f"{len(held_out)} pictures",
         charts=[pixel_chart("Grey levels of held-out pictures, and as reconstructed", held_out, answers["model"])],
         items=item_table(data.rows("test"), **measured, reconstruction_rms_error=squares["model"].sqrt()),
         thumbnails=pairs(held_out, answers["model"], model.settings.size),
