@@ -26,13 +26,13 @@ def log_evaluation(logger: StageLogger, name: str, data: Path, metrics: Mapping[
         result: items, charts and animations.
     """
     logger.log_metrics(metrics)
-    with logger._forgiving():
+    with logger.forgiving():
         logger.log_input(artifacts.checkpoint(name))
         logger.log_input(artifacts.dataset(data))
     for picture in result.pictures:
         file = Path("reports/figures") / name / f"{picture.name}.png"
         logger.log_image(f"figures/{picture.name}", [str(file)], caption=[picture.caption])
-    with logger._forgiving():
+    with logger.forgiving():
         logger.log_metrics(media(result))
 
 

@@ -37,19 +37,19 @@ class StageLogger(WandbLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log numbers, pictures, tables or plots; on rank 0."""
-        with self._forgiving():
+        with self.forgiving():
             super().log_metrics(metrics, step)
 
     @rank_zero_only
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
         """Log pictures: tensors, arrays or files; on rank 0."""
-        with self._forgiving():
+        with self.forgiving():
             super().log_image(key, images, step, **kwargs)
 
     @rank_zero_only
     def log_summary(self, numbers: Mapping[str, Any]) -> None:
         """Set the run's summary, which otherwise holds what was logged last."""
-        with self._forgiving():
+        with self.forgiving():
             self.experiment.summary.update(dict(numbers))
 
     @rank_zero_only
@@ -57,7 +57,7 @@ class StageLogger(WandbLogger):
         """Declare what the stage read; None: nothing that is known by its hash, or that could be copied."""
         if artifact is None or not self.recorded:
             return
-        with self._forgiving():
+        with self.forgiving():
             # What run.use_artifact does, but that refuses offline, and online waits for the upload.
             self.experiment._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
 
@@ -66,7 +66,7 @@ class StageLogger(WandbLogger):
         """Upload what the stage made; None: it could not be copied."""
         if artifact is None or not self.recorded:
             return
-        with self._forgiving():
+        with self.forgiving():
             self.experiment.log_artifact(artifact)
 
     @property
@@ -79,7 +79,7 @@ class StageLogger(WandbLogger):
         return live.shown(Path(self.experiment.dir).parent)
 
     @contextmanager
-    def _forgiving(self) -> Iterator[None]:
+    def forgiving(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # wandb has no common class of them: a full disk, a dead service, a server's answer
@@ -122,7 +122,7 @@ def start(model: str, job_type: str, config: Mapping[str, Any], run_id: str | No
     step = next_step(folder / "wandb", options["id"])
     try:
         logger = _begin(options, "offline" if wanted == "online" else wanted)
-    except Exception as error:  # see _forgiving
+    except Exception as error:  # see forgiving
         warn(f"W&B does not start: {one_line(error)}; the run is not recorded")
         return _begin(options, "disabled")
     if step and wanted != "disabled":
@@ -168,7 +168,7 @@ def finish(failed: bool = False) -> None:
     trouble = "is the disk full?"
     try:
         wandb.finish(exit_code=int(failed))
-    except Exception as error:  # see _forgiving
+    except Exception as error:  # see forgiving
         trouble = one_line(error)
     if not disabled:
         _conclude(folder / f"run-{run_id}.wandb", _senders.pop(run_id, None), trouble)

@@ -25,7 +25,7 @@ def run_of(training: "Training") -> Iterator[run.StageLogger]:
         with progress(f"prepare {name}", 1):
             run_id = run.kept_id(training.checkpoint.with_name("run_id"))
             logger = run.start(name, "train", config.stage_config(training.section, source), run_id)
-            with logger._forgiving():
+            with logger.forgiving():
                 logger.log_input(artifacts.dataset(source))
         trainer.logger = logger
         yield logger
@@ -43,7 +43,7 @@ def conclude(training: "Training", logger: run.StageLogger, seconds: float) -> N
     }
     if logger.recorded:
         logger.log_summary({**row, "exported_epoch": row["epoch"]})
-        with logger._forgiving():
+        with logger.forgiving():
             logger.log_output(artifacts.checkpoint(training.name))
         facts["run"] = logger.place()
     close(f"train {training.name}", facts)

@@ -19,8 +19,8 @@ from datamodules.telescope import Looks, Telescope
 from lit_modules.networks.maps.statistics import map_statistics
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
 from pipeline.evaluation.common.result import Result, write_json, write_pictures
+from pipeline.evaluation.pidoc import charts, figures, measures, scores
 from pipeline.evaluation.pidoc import evaluation as pidoc
-from pipeline.evaluation.pidoc import figures, measures, scores
 from pipeline.evaluation.pidoc.answers import collected
 
 PARAMS = SimpleNamespace(evaluate=SimpleNamespace(distances=[15.0, 30.0, 60.0, 80.0]))
@@ -224,7 +224,8 @@ def test_mass_read_a_tenth_of_a_dex_too_high() -> None:
     test = {"mass": mass, "log_mass": mass + 0.1, "sigma": np.full(mass.shape, 0.05), "field_sigma": np.full(8, 0.2)}
     test |= {"cluster": np.arange(8) // 2, "outside": flags}
     read = {"model": test["log_mass"]}
-    found = scores.mass_metrics(scores.weighed(test), read, scores.mass_errors(mass, read), "noisy/")
+    errors = scores.mass_errors(mass, read)
+    found = scores.mass_metrics(scores.weighed(test), read, errors, "noisy/")
     for what in ("pixel", "field", "ring"):
         for end in ("", "_low", "_high"):
             assert found[f"test/noisy/{what}_error_percent{end}"] == pytest.approx(100 * (10**0.1 - 1))
