@@ -80,6 +80,7 @@ class StageLogger(WandbLogger):
 
     @contextmanager
     def forgiving(self) -> Iterator[None]:
+        """Let what goes wrong inside be told once, and go on."""
         try:
             yield
         except Exception as error:  # wandb has no common class of them: a full disk, a dead service, a server's answer
