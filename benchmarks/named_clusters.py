@@ -138,7 +138,7 @@ def header(cluster: NamedCluster) -> fits.Header:
 
 
 def judged(name: str, mocks: list[Mock], night: str, reader: str) -> list[Row]:
-    """Errors of the median answers, and how often the truth is in the 68 % interval."""
+    """Bias of the median answers, and how often the truth is in the 68 % interval."""
     answers = [each.answers[night, reader] for each in mocks]
     outside = 100 * np.mean([answer["outside_training"] for answer in answers])
     rows = []
@@ -147,17 +147,17 @@ def judged(name: str, mocks: list[Mock], night: str, reader: str) -> list[Row]:
         true = np.array([each.truth[quantity] for each in mocks])
         title = f"{name}, {night}, {reader}: {quantity}"
         note = f"; {outside:.0f} % flagged as outside training" if quantity == "distance" else ""
-        rows.append(median_error(title, true, read[:, 0], GOALS.get(quantity), note))
+        rows.append(median_bias(f"{title}, bias of the median", true, read[:, 0], GOALS.get(quantity), note))
         rows.append(content(f"{title} inside its 68 % interval", (read[:, 1] <= true) & (true <= read[:, 2])))
     return rows
 
 
-def median_error(title: str, true: Array, read: Array, goal: float | None, note: str) -> Row:
-    """Error of the median of read to true, per cent."""
-    error = float(100 * abs(np.median(read / true) - 1))
+def median_bias(title: str, true: Array, read: Array, goal: float | None, note: str) -> Row:
+    """How far the median of read to true is from one, per cent: what is left once the mocks' scatter averages out."""
+    bias = float(100 * abs(np.median(read / true) - 1))
     spread = " to ".join(f"{x:.3g}" for x in np.quantile(read, [0.16, 0.84]))
     note = f"{len(true)} mocks: true {np.median(true):.3g}, read {np.median(read):.3g} ({spread}){note}"
-    return Row(title, error, "%", None, goal, "lower", note)
+    return Row(title, bias, "%", None, goal, "lower", note)
 
 
 def content(title: str, inside: Array) -> Row:

@@ -43,7 +43,8 @@ def test_answers_are_judged_by_their_median(monkeypatch: pytest.MonkeyPatch) -> 
         )
         for k in (10.0, 11.0, 20.0)
     ]
-    error, inside = judged("Pal 0", mocks, "night", "reader")
-    assert error.value == pytest.approx(10) and error.reached
-    assert "33 % flagged as outside training" in error.note
+    bias, inside = judged("Pal 0", mocks, "night", "reader")
+    assert bias.name == "Pal 0, night, reader: distance, bias of the median"
+    assert bias.value == pytest.approx(10) and bias.reached
+    assert "33 % flagged as outside training" in bias.note
     assert inside.value == pytest.approx(200 / 3)

@@ -99,7 +99,7 @@ def percent_inside(inside: ArrayLike) -> tuple[float, float, float]:
 
 
 def numbers_of(place: str, mocks: Seen) -> dict[str, float]:
-    """Coverage of 68 % intervals with its 95 % interval, and median errors, under flat keys."""
+    """Coverage of 68 % intervals with its 95 % interval, and medians of errors over mocks, under flat keys."""
     metrics: dict[str, float] = {}
     median = mocks.median()
     for name, unit in (("distance", "percent"), ("age", "gyr"), ("mass_to_light", "percent")):
