@@ -41,7 +41,7 @@ from benchmarks.posterior_rivals import GRID, medians
 from benchmarks.results import Row, write_results
 from lit_modules.pidoc import load_published
 from pipeline.errors import run
-from pipeline.evaluation.pidoc.evaluation import collected
+from pipeline.evaluation.pidoc.answers import collected
 from pipeline.training.registry import MODELS
 
 PARTS = (MASS, AGE, ENERGY, "training clusters", "speed")

@@ -29,7 +29,7 @@ from benchmarks.results import Row
 from lit_modules.networks.pidoc.distance_age import StatisticsReader
 from lit_modules.networks.pidoc.losses import beta_nll
 from pipeline.evaluation.common.maps import log_sum
-from pipeline.evaluation.pidoc.evaluation import collected
+from pipeline.evaluation.pidoc.answers import collected
 from pipeline.evaluation.pidoc.measures import (
     AGE_BINS,
     MASS_BINS,

@@ -18,7 +18,7 @@ from pipeline.evaluation.common.maps import (
 )
 from pipeline.evaluation.common.observed import show_observation, sign, warn_below
 from pipeline.evaluation.common.result import RED, Picture, Result, short, style
-from pipeline.evaluation.pidoc.evaluation import answers
+from pipeline.evaluation.pidoc.answers import answers
 from pipeline.evaluation.pidoc.measures import Array
 from pipeline.inputs.observation import Observation, read_observation
 from pipeline.inputs.options import FitsOptions

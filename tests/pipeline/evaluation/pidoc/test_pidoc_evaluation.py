@@ -19,7 +19,8 @@ from lit_modules.networks.maps.statistics import map_statistics
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
 from pipeline.evaluation.common.result import write_json, write_pictures
 from pipeline.evaluation.pidoc import evaluation as pidoc
-from pipeline.evaluation.pidoc import figures, measures
+from pipeline.evaluation.pidoc import figures, measures, scores
+from pipeline.evaluation.pidoc.answers import collected
 
 PARAMS = SimpleNamespace(evaluate=SimpleNamespace(distances=[15.0, 30.0, 60.0, 80.0]))
 
@@ -162,7 +163,7 @@ def test_evaluation_is_finite_and_illustrated(
 def test_both_looks_are_answered_as_they_were_seen(models: list, data: ClusterMapsDataModule) -> None:
     """The flux shown is that of the telescope with its noise, and so are the statistics that flag a map."""
     for look, expected in enumerate(SEEN.values()):
-        test = pidoc.collected(models[1], data, look)
+        test = collected(models[1], data, look)
         split = data.splits["test"]
         rows = split["looks"][:, look]
         assert rows[0, :4].tolist() == expected
@@ -173,7 +174,7 @@ def test_both_looks_are_answered_as_they_were_seen(models: list, data: ClusterMa
         beyond = (psf_sigma > 1.01 * models[1].psf_range[1]) | (log_noise > models[1].noise_range[1])
         outside = (models[1].training_space(split["statistics"][:, look]) > 1) | drowned | beyond
         assert test["outside"].tolist() == (100 * outside).tolist()
-    assert pidoc.collected(models[1], data, 2) == {}
+    assert collected(models[1], data, 2) == {}
 
 
 def test_mass_read_a_tenth_of_a_dex_too_high() -> None:
@@ -182,7 +183,7 @@ def test_mass_read_a_tenth_of_a_dex_too_high() -> None:
     flags = 100.0 * np.isin(np.arange(8), [2, 6])
     test = {"mass": mass, "log_mass": mass + 0.1, "sigma": np.full(mass.shape, 0.05), "field_sigma": np.full(8, 0.2)}
     test |= {"cluster": np.arange(8) // 2, "outside": flags}
-    found = pidoc.mass_metrics(test, {"model": test["log_mass"]}, "noisy/")
+    found = scores.mass_metrics(test, {"model": test["log_mass"]}, "noisy/")
     for what in ("pixel", "field", "ring"):
         for end in ("", "_low", "_high"):
             assert found[f"test/noisy/{what}_error_percent{end}"] == pytest.approx(100 * (10**0.1 - 1))
@@ -197,7 +198,7 @@ def test_distances_read_a_tenth_too_far() -> None:
     test = {"distance": distance, "age": np.full(4, 8.0), "distance_read": 1.1 * distance, "age_read": np.full(4, 9.0)}
     test |= {"z_true": np.zeros((4, 2)), "z_mean": np.full((4, 2), 0.6), "z_sigma": np.tile([1.0, 0.5], (4, 1))}
     test |= {"cluster": np.arange(4), "outside": np.zeros(4)}
-    found = pidoc.label_metrics(test, {"model": pidoc.read_of(test)}, np.array([15.0, 30, 60, 80]))
+    found = scores.label_metrics(test, {"model": scores.read_of(test)}, np.array([15.0, 30, 60, 80]))
     assert found["test/distance_error_kpc"] == pytest.approx((1.5 + 8.0) / 2)
     assert found["test/distance_error_percent"] == pytest.approx(10)
     assert found["test/age_error_gyr"] == pytest.approx(1)
