@@ -1,7 +1,7 @@
 """Fixtures shared by all tests: no tracker, a tiny chain of data, the place of real data."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -69,6 +69,27 @@ def maps_data(batch: dict[str, Any], psf_sigma: float = 4.0) -> Any:
     train["looks"] = torch.tensor([psf_sigma, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64).expand(n, 1, 5)
     telescope = SimpleNamespace(psf_sigma=psf_sigma, pixel_arcsec=0.25, log_flux_floor=-8.0)
     return SimpleNamespace(splits={"train": train, "calibration": train}, telescope=telescope)
+
+
+def check_items(items: Any, metrics: dict[str, float], otherwise: Collection[str] = ()) -> None:
+    """The rows of a reader of maps give its metrics, clean and noisy: means of columns, and truths in intervals.
+
+    Args:
+        items: a row for each map and look.
+        metrics: by key.
+        otherwise: columns of which the metric is no mean.
+    """
+    metric_of = {"field_mass": "mass"} if "test/mass_in_68_percent" in metrics else {"field_mass": "field"}
+    for (look,), rows in items.group_by("look"):
+        place = "test" if look == "clean" else f"test/{look}"
+        for column in set(rows.columns) - set(otherwise):
+            quantity, _, unit = column.partition("_truth_")
+            if f"{place}/{column}" in metrics:
+                assert rows[column].mean() == pytest.approx(metrics[f"{place}/{column}"], rel=1e-5), column
+            if unit:
+                low, high = (rows[f"{quantity}_{end}_{unit}"] for end in ("low", "high"))
+                inside = 100 * rows[column].is_between(low, high).mean()
+                assert inside == pytest.approx(metrics[f"{place}/{metric_of.get(quantity, quantity)}_in_68_percent"])
 
 
 @contextmanager

@@ -10,9 +10,11 @@ from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.ebm import LitEBM
 from pipeline.evaluation.common.bootstrap import scored, with_interval
 from pipeline.evaluation.common.chains import chain_diagnostics
+from pipeline.evaluation.common.looks import CLEAN, NOISY
 from pipeline.evaluation.common.maps import flagged_percent
 from pipeline.evaluation.common.result import Result, style
 from pipeline.evaluation.ebm.baselines import rivals
+from pipeline.evaluation.ebm.charts import charts, held_out, light_pictures
 from pipeline.evaluation.ebm.examples import Examples, examples
 from pipeline.evaluation.ebm.figures import chain_panels, energy_panels, known_panels, posterior_panels
 from pipeline.evaluation.ebm.measures import (
@@ -60,7 +62,7 @@ LABELS = {
     "chain_effective_size": "effective sample size of the chains, worst",
     "chain_divergence_nats": "Kullback-Leibler divergence of the chains from quadrature, worst (nats)",
 }  # fmt: skip
-CLEAN, NOISY = 0, 1  # looks
+PLACES = {CLEAN: "test", NOISY: "test/noisy"}  # that keys of metrics begin with
 NOTE = (
     "Test clusters stand at four fixed distances. Validation clusters are drawn from the prior, as they should be to "
     "judge a posterior, but they chose the epoch. Noisy maps are the test maps as other telescopes saw them, in noise "
@@ -72,12 +74,12 @@ NOTE = (
 def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
     """Score the posteriors of test maps, clean and noisy, and of mocks of named clusters; check chains; draw all."""
     nodes, generator = params.evaluate.nodes, Generator().manual_seed(params.seed)
-    looks = [CLEAN, NOISY][: data.splits["test"]["looks"].shape[1]]
-    test = [seen(model, data, "test", look, nodes, generator) for look in looks]
-    val = seen(model, data, "val", CLEAN, nodes, generator)
+    looks = (CLEAN, NOISY)[: data.splits["test"]["looks"].shape[1]]
+    test = {name: seen(model, data, "test", look, nodes, generator) for look, name in enumerate(looks)}
+    val = seen(model, data, "val", 0, nodes, generator)
     metrics: dict[str, Any] = {"baseline/prior_box/nll_nats": math.log(4)}
-    for maps, look, place in zip(test, looks, ("test", "test/noisy"), strict=False):
-        metrics |= compared_numbers(model, data, maps, look, place, nodes)
+    for look, (name, maps) in enumerate(test.items()):
+        metrics |= compared_numbers(model, data, maps, look, PLACES[name], nodes)
     metrics |= latent_numbers(model, data, test[CLEAN], nodes)
     for what, values in (densities(val.posterior) | coverage(val)).items():
         metrics |= with_interval(f"val/{what}", values)
@@ -99,11 +101,18 @@ def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
             known_panels(model, shown),
             chain_panels(model, shown),
             energy_panels(model, shown),
-            trust_panels(model, test),
-            rank_panels(val, test),
+            trust_panels(model, list(test.values())),
+            rank_panels(val, list(test.values())),
             named_panels(mocks),
         ]
-    return Result(metrics | mocks_metrics, pictures, notes=[NOTE])
+    return Result(
+        metrics | mocks_metrics,
+        pictures,
+        notes=[NOTE],
+        charts=charts(test),
+        items=held_out(model, test, data.splits["test"]["cluster"]),
+        thumbnails=light_pictures(data, len(test)),
+    )
 
 
 def compared_numbers(

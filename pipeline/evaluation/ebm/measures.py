@@ -80,6 +80,11 @@ class Seen:
         """Whether the interval that leaves as much below as above holds the truth, (maps,)."""
         return (self.ranks(name) - 0.5).abs() <= content / 2
 
+    def interval(self, name: str, content: float = 0.68) -> tuple[Tensor, Tensor]:
+        """Ends of that interval, (maps,): those two draws between which :meth:`inside` finds the truth."""
+        tail, draws = (1 - content) / 2, self.draws[name]
+        return draws.quantile(tail, 1, interpolation="lower"), draws.quantile(1 - tail, 1, interpolation="higher")
+
 
 def seen(model: LitEBM, data: ClusterMapsDataModule, split: str, look: int, nodes: int, generator: Generator) -> Seen:
     """The maps of a split in one of their looks."""

@@ -4,8 +4,15 @@ import torch
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
+from pipeline.evaluation.common.looks import CLEAN, NOISY
 from pipeline.evaluation.common.maps import flagged_percent
 from pipeline.evaluation.pidoc.measures import Array
+
+
+def both_looks(model: LitPidocMass | LitPidocAgeDistance, data: ClusterMapsDataModule) -> dict[str, dict[str, Array]]:
+    """What :func:`collected` has, clean, and noisy where there is such a look."""
+    every = {name: collected(model, data, look) for look, name in enumerate((CLEAN, NOISY))}
+    return {name: test for name, test in every.items() if test}
 
 
 def collected(

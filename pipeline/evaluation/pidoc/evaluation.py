@@ -1,12 +1,23 @@
 """What the two networks of π-DOC are worth beside simple rules."""
 
+from typing import Any
+
 import numpy as np
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
+from pipeline.evaluation.common.looks import CLEAN, NOISY
 from pipeline.evaluation.common.result import Result, style
-from pipeline.evaluation.pidoc.answers import collected
+from pipeline.evaluation.pidoc.answers import both_looks
 from pipeline.evaluation.pidoc.baselines import label_baselines, mass_baselines
+from pipeline.evaluation.pidoc.charts import (
+    label_charts,
+    label_items,
+    light_pictures,
+    mass_charts,
+    mass_items,
+    mass_pictures,
+)
 from pipeline.evaluation.pidoc.figures import (
     calibration,
     clean_and_noisy,
@@ -18,7 +29,7 @@ from pipeline.evaluation.pidoc.figures import (
     mass_to_light_profiles,
 )
 from pipeline.evaluation.pidoc.measures import Array
-from pipeline.evaluation.pidoc.scores import label_metrics, label_z, mass_metrics, mass_z, read_of
+from pipeline.evaluation.pidoc.scores import label_metrics, mass_errors, mass_metrics, read_of, weighed, with_z
 from pipeline.evaluation.pidoc.settings import PidocAgeDistance, PidocMass
 
 LABELS = {
@@ -45,6 +56,7 @@ LABELS = {
     "age_in_68_percent": "ages inside their 68 % interval (%)",
     "outside_training_percent": "maps flagged as outside what the network was trained on (%)",
 }
+PREFIX = {CLEAN: "", NOISY: "noisy/"}  # of keys of metrics
 
 
 def evaluate(
@@ -59,33 +71,40 @@ def evaluate(
 
 def evaluate_mass(model: LitPidocMass, data: ClusterMapsDataModule, distances: Array) -> Result:
     """Mass maps of the test clusters beside light times a constant, a radial regression and the mean map."""
-    test, noisy = collected(model, data), collected(model, data, look=1)
-    predictions = {"model": test["log_mass"], **mass_baselines(data, test)}
-    metrics = mass_metrics(test, predictions)
-    if noisy:
-        metrics |= mass_metrics(noisy, {"model": noisy["log_mass"]}, "noisy/")
+    looks = {look: weighed(seen) for look, seen in both_looks(model, data).items()}
+    test = looks[CLEAN]
+    predictions = {look: {"model": seen["log_mass"]} for look, seen in looks.items()}
+    predictions[CLEAN] |= mass_baselines(data, test)
+    errors = {look: mass_errors(seen["mass"], predictions[look]) for look, seen in looks.items()}
+    metrics: dict[str, Any] = {}
+    for look, seen in looks.items():
+        metrics |= mass_metrics(seen, predictions[look], errors[look], PREFIX[look])
+    charts = mass_charts(looks)
     with style():
         pictures = [
             four_maps(test, distances),
-            *([clean_and_noisy(test, noisy, distances)] if noisy else []),
+            *([clean_and_noisy(test, looks[NOISY], distances)] if NOISY in looks else []),
             mass_against_mass(test),
-            mass_to_light_profiles(test, predictions, distances),
-            calibration(mass_z(test), mass_z(noisy) if noisy else {}),
+            mass_to_light_profiles(test, predictions[CLEAN], distances),
+            calibration(charts[-1]),
         ]
-    return Result(metrics, pictures)
+    return Result(metrics, pictures, charts=charts, items=mass_items(looks, errors), thumbnails=mass_pictures(looks))
 
 
 def evaluate_age_distance(model: LitPidocAgeDistance, data: ClusterMapsDataModule, distances: Array) -> Result:
     """Distances and ages of the test clusters beside a radial regression and the mean of the training clusters."""
-    test, noisy = collected(model, data), collected(model, data, look=1)
-    metrics = label_metrics(test, {"model": read_of(test), **label_baselines(data, test)}, distances)
-    if noisy:
-        metrics |= label_metrics(noisy, {"model": read_of(noisy)}, distances, "noisy/")
+    looks = {look: with_z(seen) for look, seen in both_looks(model, data).items()}
+    test = looks[CLEAN]
+    metrics: dict[str, Any] = {}
+    for look, seen in looks.items():
+        rivals = label_baselines(data, seen) if look == CLEAN else {}
+        metrics |= label_metrics(seen, {"model": read_of(seen), **rivals}, distances, PREFIX[look])
+    charts = label_charts(looks)
     with style():
         pictures = [
             labelled_maps(test, distances),
             label_against_label(test),
             distributions(test, distances),
-            calibration(label_z(test), label_z(noisy) if noisy else {}),
+            calibration(charts[-1]),
         ]
-    return Result(metrics, pictures)
+    return Result(metrics, pictures, charts=charts, items=label_items(looks), thumbnails=light_pictures(looks))

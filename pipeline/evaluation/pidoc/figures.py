@@ -8,16 +8,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter
 
+from pipeline.evaluation.common.charts import Chart
 from pipeline.evaluation.common.maps import log_luminosity, log_sum, show_map
 from pipeline.evaluation.common.radial import RING_MIDDLES, ring_means, ring_numbers
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, RED, Picture
 from pipeline.evaluation.pidoc.measures import (
     AGE_BINS,
-    LEVELS,
     MASS_BINS,
     Array,
     bias_curve,
-    coverage,
 )
 
 
@@ -221,20 +220,20 @@ def distributions(test: dict[str, Array], distances: Array) -> Picture:
     )
 
 
-def calibration(errors: dict[str, Array], noisy: dict[str, Array]) -> Picture:
-    """Observed against stated content of intervals, from normalised errors of both looks; noisy may be empty."""
+def calibration(chart: Chart) -> Picture:
+    """Observed against stated content of intervals, of two quantities, clean and perhaps noisy."""
     figure, axis = plt.subplots(figsize=(4.6, 4.2))
     axis.plot([0, 100], [0, 100], color=GREY, lw=1, ls=":", label="perfect")
-    for k, (name, z) in enumerate([*errors.items(), *noisy.items()]):
-        again = k >= len(errors)
+    for k, ((group,), curve) in enumerate(chart.table.group_by("group", maintain_order=True)):
+        noisy = k >= 2
         axis.plot(
-            100 * LEVELS,
-            100 * coverage(z),
-            color=(BLUE, ORANGE)[k % len(errors)],
-            marker="" if again else "o",
-            ls="--" if again else "-",
+            curve["stated_percent"],
+            curve["found_percent"],
+            color=(BLUE, ORANGE)[k % 2],
+            marker="" if noisy else "o",
+            ls="--" if noisy else "-",
             ms=3,
-            label=f"{name}, noisy telescopes" if again else name,
+            label=group,
         )
     axis.set(xlabel="stated content of the interval (%)", ylabel="truth found inside (%)", aspect="equal")
     axis.legend(fontsize=8)

@@ -12,7 +12,8 @@ Array = NDArray[Any]
 MASS_BINS = np.linspace(-2.0, 1.0, 50)  # log10 Msun per pixel; these three are the authors' own
 FIELD_BINS = np.linspace(3.0, 4.5, 20)  # log10 Msun
 AGE_BINS = np.linspace(0.0, 14.0, 20)  # Gyr
-LEVELS = np.linspace(0.05, 0.95, 19)  # nominal contents of intervals
+ONE_SIGMA = NormalDist().cdf(1) - NormalDist().cdf(-1)  # content of the 68 % interval
+LEVELS = np.sort([*np.linspace(0.05, 0.95, 19), ONE_SIGMA])  # nominal contents of intervals
 
 
 def percent(true: Array, estimate: Array) -> Array:

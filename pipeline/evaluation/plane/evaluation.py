@@ -13,6 +13,7 @@ from lit_modules.networks.energy.box import cell_volume, unit_grid
 from lit_modules.networks.energy.free_energy import log_gibbs
 from pipeline.evaluation.common.chains import chain_diagnostics, divergence
 from pipeline.evaluation.common.result import Result, compared, style
+from pipeline.evaluation.plane.charts import density_chart, density_pictures, held_out
 from pipeline.evaluation.plane.figures import chain_panels, latent_panels, plane_panels, sampler_panels
 from pipeline.evaluation.plane.measures import (
     Sample,
@@ -75,7 +76,13 @@ def evaluate(model: LitPlanes, data: PlanesDataModule, params: EbmPlane) -> Resu
             sampler_panels(found[SEPARATE], ways),
             latent_panels(model.ellipse, data.splits["test"]["ellipse"]),
         ]
-    return Result(metrics, pictures)
+    return Result(
+        metrics,
+        pictures,
+        charts=[density_chart(true, found)],
+        items=held_out(list(DENSITIES), metrics),
+        thumbnails=density_pictures(true, found),
+    )
 
 
 def divergences(

@@ -11,13 +11,14 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from conftest import check_items
 from scipy.ndimage import gaussian_filter
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from datamodules.telescope import Looks, Telescope
 from lit_modules.networks.maps.statistics import map_statistics
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
-from pipeline.evaluation.common.result import write_json, write_pictures
+from pipeline.evaluation.common.result import Result, write_json, write_pictures
 from pipeline.evaluation.pidoc import evaluation as pidoc
 from pipeline.evaluation.pidoc import figures, measures, scores
 from pipeline.evaluation.pidoc.answers import collected
@@ -129,6 +130,17 @@ def models(data: ClusterMapsDataModule) -> list:
     return models
 
 
+UNITS = {"field_mass": "msun", "distance": "kpc", "age": "gyr"}
+QUANTITIES = {
+    f"{title}, {look}": name
+    for title, name in (
+        ("a pixel's mass", "pixel"),
+        ("the mass in the field", "field"),
+        ("distance", "distance"),
+        ("age", "age"),
+    )
+    for look in SEEN
+}
 PICTURES = [
     ["maps", "looks", "mass", "mass_to_light", "calibration"],
     ["maps", "labels", "distributions", "calibration"],
@@ -159,6 +171,34 @@ def test_evaluation_is_finite_and_illustrated(
     assert result.metrics[f"test/noisy/{headlines[which][0]}"] != result.metrics[f"test/{headlines[which][0]}"]
     assert all(key.split("/")[-1].removesuffix("_low").removesuffix("_high") in pidoc.LABELS for key in result.metrics)
 
+    check_items(result.items, result.metrics, otherwise=["distance_error_kpc"])
+    check_charts(result)
+    assert len(result.items) == len(result.thumbnails) == 2 * 16
+    assert {picture.shape for picture in result.thumbnails} == {(64, 192) if which == 0 else (64, 64)}
+    if which == 1:
+        for look, place in (("clean", "test"), ("noisy", "test/noisy")):
+            rows = result.items.filter(look=look)
+            errors, distance = rows["distance_error_kpc"].to_numpy(), rows["distance_truth_kpc"].to_numpy()
+            expected = measures.by_distance(errors, distance, np.array(PARAMS.evaluate.distances))
+            assert result.metrics[f"{place}/distance_error_kpc"] == pytest.approx(expected, rel=1e-9)
+
+
+def check_charts(result: Result) -> None:
+    """Where they say the same as items and metrics."""
+    for chart in result.charts:
+        for look, place in (("clean", "test"), ("noisy", "test/noisy")):
+            if chart.kind == "predicted":
+                rows, unit = result.items.filter(look=look), UNITS[chart.name]
+                for what in ("truth", "predicted", "low", "high"):
+                    found = rows[f"{chart.name}_{what}_{unit}"].to_numpy()
+                    found = np.log10(found) if unit == "msun" else found
+                    np.testing.assert_allclose(chart.table.filter(group=look)[what], found, rtol=1e-6)
+            else:
+                one_sigma = chart.table.filter((pl.col("stated_percent") - 68.26895).abs() < 1e-4)
+                for group, share in one_sigma.select("group", "found_percent").rows():
+                    if group.endswith(look):
+                        assert share == pytest.approx(result.metrics[f"{place}/{QUANTITIES[group]}_in_68_percent"])
+
 
 def test_both_looks_are_answered_as_they_were_seen(models: list, data: ClusterMapsDataModule) -> None:
     """The flux shown is that of the telescope with its noise, and so are the statistics that flag a map."""
@@ -183,7 +223,8 @@ def test_mass_read_a_tenth_of_a_dex_too_high() -> None:
     flags = 100.0 * np.isin(np.arange(8), [2, 6])
     test = {"mass": mass, "log_mass": mass + 0.1, "sigma": np.full(mass.shape, 0.05), "field_sigma": np.full(8, 0.2)}
     test |= {"cluster": np.arange(8) // 2, "outside": flags}
-    found = scores.mass_metrics(test, {"model": test["log_mass"]}, "noisy/")
+    read = {"model": test["log_mass"]}
+    found = scores.mass_metrics(scores.weighed(test), read, scores.mass_errors(mass, read), "noisy/")
     for what in ("pixel", "field", "ring"):
         for end in ("", "_low", "_high"):
             assert found[f"test/noisy/{what}_error_percent{end}"] == pytest.approx(100 * (10**0.1 - 1))
@@ -198,7 +239,7 @@ def test_distances_read_a_tenth_too_far() -> None:
     test = {"distance": distance, "age": np.full(4, 8.0), "distance_read": 1.1 * distance, "age_read": np.full(4, 9.0)}
     test |= {"z_true": np.zeros((4, 2)), "z_mean": np.full((4, 2), 0.6), "z_sigma": np.tile([1.0, 0.5], (4, 1))}
     test |= {"cluster": np.arange(4), "outside": np.zeros(4)}
-    found = scores.label_metrics(test, {"model": scores.read_of(test)}, np.array([15.0, 30, 60, 80]))
+    found = scores.label_metrics(scores.with_z(test), {"model": scores.read_of(test)}, np.array([15.0, 30, 60, 80]))
     assert found["test/distance_error_kpc"] == pytest.approx((1.5 + 8.0) / 2)
     assert found["test/distance_error_percent"] == pytest.approx(10)
     assert found["test/age_error_gyr"] == pytest.approx(1)

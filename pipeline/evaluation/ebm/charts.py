@@ -1,0 +1,102 @@
+"""Charts, items and thumbnails of the test maps, clean and noisy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.cluster_maps import ClusterMapsDataModule
+from datamodules.telescope import Looks
+from lit_modules.ebm import LitEBM
+from pipeline.evaluation.common.charts import Chart
+from pipeline.evaluation.common.looks import (
+    Estimates,
+    calibration_chart,
+    first_rows,
+    items,
+    predicted_chart,
+    stretched,
+)
+from pipeline.evaluation.common.maps import flagged_percent
+from pipeline.evaluation.common.result import THUMBNAILS, thumbnails
+from pipeline.evaluation.ebm.measures import CONTENTS, Seen, errors
+
+LEVELS = np.unique([*range(5, 100, 5), *CONTENTS]) / 100  # nominal contents of regions and intervals
+UNITS = {"distance": "kpc", "age": "gyr", "field_mass": "msun", "mass_to_light": "solar"}
+NAMES = {
+    "distance": "distance",
+    "age": "age",
+    "field_mass": "mass in the field",
+    "mass_to_light": "mass-to-light ratio",
+}
+
+
+def charts(looks: Mapping[str, Seen]) -> list[Chart]:
+    """Each quantity against the truth, and coverage of regions and intervals."""
+    read = "median of the posterior and truth, with 68 % intervals."
+    titles = {
+        "distance": f"Distance (kpc): {read}",
+        "age": f"Age (Gyr): {read}",
+        "field_mass": f"log10 of the mass in the field (Msun): {read}",
+        "mass_to_light": f"Mass-to-light ratio (Msun/Lsun): {read}",
+    }
+    of = {name: {look: estimates(maps, name) for look, maps in looks.items()} for name in titles}
+    of["field_mass"] = {look: masses.log10() for look, masses in of["field_mass"].items()}
+    return [*(predicted_chart(name, titles[name], by_look) for name, by_look in of.items()), *calibrations(looks)]
+
+
+def calibrations(looks: Mapping[str, Seen]) -> list[Chart]:
+    """How often regions of distance and age, and intervals of each quantity, hold the truth."""
+    regions, intervals = {}, {}
+    for look, maps in looks.items():
+        content = maps.posterior.content()
+        regions[look] = [share(content <= level) for level in LEVELS.tolist()]
+        for name, title in NAMES.items():
+            intervals[f"{title}, {look}"] = [share(maps.inside(name, level)) for level in LEVELS.tolist()]
+    told = "How often {} hold the truth."
+    return [
+        calibration_chart("regions", told.format("regions of distance and age"), LEVELS, regions),
+        calibration_chart("intervals", told.format("stated intervals of each quantity"), LEVELS, intervals),
+    ]
+
+
+def share(inside: Tensor) -> float:
+    """Of maps of which it is true, (n,)."""
+    return float(inside.double().mean())
+
+
+def estimates(maps: Seen, name: str) -> Estimates:
+    """Of a quantity, in its own unit."""
+    found = (maps.truth[name], maps.draws[name].median(1).values, *maps.interval(name))
+    return Estimates(*(values.double().numpy() for values in found))
+
+
+def held_out(model: LitEBM, looks: Mapping[str, Seen], cluster: Tensor) -> pl.DataFrame:
+    """All quantities of each map in each look, with their errors.
+
+    Args:
+        model: that read them.
+        looks: test maps by look.
+        cluster: number of that of each map, (n,).
+    """
+
+    def columns(maps: Seen) -> dict[str, Any]:
+        found: dict[str, Any] = {"cluster": cluster}
+        for name, unit in UNITS.items():
+            found |= estimates(maps, name).columns(name, unit)
+        found |= errors(maps.median(), maps.truth)
+        flagged = flagged_percent(model, maps.statistics) > 0
+        return found | {"nll_nats": -maps.posterior.at_truth, "outside_training": flagged}
+
+    return items({look: columns(maps) for look, maps in looks.items()})
+
+
+def light_pictures(data: ClusterMapsDataModule, looks: int) -> list[NDArray[np.uint8]]:
+    """The light of the first items, in so many looks."""
+    part, rows = data.splits["test"], THUMBNAILS // looks
+    light, distance = part["light"][:rows], part["distance"][:rows]
+    flux = [data.telescope.log_flux(light, distance, Looks.of(part["looks"][:rows, look])) for look in range(looks)]
+    return thumbnails(stretched(first_rows([each.numpy() for each in flux])))
