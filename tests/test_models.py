@@ -5,9 +5,10 @@ import json
 import math
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
-from conftest import edit_params, run_stage, section_of
+from conftest import check_items, edit_params, run_stage, section_of
 
 from pipeline.settings.load import load_params
 from pipeline.training import callbacks, trainer
@@ -57,6 +58,10 @@ def test_train_reload_evaluate(workspace: Path, name: str) -> None:
     shown = [path for path in Path(f"reports/figures/{name}").iterdir() if path.suffix in (".png", ".webp")]
     assert captions and sorted(path.stem for path in shown) == sorted(captions)
     assert all(path.stat().st_size > 1000 for path in shown)
+    items = pl.read_csv(f"reports/charts/{name}/items.csv")
+    if "look" in items.columns:
+        no_means = ["distance_error_kpc"] if name == "pidoc-age-distance" else []
+        check_items(items, metrics, otherwise=no_means)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -86,7 +86,8 @@ def stretched(log_maps: Array, like: Array | None = None) -> Array:
         log_maps: logarithms of flux or mass.
         like: maps whose percentiles become black and white; None: the same.
     """
-    low, high = np.percentile(log_maps if like is None else like, STRETCH, axis=(1, 2), keepdims=True)
+    ends = np.percentile(log_maps if like is None else like, STRETCH, axis=(1, 2), keepdims=True)
+    low, high = ends.astype(log_maps.dtype)
     return ((log_maps - low) / np.maximum(high - low, LEAST)).clip(0, 1)[:, ::-1]
 
 

@@ -92,7 +92,7 @@ class Result:
         items: a row for each held-out cluster, picture or simulation: ``item``, its name or number; truth, prediction,
             low and high, and errors, with their units in the names of the columns.
         thumbnails: of the first rows of ``items``, in their order, (H, W) or (H, W, 3) each, at most
-            ``THUMBNAILS`` and ``THUMBNAIL_WIDTH`` pixels wide.
+            ``THUMBNAILS``, and each ``THUMBNAIL_WIDTH`` pixels wide; what is compared stands side by side in one.
     """
 
     metrics: dict[str, Any]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -34,18 +35,28 @@ NAMES = {
 }
 
 
-def charts(looks: Mapping[str, Seen]) -> list[Chart]:
-    """Each quantity against the truth, and coverage of regions and intervals."""
-    read = "median of the posterior and truth, with 68 % intervals."
+def read(maps: Seen) -> dict[str, Estimates]:
+    """Median of the posterior of each quantity, in its own unit, with truth and interval."""
+    found = {}
+    for name, median in maps.median().items():
+        if name in UNITS:
+            values = (maps.truth[name].numpy(), median.numpy(), *maps.interval(name))
+            found[name] = Estimates(*(value.astype(float) for value in values))
+    return found
+
+
+def predicted(found: Mapping[str, dict[str, Estimates]]) -> list[Chart]:
+    """Each quantity against the truth, from what :func:`read` found in each look."""
+    what = "median of the posterior and truth, with 68 % intervals."
     titles = {
-        "distance": f"Distance (kpc): {read}",
-        "age": f"Age (Gyr): {read}",
-        "field_mass": f"log10 of the mass in the field (Msun): {read}",
-        "mass_to_light": f"Mass-to-light ratio (Msun/Lsun): {read}",
+        "distance": f"Distance (kpc): {what}",
+        "age": f"Age (Gyr): {what}",
+        "field_mass": f"log10 of the mass in the field (Msun): {what}",
+        "mass_to_light": f"Mass-to-light ratio (Msun/Lsun): {what}",
     }
-    of = {name: {look: estimates(maps, name) for look, maps in looks.items()} for name in titles}
-    of["field_mass"] = {look: masses.log10() for look, masses in of["field_mass"].items()}
-    return [*(predicted_chart(name, titles[name], by_look) for name, by_look in of.items()), *calibrations(looks)]
+    by_name = {name: {look: of[name] for look, of in found.items()} for name in titles}
+    by_name["field_mass"] = {look: masses.log10() for look, masses in by_name["field_mass"].items()}
+    return [predicted_chart(name, titles[name], looks) for name, looks in by_name.items()]
 
 
 def calibrations(looks: Mapping[str, Seen]) -> list[Chart]:
@@ -55,7 +66,8 @@ def calibrations(looks: Mapping[str, Seen]) -> list[Chart]:
         content = maps.posterior.content()
         regions[look] = [share(content <= level) for level in LEVELS.tolist()]
         for name, title in NAMES.items():
-            intervals[f"{title}, {look}"] = [share(maps.inside(name, level)) for level in LEVELS.tolist()]
+            content = maps.content(name)
+            intervals[f"{title}, {look}"] = [share(content <= level) for level in LEVELS.tolist()]
     told = "How often {} hold the truth."
     return [
         calibration_chart("regions", told.format("regions of distance and age"), LEVELS, regions),
@@ -68,30 +80,27 @@ def share(inside: Tensor) -> float:
     return float(inside.double().mean())
 
 
-def estimates(maps: Seen, name: str) -> Estimates:
-    """Of a quantity, in its own unit."""
-    found = (maps.truth[name], maps.draws[name].median(1).values, *maps.interval(name))
-    return Estimates(*(values.double().numpy() for values in found))
-
-
-def held_out(model: LitEBM, looks: Mapping[str, Seen], cluster: Tensor) -> pl.DataFrame:
+def held_out(
+    model: LitEBM, looks: Mapping[str, Seen], found: Mapping[str, dict[str, Estimates]], cluster: Tensor
+) -> pl.DataFrame:
     """All quantities of each map in each look, with their errors.
 
     Args:
         model: that read them.
         looks: test maps by look.
+        found: of :func:`read`, by look.
         cluster: number of that of each map, (n,).
     """
-
-    def columns(maps: Seen) -> dict[str, Any]:
-        found: dict[str, Any] = {"cluster": cluster}
+    tables = {}
+    for look, maps in looks.items():
+        table: dict[str, Any] = {"cluster": cluster}
         for name, unit in UNITS.items():
-            found |= estimates(maps, name).columns(name, unit)
-        found |= errors(maps.median(), maps.truth)
+            table |= found[look][name].columns(name, unit)
+        points = {name: torch.from_numpy(of.predicted) for name, of in found[look].items()}
+        table |= errors(points, maps.truth)
         flagged = flagged_percent(model, maps.statistics) > 0
-        return found | {"nll_nats": -maps.posterior.at_truth, "outside_training": flagged}
-
-    return items({look: columns(maps) for look, maps in looks.items()})
+        tables[look] = table | {"nll_nats": -maps.posterior.at_truth, "outside_training": flagged}
+    return items(tables)
 
 
 def light_pictures(data: ClusterMapsDataModule, looks: int) -> list[NDArray[np.uint8]]:

@@ -14,7 +14,7 @@ from pipeline.evaluation.common.looks import CLEAN, NOISY
 from pipeline.evaluation.common.maps import flagged_percent
 from pipeline.evaluation.common.result import Result, style
 from pipeline.evaluation.ebm.baselines import rivals
-from pipeline.evaluation.ebm.charts import charts, held_out, light_pictures
+from pipeline.evaluation.ebm.charts import calibrations, held_out, light_pictures, predicted, read
 from pipeline.evaluation.ebm.examples import Examples, examples
 from pipeline.evaluation.ebm.figures import chain_panels, energy_panels, known_panels, posterior_panels
 from pipeline.evaluation.ebm.measures import (
@@ -94,6 +94,7 @@ def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
         "test/chain_effective_size": effective_size.min(),
         "test/chain_divergence_nats": kl_from_quadrature(model, context, sample).max(),
     }
+    found = {look: read(maps) for look, maps in test.items()}
     shown = Examples.of(model, data, test[CLEAN], chosen, sample)
     with style():
         pictures = [
@@ -109,8 +110,8 @@ def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
         metrics | mocks_metrics,
         pictures,
         notes=[NOTE],
-        charts=charts(test),
-        items=held_out(model, test, data.splits["test"]["cluster"]),
+        charts=[*predicted(found), *calibrations(test)],
+        items=held_out(model, test, found, data.splits["test"]["cluster"]),
         thumbnails=light_pictures(data, len(test)),
     )
 

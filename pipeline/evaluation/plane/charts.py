@@ -36,7 +36,7 @@ def some_points(log_density: Tensor) -> Array:
 def on_square(log_density: Tensor) -> Array:
     """Densities at the nodes of ``unit_grid``, (side, side), the first coordinate along the first axis."""
     side = math.isqrt(len(log_density))
-    return log_density.exp().view(side, side).numpy()
+    return log_density.double().exp().view(side, side).numpy()
 
 
 def held_out(names: list[str], metrics: dict[str, Any]) -> pl.DataFrame:
