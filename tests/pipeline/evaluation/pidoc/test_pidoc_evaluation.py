@@ -19,8 +19,8 @@ from datamodules.telescope import Looks, Telescope
 from lit_modules.networks.maps.statistics import map_statistics
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
 from pipeline.evaluation.common.result import Result, write_json, write_pictures
+from pipeline.evaluation.pidoc import charts, figures, measures, scores
 from pipeline.evaluation.pidoc import evaluation as pidoc
-from pipeline.evaluation.pidoc import figures, measures, scores
 from pipeline.evaluation.pidoc.answers import collected
 
 PARAMS = SimpleNamespace(evaluate=SimpleNamespace(distances=[15.0, 30.0, 60.0, 80.0]))
@@ -224,13 +224,20 @@ def test_mass_read_a_tenth_of_a_dex_too_high() -> None:
     test = {"mass": mass, "log_mass": mass + 0.1, "sigma": np.full(mass.shape, 0.05), "field_sigma": np.full(8, 0.2)}
     test |= {"cluster": np.arange(8) // 2, "outside": flags}
     read = {"model": test["log_mass"]}
-    found = scores.mass_metrics(scores.weighed(test), read, scores.mass_errors(mass, read), "noisy/")
+    errors = scores.mass_errors(mass, read)
+    found = scores.mass_metrics(scores.weighed(test), read, errors, "noisy/")
     for what in ("pixel", "field", "ring"):
         for end in ("", "_low", "_high"):
             assert found[f"test/noisy/{what}_error_percent{end}"] == pytest.approx(100 * (10**0.1 - 1))
     assert found["test/noisy/pixel_error_dex"] == pytest.approx(0.1)
     assert (found["test/noisy/pixel_in_68_percent"], found["test/noisy/field_in_68_percent"]) == (0, 100)
     assert found["test/noisy/outside_training_percent"] == 25
+    looks = {"noisy": scores.weighed(test) | {"distance": np.full(8, 30.0), "age": np.full(8, 9.0)}}
+    items = charts.mass_items(looks, {"noisy": errors})
+    field = (10**mass).sum((1, 2))
+    for what, offset in (("truth", 0), ("predicted", 0.1), ("low", 0.1 - 0.2), ("high", 0.1 + 0.2)):
+        np.testing.assert_allclose(items[f"field_mass_{what}_msun"], field * 10**offset, rtol=1e-9)
+    assert items["outside_training"].to_list() == (flags > 0).tolist()
 
 
 def test_distances_read_a_tenth_too_far() -> None:
@@ -245,6 +252,16 @@ def test_distances_read_a_tenth_too_far() -> None:
     assert found["test/age_error_gyr"] == pytest.approx(1)
     assert (found["test/distance_in_68_percent"], found["test/age_in_68_percent"]) == (100, 0)
     assert found["test/outside_training_percent"] == 0
+    ends = {
+        "distance_low": distance - 20,
+        "distance_high": distance + 20,
+        "age_low": np.ones(4),
+        "age_high": np.ones(4),
+    }
+    items = charts.label_items({"clean": scores.with_z(test | ends)})
+    assert items["distance_low_kpc"].to_list() == [0, 0, 0, 60]
+    assert items["distance_high_kpc"].to_list() == [35, 35, 35, 100]
+    assert items["distance_error_percent"].to_list() == pytest.approx([10] * 4)
 
 
 def test_examples_of_few_maps_are_different_ones() -> None:
