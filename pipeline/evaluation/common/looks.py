@@ -41,15 +41,6 @@ class Estimates(NamedTuple):
         return Estimates(*map(np.log10, self))
 
 
-def counted(clusters: ArrayLike) -> str:
-    """How many maps of how many clusters there are.
-
-    Args:
-        clusters: whose map each is, (n,).
-    """
-    return f"{np.size(clusters)} maps of {len(np.unique(clusters))} clusters"
-
-
 def predicted_chart(name: str, title: str, looks: Mapping[str, Estimates]) -> Chart:
     """A point with its interval for each map and look."""
     return Chart(name, "predicted", title, _grouped({look: found._asdict() for look, found in looks.items()}))

@@ -7,7 +7,6 @@ import pytest
 from pipeline.evaluation.common.looks import (
     Estimates,
     calibration_chart,
-    counted,
     first_rows,
     items,
     predicted_chart,
@@ -29,10 +28,6 @@ def test_looks_are_groups_of_a_chart_where_there_are_two() -> None:
     ]
     alone = predicted_chart("distance", "Distance.", {"clean": FOUND}).table
     assert alone.columns == ["truth", "predicted", "low", "high"] and len(alone) == 2
-
-
-def test_maps_and_clusters_are_counted() -> None:
-    assert counted(np.array([7, 7, 9, 7, 9])) == "5 maps of 2 clusters"
 
 
 def test_logarithms_are_of_all_four() -> None:
