@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: no tracker, a tiny chain of data, the place of real data."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -31,6 +32,15 @@ DATA_STAGES = [
     ("preprocess_images", "globular_clusters-255"),
 ]
 
+CHROMIUM = [  # no sandbox, for root in a container; nothing that asks the network
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
 
 @pytest.fixture
 def real_data() -> Path:
@@ -48,6 +58,22 @@ def cases() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("set STAR_CLUSTER_CASES to the folder of odd inputs")
     return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """The system's Chromium, driven by playwright; skips where either is missing.
+
+    Of a module, not of the session: while playwright runs, `asyncio.run` fails in its thread.
+    """
+    api = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("install chromium to test the pages in a browser")
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=CHROMIUM)
+        yield chromium
+        chromium.close()
 
 
 def training_split(tensors: dict[str, Any]) -> Any:
