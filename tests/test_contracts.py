@@ -87,6 +87,17 @@ def files(folder: str) -> list[str]:
         ("datamodules", ("datamodules", "pipeline/errors.py", DECLARED)),
         ("pipeline/evaluation", ("pipeline/evaluation", "pipeline/simulation", *READERS, "datamodules", "lit_modules")),
         (
+            "pipeline/serving",
+            (
+                "pipeline/serving",
+                "pipeline/predict.py",
+                "pipeline/prediction",
+                "pipeline/evaluation/common",
+                *READERS,
+                *TOOLS,
+            ),
+        ),
+        (
             "pipeline/prediction",
             ("pipeline/prediction", "pipeline/evaluation", *TOOLS),
         ),

@@ -57,4 +57,4 @@ def options_of(family: str, text: str) -> tuple[dict[str, Any], list[str]]:
     options = own(args)
     if any(isinstance(value, Path) for value in options.values()):
         parser.error("files cannot be named here")
-    return options, unknown
+    return options, [*map(str, args.input[1:]), *unknown]

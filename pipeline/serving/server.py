@@ -7,9 +7,15 @@ import argparse
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError
 from pipeline.inputs.arguments import port
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+    from pipeline.serving.models import Models
 
 HERE = "127.0.0.1"
 PORT = 8765
@@ -22,22 +28,28 @@ def main(argv: Sequence[str]) -> None:
     Raises:
         InputError: there are no trained models, or the port is taken.
     """
-    import uvicorn
-
-    from pipeline.serving.app import make_app
     from pipeline.serving.models import Models
 
     args = make_parser().parse_args(argv)
     with listening(args.port) as listener:
         models = Models(args.weights, args.device)
         print(f"open http://{HERE}:{listener.getsockname()[1]} in a browser; Ctrl-C ends it", flush=True)
-        config = uvicorn.Config(
-            make_app(models), log_level="warning", server_header=False, timeout_graceful_shutdown=PATIENCE
-        )
         try:
-            uvicorn.Server(config).run([listener])
+            make_server(models).run([listener])
         except KeyboardInterrupt:
             print("closed", flush=True)
+
+
+def make_server(models: "Models") -> "Server":
+    """Of the page of these models."""
+    import uvicorn
+
+    from pipeline.serving.app import make_app
+
+    app = make_app(models)
+    return uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=PATIENCE)
+    )
 
 
 def make_parser() -> argparse.ArgumentParser:

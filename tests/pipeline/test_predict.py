@@ -37,7 +37,7 @@ FAMILIES = sorted(
 )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "--serve"])
 def test_each_family_has_a_help_that_answers_at_once(family: str) -> None:
     code = (
         "import sys\nfrom pipeline.predict import main\n"
@@ -46,7 +46,7 @@ def test_each_family_has_a_help_that_answers_at_once(family: str) -> None:
         "assert not heavy, heavy"
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert "--checkpoint" in told and "--device" in told
+    assert ("--port" if family == "--serve" else "--checkpoint") in told and "--device" in told
     assert ("BUNIT" in told and "--band" in told) == (family in ("ebm", "pidoc"))
 
 
