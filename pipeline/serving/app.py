@@ -16,7 +16,7 @@ from starlette.datastructures import MutableHeaders, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,6 +55,7 @@ def make_app(models: Models) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        models.load()
         yield
         models.close()
 
@@ -66,7 +67,7 @@ def make_app(models: Models) -> Starlette:
             Route("/answer/{id}/{file}", give, methods=["GET"]),
         ],
         middleware=[Middleware(WithHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
-        exception_handlers={HTTPException: refuse, InputError: refuse},
+        exception_handlers={HTTPException: refuse, InputError: refuse, ClientDisconnect: refuse},
         lifespan=lifespan,
     )
     app.state.models = models
@@ -156,7 +157,7 @@ def page(request: Request, answer: Answer | None = None, error: str = "", status
         error=error,
         groups=models.groups,
         missing=models.missing,
-        loading=not models.loading.done(),
+        loading=models.loading,
         suffixes=models.suffixes,
         largest=LARGEST,
         minutes=MINUTES,

@@ -31,7 +31,7 @@ class Models:
     """
 
     def __init__(self, weights: Path | None = None, device: str = "auto") -> None:
-        """Begin to load.
+        """Look whether there are any; :meth:`load` takes longer.
 
         Args:
             weights: an archive of ``python -m pipeline.weights``; None: ``models/``.
@@ -43,24 +43,38 @@ class Models:
         if not (weights.is_file() if weights else any(MODELS_FOLDER.glob("*.ckpt"))):
             where = weights or MODELS_FOLDER
             raise InputError(f"{where}: no trained models; train them (dvc repro) or give --weights FILE")
+        self.weights, self.device = weights, device
         self.groups = groups()
         self.suffixes = tuple(dict.fromkeys(suffix for group in self.groups for suffix in group.suffixes))
         self.trained: dict[Group, Trained] = {}
         self.missing: dict[Group, str] = {}
         self.thread = ThreadPoolExecutor(1, "models")
-        self.loading = self.thread.submit(self.load, weights, device)
 
-    def load(self, weights: Path | None, device: str) -> None:
-        """Load every group; the trouble with one does not stop the others."""
+    def load(self) -> None:
+        """Begin to load, ahead of all questions."""
         for group in self.groups:
-            try:
-                self.trained[group] = load_models(group.family, None, device, weights=weights, names=group.names)
-            except (InputError, OSError) as mistake:
-                self.missing[group] = one_line(mistake)
-                warn(self.missing[group])
+            self.thread.submit(self.load_group, group)
+
+    def load_group(self, group: Group) -> None:
+        """Load a group; trouble with it does not stop the others."""
+        try:
+            self.trained[group] = load_models(group.family, None, self.device, weights=self.weights, names=group.names)
+        except (InputError, OSError) as mistake:
+            told = one_line(mistake)
+            if told not in self.missing.values():
+                warn(told)
+            self.missing[group] = told
+        except Exception:  # as below
+            traceback.print_exc()
+            self.missing[group] = f"{group.title}: cannot be loaded; the terminal tells why; train it again (dvc repro)"
+
+    @property
+    def loading(self) -> bool:
+        """Whether some are still to come."""
+        return len(self.trained) + len(self.missing) < len(self.groups)
 
     def close(self) -> None:
-        """Answer no question that waits."""
+        """Load no more, and answer no question that waits."""
         self.thread.shutdown(wait=False, cancel_futures=True)
 
     def takers(self, name: str) -> list[Group]:

@@ -51,8 +51,12 @@ def ask(client: httpx.Client, name: str, content: bytes = FITS, options: str = "
 
 
 def error(response: Any) -> str:
-    (line,) = re.findall(r'<p class="error"[^>]*>(.*?)</p>', response.text)
-    return str(line)
+    (line,) = errors(response)
+    return line
+
+
+def errors(response: Any) -> list[str]:
+    return re.findall(r'<p class="error"[^>]*>(.*?)</p>', response.text)
 
 
 def test_form_names_all_models_and_nothing_elsewhere(client: httpx.Client) -> None:
@@ -94,7 +98,10 @@ def test_warnings_stand_out(client: httpx.Client) -> None:
     assert '<div class="warning">' not in ask(client, "map.fits").text
     picture = ask(client, "lung.png", b"x")
     assert picture.text.count("trained at scale tiny") == 1, "rbm"
-    assert error(picture) == "models/boltzmann.ckpt: no such checkpoint; train the model first"
+    assert errors(picture) == [
+        "Autoencoder of COVID lungs: cannot be loaded; the terminal tells why; train it again (dvc repro)",
+        "models/boltzmann.ckpt: no such checkpoint; train the model first",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -144,6 +151,14 @@ def test_too_large_by_its_header_is_refused_at_once(client: httpx.Client) -> Non
     with socket.create_connection((client.base_url.host, client.base_url.port), timeout=5) as connection:
         connection.sendall(f"POST /answer HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+
+
+def test_an_upload_that_ends_half_way_leaves_nothing(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    head = "".join(f"{name}: {value}\r\n" for name, value in (MULTIPART | {"Content-Length": 2**21}).items())
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=5) as connection:
+        connection.sendall(f"POST /answer HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode() + HEAD + bytes(2**20))
+    assert client.get("/").status_code == 200
+    assert not caplog.records
 
 
 def test_too_large_without_a_length_is_not_stored(client: httpx.Client, uploads: Path) -> None:
