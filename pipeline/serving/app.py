@@ -102,7 +102,12 @@ async def ask(request: Request) -> Response:
         if upload.size == 0:
             raise InputError(f"{name}: the file is empty; give one with something in it")
         question = models.thread.submit(models.answer, name, upload.file, str(options))
-        parts = await asyncio.wrap_future(question)
+        try:
+            parts = await asyncio.wrap_future(question)
+        except asyncio.CancelledError as closed:
+            raise HTTPException(
+                503, f"{name}: closed before it was answered; start it again, and ask again"
+            ) from closed
     return RedirectResponse(f"/answer/{request.app.state.kept.add(name, parts)}", 303)
 
 

@@ -74,8 +74,8 @@ class Models:
         return len(self.trained) + len(self.missing) < len(self.groups)
 
     def close(self) -> None:
-        """Load no more, and answer no question that waits."""
-        self.thread.shutdown(wait=False, cancel_futures=True)
+        """Load no more and answer no question that waits, once what is under way has ended."""
+        self.thread.shutdown(cancel_futures=True)
 
     def takers(self, name: str) -> list[Group]:
         """The groups that take a file of this name.

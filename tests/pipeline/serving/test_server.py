@@ -73,13 +73,13 @@ def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         assert "still being loaded" in httpx.get(address, trust_env=False).text
         yield process, address, uploads, time.monotonic() - start
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0 and process.stdout.read() == "closed\n"
+        assert process.wait(120) == 0 and process.stdout.read() == "closed\n"
 
 
 def ask(page: Any, address: str, file: Path) -> str:
     page.goto(address)
     page.get_by_label("Drop a file").set_input_files(file)
-    with page.expect_navigation(timeout=60_000):
+    with page.expect_navigation():
         page.get_by_role("button", name="Ask").click()
     assert page.get_by_role("heading", level=1).inner_text() == file.name
     broken = "[...document.images].filter(image => !image.complete || !image.naturalWidth).length"
@@ -93,6 +93,7 @@ def test_real_models_answer_in_a_browser(server: Any, browser: Any) -> None:
     process, address, uploads, seconds = server
     assert seconds < 5 * (1 + psutil.getloadavg()[0] / psutil.cpu_count())
     page = browser.new_page()
+    page.set_default_timeout(120_000)
     cluster = ask(page, address, ROOT / "examples/mock_cluster_flux.fits")
     assert (
         re.search(r"distance\s+[\d.]+ kpc\s+[\d.]+ to [\d.]+\s", cluster)
