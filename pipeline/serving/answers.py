@@ -8,8 +8,6 @@ from pipeline.predict import TRIAL, TRIED
 from pipeline.serving.groups import Group
 from pipeline.training.registry import MODELS
 
-PICTURES = (".png", ".webp")
-
 
 class Row(NamedTuple):
     """A number, its interval and a wider one, for people."""
@@ -31,7 +29,7 @@ class Part:
         warnings: the gravest first.
         interval: content of the rows' intervals, such as ``68 %``.
         rows: numbers.
-        pictures: name of a file, and its caption.
+        pictures: name of a file, and its caption, in reading order.
         files: content by name, pictures too.
     """
 
@@ -60,14 +58,13 @@ def answered(
     remarks = [TRIED] * (scale == TRIAL) + metrics.get("warnings", [])
     if unused:
         remarks.append(f"these models have no use for {' '.join(unused)}")
-    captions = metrics.get("pictures", {})
     return Part(
         group,
         outside=metrics.get("outside_training", False),
         warnings=remarks,
         interval=metrics.get("interval", ""),
         rows=rows(group, metrics),
-        pictures=[(name, captions.get(name, "")) for name in files if name.endswith(PICTURES)],
+        pictures=list(metrics["pictures"].items()),
         files=files,
     )
 
