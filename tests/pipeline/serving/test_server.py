@@ -105,10 +105,11 @@ def test_real_models_answer_in_a_browser(server: Any, browser: Any) -> None:
     picture = ask(page, address, ROOT / "examples/mock_cluster_picture.png")
     assert "mean free energy of pictures (nats)" in picture
     assert not list(uploads.glob("star-cluster-*"))
-    memory = psutil.Process(process.pid).memory_info
-    used = []
-    for _ in range(30):
-        ask(page, address, ROOT / "examples/mock_cluster_picture.png")
-        used.append(memory().rss)
-    assert used[-1] - used[9] < 20e6, "bytes"
     page.close()
+    content = (ROOT / "examples/mock_cluster_picture.png").read_bytes()
+    used = []
+    with httpx.Client(base_url=address, trust_env=False, timeout=120) as client:
+        for _ in range(30):
+            assert client.post("/answer", files={"file": ("picture.png", content)}).status_code == 303
+            used.append(psutil.Process(process.pid).memory_info().rss)
+    assert used[-1] - used[9] < 20e6, "bytes"
