@@ -34,7 +34,7 @@ MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with stub_models(tmp_path_factory.mktemp("served")) as models, served(models) as address:
-        with httpx.Client(base_url=address, follow_redirects=True, trust_env=False) as client:
+        with httpx.Client(base_url=address, follow_redirects=True, trust_env=False, timeout=60) as client:
             yield client
 
 
@@ -148,14 +148,14 @@ def test_a_fault_of_one_model_is_no_fault_of_the_others(
 
 def test_too_large_by_its_header_is_refused_at_once(client: httpx.Client) -> None:
     head = "".join(f"{name}: {value}\r\n" for name, value in (MULTIPART | {"Content-Length": 2**31}).items())
-    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=5) as connection:
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=60) as connection:
         connection.sendall(f"POST /answer HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode())
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 
 def test_an_upload_that_ends_half_way_leaves_nothing(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
     head = "".join(f"{name}: {value}\r\n" for name, value in (MULTIPART | {"Content-Length": 2**21}).items())
-    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=5) as connection:
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=60) as connection:
         connection.sendall(f"POST /answer HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode() + HEAD + bytes(2**20))
     assert client.get("/").status_code == 200
     assert not caplog.records

@@ -26,7 +26,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def tab(browser: Any) -> Iterator[Any]:
     tab = browser.new_page()
-    tab.set_default_timeout(10_000)
+    tab.set_default_timeout(60_000)
     yield tab
     tab.close()
 

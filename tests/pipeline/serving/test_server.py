@@ -70,7 +70,7 @@ def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with subprocess.Popen(command, cwd=trained, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = re.findall(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
-        assert "still being loaded" in httpx.get(address, trust_env=False).text
+        assert "still being loaded" in httpx.get(address, trust_env=False, timeout=60).text
         yield process, address, uploads, time.monotonic() - start
         process.send_signal(signal.SIGINT)
         assert process.wait(120) == 0 and process.stdout.read() == "closed\n"
