@@ -70,7 +70,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--serve", action="store_true", help="answer in a browser; see --serve --help")
+    parser.add_argument(  # only told of here: main looks for it first
+        "--serve", action="store_true", default=argparse.SUPPRESS, help="answer in a browser; see --serve --help"
+    )
     commands = parser.add_subparsers(dest="family", required=True, metavar="FAMILY")
     for family in families():
         declared = declaration(family)
