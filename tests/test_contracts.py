@@ -87,6 +87,10 @@ def files(folder: str) -> list[str]:
         ("datamodules", ("datamodules", "pipeline/errors.py", DECLARED)),
         ("pipeline/evaluation", ("pipeline/evaluation", "pipeline/simulation", *READERS, "datamodules", "lit_modules")),
         (
+            "pipeline/prediction",
+            ("pipeline/prediction", "pipeline/evaluation", *TOOLS),
+        ),
+        (
             "pipeline/serving",
             (
                 "pipeline/serving",
@@ -96,10 +100,6 @@ def files(folder: str) -> list[str]:
                 *READERS,
                 *TOOLS,
             ),
-        ),
-        (
-            "pipeline/prediction",
-            ("pipeline/prediction", "pipeline/evaluation", *TOOLS),
         ),
     ],
 )
