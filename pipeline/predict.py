@@ -2,6 +2,7 @@
 
 Writes JSON, PNG and (for mass maps) FITS to --out, and a row for each input into <out>/summary.ecsv.
 Each family has a help of its own: python -m pipeline.predict pidoc --help
+In a browser, where files are dropped: python -m pipeline.predict --serve
 From Python: load_models and predict of this module.
 """
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 COMMON = ("family", "input", "out", "checkpoint", "weights", "device", "suffixes")  # none is the family's own
 TRIAL = "tiny"  # scale
+TRIED = f"the weights were trained at scale {TRIAL}, which only tries the pipeline out: the answers mean nothing"
 LONGEST = 240  # letters of a warning on the terminal; the JSON has all of it
 
 
@@ -35,13 +37,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         InputError: no model can be loaded, or all is done but an input was bad.
     """
+    argv = sys.argv[1:] if argv is None else argv
+    if "--serve" in argv:
+        from pipeline.serving.server import main as serve
+
+        return serve(argv)
     args = make_parser().parse_args(argv)
     args.input, empty = every_file(args)
     names = answer_names(family_inputs(args))
     summary = Summary(args.out / "summary.ecsv")
     models = load_models(args.family, args.checkpoint, args.device, weights=args.weights)
     if models.scale == TRIAL:
-        warn(f"the weights were trained at scale {TRIAL}, which only tries the pipeline out: the answers mean nothing")
+        warn(TRIED)
     told: set[str] = set()
     inputs = track(names.items(), "predicting", len(names)) if len(names) > 1 else names.items()
     failed = empty
@@ -63,12 +70,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    families = parser.add_subparsers(dest="family", required=True, metavar="FAMILY")
-    for family in dict.fromkeys(model.family for model in MODELS.values()):
-        if find_spec(f"pipeline.evaluation.{family}.arguments") is None:
-            continue  # a family that answers no questions
+    parser.add_argument(  # only told of here: main looks for it first
+        "--serve", action="store_true", default=argparse.SUPPRESS, help="answer in a browser; see --serve --help"
+    )
+    commands = parser.add_subparsers(dest="family", required=True, metavar="FAMILY")
+    for family in families():
         declared = declaration(family)
-        command = families.add_parser(family, help=declared.HELP, description=f"{declared.HELP}.")
+        command = commands.add_parser(family, help=declared.HELP, description=f"{declared.HELP}.")
         command.set_defaults(suffixes=("",))  # of the files that are taken from a folder; families narrow it
         declared.add_arguments(command)
         command.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the answers")
@@ -77,6 +85,12 @@ def make_parser() -> argparse.ArgumentParser:
         source.add_argument("--weights", type=Path, metavar="FILE", help="archive of make weights; needs no training")
         command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
     return parser
+
+
+def families() -> list[str]:
+    """Those of models.yaml that answer questions."""
+    names = dict.fromkeys(model.family for model in MODELS.values())
+    return [name for name in names if find_spec(f"pipeline.evaluation.{name}.arguments")]
 
 
 def declaration(family: str) -> Any:

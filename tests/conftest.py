@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: no tracker, a tiny chain of data, the place of real data."""
 
 import os
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib import import_module

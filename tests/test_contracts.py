@@ -94,6 +94,17 @@ def files(folder: str) -> list[str]:
             "pipeline/prediction",
             ("pipeline/prediction", "pipeline/evaluation", *TOOLS),
         ),
+        (
+            "pipeline/serving",
+            (
+                "pipeline/serving",
+                "pipeline/predict.py",
+                "pipeline/prediction",
+                "pipeline/evaluation/common",
+                *READERS,
+                *TOOLS,
+            ),
+        ),
     ],
 )
 def test_arrows_go_one_way(room: str, allowed: tuple[str, ...]) -> None:

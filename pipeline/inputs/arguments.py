@@ -141,6 +141,15 @@ def number(text: str, complaint: str, good: Callable[[float], bool]) -> float:
     return value
 
 
+def port(text: str) -> int:
+    """A number of a TCP port.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    return int(number(text, "no port, 0 to 65535", lambda value: value in range(65536)))
+
+
 def position(text: str) -> str:
     """A position on the sky, left as text.
 

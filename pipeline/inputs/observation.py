@@ -114,7 +114,7 @@ def read_npy(path: Path, maps: TrainingMaps) -> Observation:
     """
     try:
         log_flux = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-    except (OSError, EOFError, ValueError, TypeError) as error:
+    except (OSError, EOFError, ValueError, TypeError, MemoryError) as error:
         raise InputError(f"{path}: not an NPY array of numbers; give a map of log10 F/(Lsun kpc-2)") from error
     if log_flux.shape != (maps.pixels, maps.pixels):
         wanted = f"{maps.pixels} x {maps.pixels} pixels of {maps.pixel_arcsec:g} arcsec"

@@ -1,5 +1,6 @@
 """The trained models of a family, out of models/, an archive, or a checkpoint that the user names."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -29,7 +30,12 @@ class Trained:
 
 
 def load_models(
-    family: str, checkpoint: Path | None = None, device: str = "cpu", *, weights: Path | str | None = None
+    family: str,
+    checkpoint: Path | None = None,
+    device: str = "cpu",
+    *,
+    weights: Path | str | None = None,
+    names: Sequence[str] | None = None,
 ) -> Trained:
     """The family's trained models, one of each kind; or the one in ``checkpoint``, or those of an archive.
 
@@ -38,6 +44,7 @@ def load_models(
         checkpoint: None for those of ``dvc repro``, in ``models/``.
         device: ``cpu``, ``cuda`` or ``auto``: a GPU where there is one.
         weights: an archive of ``python -m pipeline.weights``; None for none.
+        names: of the models, see :func:`sets`; None for the first of each kind.
 
     Raises:
         InputError: a checkpoint or archive is missing, spoilt or of another family, or there is no such device.
@@ -51,7 +58,7 @@ def load_models(
     if checkpoint is not None:
         trained = one_checkpoint(family, checkpoint)
     else:
-        trained = all_kinds(family, None if weights is None else Path(weights))
+        trained = named(family, names or kinds(family), None if weights is None else Path(weights))
     return Trained(family, [model.to(device) for model in trained.modules], trained.hashes, trained.scale)
 
 
@@ -64,9 +71,15 @@ def kinds(family: str) -> list[str]:
     return list(first.values())
 
 
-def all_kinds(family: str, archive: Path | None) -> Trained:
-    """The first model of each kind, of an archive or of ``models/``."""
-    names = kinds(family)
+def sets(family: str) -> list[list[str]]:
+    """Names of the family's models that answer together: the first of each kind, then each other one by itself."""
+    first = kinds(family)
+    others = [name for name, model in MODELS.items() if model.family == family and name not in first]
+    return [first, *([name] for name in others)]
+
+
+def named(family: str, names: Sequence[str], archive: Path | None) -> Trained:
+    """Models of an archive or of ``models/``."""
     weights = folder_weights(names) if archive is None else read_weights(archive, names)
     modules = [MODELS[name].load(weights.place(name), weights.checkpoints[name]) for name in names]
     return Trained(family, modules, {name: sha256(weights.checkpoints[name]) for name in names}, weights.scale)

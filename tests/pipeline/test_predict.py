@@ -29,7 +29,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.common.result import Animation, Picture, Result
 from pipeline.prediction import answers
 from pipeline.prediction.answers import answer_names
-from pipeline.prediction.trained import Trained
+from pipeline.prediction.trained import Trained, sets
 from pipeline.training.registry import MODELS
 
 ENDS = (".json", "_map.fits", "_seen.png")
@@ -38,7 +38,7 @@ FAMILIES = sorted(
 )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "--serve"])
 def test_each_family_has_a_help_that_answers_at_once(family: str) -> None:
     code = (
         "import sys\nfrom pipeline.predict import main\n"
@@ -47,8 +47,14 @@ def test_each_family_has_a_help_that_answers_at_once(family: str) -> None:
         "assert not heavy, heavy"
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert "--checkpoint" in told and "--device" in told
+    assert ("--port" if family == "--serve" else "--checkpoint") in told and "--device" in told
     assert ("BUNIT" in told and "--band" in told) == (family in ("ebm", "pidoc"))
+
+
+def test_every_model_of_a_family_is_in_one_set() -> None:
+    assert sets("autoencoder") == [["autoencoder-healthy"], ["autoencoder-covid"]]
+    assert sets("pidoc") == [["pidoc-mass", "pidoc-age-distance"]]
+    assert sets("rbm") == [["rbm"]]
 
 
 def names(*paths: str) -> list[str]:

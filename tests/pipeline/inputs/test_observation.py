@@ -116,9 +116,12 @@ def test_mistakes_are_named_in_one_line(tmp_path: Path) -> None:
         "shape": (tmp_path / "11.npy", r"shape \(8, 8\)"),
         "no array": (tmp_path / "12.npy", "not an NPY array"),
         "masked array": (tmp_path / "13.npy", "6.2 % of the field"),
+        "more than memory": (tmp_path / "14.npy", "not an NPY array"),
     }
     np.save(tmp_path / "11.npy", np.zeros((8, 8)))
     (tmp_path / "12.npy").write_text("no array")
+    with (tmp_path / "14.npy").open("wb") as claim:
+        np.lib.format.write_array_header_1_0(claim, {"descr": "<f8", "fortran_order": False, "shape": (10**8, 10**6)})
     np.save(tmp_path / "13.npy", np.where(np.isnan(half_empty), -np.inf, half_empty))
     for name, (path, words) in cases.items():
         with pytest.raises(InputError, match=words) as mistake:
