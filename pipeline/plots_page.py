@@ -23,6 +23,7 @@ TEMPLATE = """<!DOCTYPE html>
         body { font-family: sans-serif; margin: 1.5em; }
         img { max-width: 100%; }
         .vega-embed { margin-bottom: 1.5em; }
+        [id^="reports_"][id$="_json"] { display: none; } /* numbers, of which DVC makes an empty chart */
     </style>
 </head>
 <body>
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.parse_args(argv)
     import vl_convert
 
-    scripts = vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
     with atomic_file(PAGE) as temporary:
         temporary.write_text(TEMPLATE.replace("SCRIPTS", scripts), encoding="utf-8")
 
