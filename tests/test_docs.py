@@ -19,6 +19,7 @@ MADE = (
     "runs/",
     "answers/",
     "reports/figures/",
+    "reports/headlines/",
     "reports/index.html",
     ".venv",
     ".dvc/cache",
