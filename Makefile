@@ -55,6 +55,7 @@ setup:
 	  $(PYTHON) -m venv "$(VENV)" && \
 	  "$(VENV)/bin/python" -m pip install -qq -r requirements.lock && \
 	  cp requirements.lock "$(VENV)/.installed"; }
+	@[ -e .dvc/plots.html ] || python -m pipeline.plots_page
 
 test: setup
 	pytest -q
@@ -71,8 +72,8 @@ weights: setup
 	python -m pipeline.weights
 
 clean:
-	@du -sch data models reports runs .dvc/cache .dvc/tmp 2>/dev/null | tail -n 1
-	git clean -ffdXq data models reports runs .dvc/cache .dvc/tmp
+	@du -sch data models reports runs dvc_plots .dvc/cache .dvc/tmp 2>/dev/null | tail -n 1
+	git clean -ffdXq data models reports runs dvc_plots .dvc/cache .dvc/tmp
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile

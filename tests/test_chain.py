@@ -109,7 +109,10 @@ echo "$0 $1 $2 $3" >> "{tmp_path}/calls"
     command = ["make", "setup", f"PYTHON={python}"]
     subprocess.run(command, cwd=folder, env=environment(), check=True)
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert calls[-2:] == [f"{python} -m venv .venv", ".venv/bin/python -m pip install"]
+    assert calls[-3:-1] == [f"{python} -m venv .venv", ".venv/bin/python -m pip install"]
+    assert calls[-1].endswith("python -m pipeline.plots_page ")
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/plots.html").touch()
     subprocess.run(command, cwd=folder, env=environment(), check=True)
     assert len((tmp_path / "calls").read_text().splitlines()) == len(calls), "nothing is installed twice"
 

@@ -13,7 +13,18 @@ from pipeline.evaluation.common.headline import measures, number
 from pipeline.training.registry import MODELS
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-MADE = ("data/", "models/", "runs/", "answers/", "reports/figures/", "reports/index.html", ".venv", ".dvc/cache")
+MADE = (
+    "data/",
+    "models/",
+    "runs/",
+    "answers/",
+    "reports/figures/",
+    "reports/headlines/",
+    "reports/index.html",
+    ".venv",
+    ".dvc/cache",
+    ".dvc/plots.html",
+)
 NO_PLACE = re.compile(
     r"[<>*{}$%@]|^\.\w+$|^https?:|^(?:mine(?:_[gr])?|more|map-2)\."
 )  # a pattern, an address or a reader's own file

@@ -161,7 +161,8 @@ def summary(nbody: NBody, parts: list[Path]) -> dict[str, Any]:
     if nbody.tolerance is not None:
         missed = np.flatnonzero(of["energy"] > nbody.tolerance).tolist()
         report["tolerance_missed"] = len(missed)
-        report["simulations_that_missed_it"] = missed
+        if missed:  # `dvc plots` stumbles over an empty list
+            report["simulations_that_missed_it"] = missed
     return report
 
 
