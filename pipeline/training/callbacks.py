@@ -135,7 +135,8 @@ class BestWeights(Callback):
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         module.load_state_dict(self.weights)
 
-    on_fit_end = on_train_end  # a training that was killed after its last epoch goes on with no other hook
+    def on_fit_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.on_train_end(trainer, module)  # a training that was killed after its last epoch goes on with no other hook
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "epoch": self.epoch, "weights": self.weights}
