@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import edit_params, run_stage
 from PIL import Image
 
@@ -118,6 +119,14 @@ def test_checkpoints(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Non
     run_stage("train", "gnn")
     shutil.copy("models/gnn.ckpt", "models/rbm.ckpt")
     assert "models/rbm.ckpt: the checkpoint of another model" in expect_error(capsys, "evaluate", "rbm")
+    stored = torch.load("models/gnn.ckpt", weights_only=True)
+    older = {name: tensor for name, tensor in stored["state_dict"].items() if name != "speed_range"}
+    torch.save(stored | {"state_dict": older}, "models/gnn.ckpt")
+    for stage in (("evaluate", "gnn"), ("predict", "gnn", "data/nbody/trajectories.csv", "--out", "out")):
+        told = expect_error(capsys, *stage)
+        assert "models/gnn.ckpt: of an older version, lacks speed_range; train it again (dvc repro train@gnn)" in told
+    torch.save({name: stored[name] for name in ("state_dict", "hyper_parameters")}, "models/gnn.ckpt")
+    assert "models/gnn.ckpt: not a checkpoint" in expect_error(capsys, "evaluate", "gnn")
     Path("models/gnn.ckpt").write_bytes(Path("models/gnn.ckpt").read_bytes()[:1000])
     assert "models/gnn.ckpt: not a checkpoint" in expect_error(capsys, "evaluate", "gnn")
     csv = "data/nbody/trajectories.csv"

@@ -86,7 +86,7 @@ def load_checkpoint(module_class: Any, path: Path, content: bytes | None = None)
     """Read ``models/<model>.ckpt``, or its bytes, with ``weights_only=True``, on the CPU, in evaluation mode.
 
     Raises:
-        InputError: the file is missing, is no checkpoint, or belongs to another model.
+        InputError: the file is missing, is no checkpoint, of an older version, or belongs to another model.
     """
     import pickle
 
@@ -97,16 +97,31 @@ def load_checkpoint(module_class: Any, path: Path, content: bytes | None = None)
         content = read_checkpoint(path)
     try:
         stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        stored["hyper_parameters"], stored["state_dict"]
+        stored["hyper_parameters"], stored["state_dict"], stored["pytorch-lightning_version"]
     except (RuntimeError, EOFError, KeyError, TypeError, IndexError, pickle.UnpicklingError) as error:
         raise InputError(f"{path}: not a checkpoint of this project; train the model again (dvc repro)") from error
     try:
         module = module_class.load_from_checkpoint(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (RuntimeError, ValidationError) as error:
+        if lacks := missing(module_class, stored):
+            remedy = f"dvc repro train@{path.stem}" if path.stem in MODELS else "dvc repro"
+            raise InputError(f"{path}: of an older version, lacks {lacks}; train it again ({remedy})") from error
         raise InputError(
             f"{path}: the checkpoint of another model, not of {module_class.__name__}; name the right --checkpoint"
         ) from error
     return module.eval()
+
+
+def missing(module_class: Any, stored: dict[str, Any]) -> str:
+    """Tensors that a checkpoint of the same model lacks since the class has more; empty: it is another model's."""
+    from pydantic import ValidationError
+
+    try:
+        wanted = module_class(**stored["hyper_parameters"]).state_dict()
+    except ValidationError:
+        return ""
+    same_model = set(stored["state_dict"]) <= set(wanted)
+    return ", ".join(name for name in wanted if same_model and name not in stored["state_dict"])
 
 
 def read_checkpoint(path: Path) -> bytes:
