@@ -1,6 +1,7 @@
 """Grey and colour pictures out of DICOM files, as a viewer first shows them (DICOM PS3.3 C.11)."""
 
 import io
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 FAR = 1e9  # beyond all levels: what a window makes black, or white
+DEEPEST = 6  # bytes of a pixel: three colours of 16 bits
 
 
 def is_dicom(head: bytes) -> bool:
@@ -30,6 +32,7 @@ def read_dicom(content: bytes, max_pixels: int) -> Image.Image:
     import pydicom
     from pydicom.pixels import apply_color_lut, pixel_array
 
+    _check_deflated(content, DEEPEST * max_pixels)
     dataset = pydicom.dcmread(io.BytesIO(content))
     if "PixelData" not in dataset:
         raise ValueError("DICOM without a picture")
@@ -44,6 +47,21 @@ def read_dicom(content: bytes, max_pixels: int) -> Image.Image:
         colours = apply_color_lut(stored, dataset)
         return _eight_bits(colours[..., :3] / np.iinfo(colours.dtype).max)
     return _eight_bits(stored / (2**dataset.BitsStored - 1))
+
+
+def _check_deflated(content: bytes, most: int) -> None:
+    """Refuse a file that is deflated as a whole and inflates to more bytes: pydicom would inflate all of it."""
+    from pydicom.filereader import read_dataset
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    stream = io.BytesIO(content[132:])
+    meta = read_dataset(stream, False, True, stop_when=lambda tag, *_: tag.group != 2)  # never deflated
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflater.decompress(stream.read(), most)
+    if inflater.unconsumed_tail:
+        raise ValueError(f"it inflates to more than {most:,} bytes")
 
 
 def _eight_bits(brightness: np.ndarray) -> Image.Image:

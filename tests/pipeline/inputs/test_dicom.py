@@ -7,7 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from pipeline.errors import InputError
 from pipeline.inputs.pictures import read_picture
@@ -113,6 +113,22 @@ def test_compressed() -> None:
     dataset = dicom()
     dataset.compress(RLELossless, generate_instance_uid=False)
     np.testing.assert_array_equal(seen(dataset), shown(LEVELS / 1023))
+
+
+def deflated(**cards: object) -> bytes:
+    dataset = dicom(**cards)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return content(dataset)
+
+
+def test_deflated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It inflates as far as a picture of the largest size, and no further, before pydicom sees it."""
+    np.testing.assert_array_equal(np.asarray(read_picture(deflated(), "a.dcm")), shown(LEVELS / 1023))
+    monkeypatch.setattr("pipeline.inputs.pictures.MAX_PIXELS", 10_000)
+    assert read_picture(deflated(TextValue="x" * 50_000), "a.dcm").size == (3, 2)
+    monkeypatch.setattr(pydicom, "dcmread", None)
+    with pytest.raises(InputError, match=r"a\.dcm: .*inflates to more than 60,000 bytes"):
+        read_picture(deflated(TextValue="x" * 60_000), "a.dcm")
 
 
 def refused() -> list[tuple[bytes, str]]:
