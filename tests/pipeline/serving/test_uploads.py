@@ -4,6 +4,7 @@ import bz2
 import gzip
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -60,6 +61,20 @@ def test_fits(tmp_path: Path, pack: str) -> None:
     check_unpacked(fits_file(tmp_path, 19, pack))
 
 
+@pytest.mark.parametrize("pack", [gzip, bz2])
+def test_a_header_without_an_end(tmp_path: Path, pack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Astropy would read all of it."""
+    content = header(1).replace(b"END", b"   ") + b" " * 10**6
+    path = tmp_path / "map.fits.gz"
+    path.write_bytes(pack.compress(content))
+    monkeypatch.setattr(uploads, "BYTES", len(content))
+    check_unpacked(path)
+    monkeypatch.setattr(uploads, "BYTES", len(content) - 1)
+    monkeypatch.setattr(fits, "open", None)
+    with pytest.raises(InputError, match="unpacks to more"):
+        check_unpacked(path)
+
+
 def test_a_later_image_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = [fits.PrimaryHDU(), *(fits.CompImageHDU(np.zeros((30, 30), "i2")) for _ in range(3))]
     fits.HDUList(images).writeto(tmp_path / "map.fits.fz")
@@ -92,6 +107,24 @@ def test_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         check_unpacked(tmp_path / f"most.{suffix}")
         with pytest.raises(InputError, match="to fewer systems"):
             check_unpacked(tmp_path / f"more.{suffix}")
+
+
+def test_texts_count_their_letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long one is stored once, however many rows have it."""
+    pl.select(star=pl.repeat("x" * 1000, 100)).write_parquet(tmp_path / "names.parquet")
+    assert (tmp_path / "names.parquet").stat().st_size < 3000
+    monkeypatch.setattr(uploads, "NUMBERS", 100 * 1001)
+    check_unpacked(tmp_path / "names.parquet")
+    monkeypatch.setattr(uploads, "NUMBERS", 100 * 1001 - 1)
+    with pytest.raises(InputError, match="unpacks to more"):
+        check_unpacked(tmp_path / "names.parquet")
+
+
+def test_lists_are_refused(tmp_path: Path) -> None:
+    """The footer does not tell how long they are."""
+    pl.DataFrame({"x": [[0.0] * 1000]}).write_parquet(tmp_path / "lists.parquet")
+    with pytest.raises(InputError, match=r"lists\.parquet: fields that hold lists; give a table with one number"):
+        check_unpacked(tmp_path / "lists.parquet")
 
 
 @pytest.mark.parametrize("start", [b"PAR1", b"\x89HDF\r\n\x1a\n"])
