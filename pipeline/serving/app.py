@@ -161,6 +161,7 @@ def page(request: Request, answer: Answer | None = None, error: str = "", status
         address=request.path_params.get("id"),
         error=error,
         groups=models.groups,
+        learned=models.learned,
         missing=models.missing,
         loading=models.loading,
         suffixes=models.suffixes,

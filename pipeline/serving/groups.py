@@ -35,9 +35,9 @@ class Group:
         """In the page."""
         return "; ".join(MODELS[name].title for name in self.names)
 
-    @cached_property
+    @property
     def learned(self) -> list[str]:
-        """From which pictures, in the words of the report, where that lies beside the models."""
+        """From which pictures those of ``models/`` did, in the words of the report, where it lies beside them."""
         notes = []
         for name in self.names:
             stated = REPORTED / name / "learned.json"

@@ -1,7 +1,7 @@
 """Answers that are kept for a while, each under an address that nobody can guess."""
 
+import asyncio
 import secrets
-import time
 from dataclasses import dataclass
 
 from pipeline.serving.answers import Part
@@ -17,12 +17,10 @@ class Answer:
     Attributes:
         name: of the file.
         parts: one a group.
-        time: when it was given, seconds of the monotonic clock.
     """
 
     name: str
     parts: list[Part]
-    time: float
 
     def file(self, name: str) -> bytes | None:
         """The content of one of its files; None if it has no such."""
@@ -30,25 +28,20 @@ class Answer:
 
 
 class Kept:
-    """Answers by address."""
+    """Answers by address, in the order in which they were given."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
 
     def add(self, name: str, parts: list[Part]) -> str:
-        """Keep an answer; its address."""
-        self.forget(ANSWERS - 1)
+        """Keep an answer until its time is over, in a running event loop; its address."""
+        while len(self.answers) >= ANSWERS:
+            del self.answers[next(iter(self.answers))]
         address = secrets.token_urlsafe(16)
-        self.answers[address] = Answer(name, parts, time.monotonic())
+        self.answers[address] = Answer(name, parts)
+        asyncio.get_running_loop().call_later(60 * MINUTES, self.answers.pop, address, None)
         return address
 
     def get(self, address: str) -> Answer | None:
         """An answer; None if there is none, or no longer."""
-        self.forget(ANSWERS)
         return self.answers.get(address)
-
-    def forget(self, room: int) -> None:
-        """Drop what is too old, and the oldest of too many."""
-        oldest = time.monotonic() - 60 * MINUTES
-        young = [(address, answer) for address, answer in self.answers.items() if answer.time > oldest]
-        self.answers = dict(young[max(len(young) - room, 0) :])

@@ -26,6 +26,7 @@ class Models:
 
     Attributes:
         suffixes: of all files that are taken.
+        learned: what groups learned from, where that is known.
         trained: what has been loaded.
         missing: why a group could not be.
     """
@@ -46,6 +47,7 @@ class Models:
         self.weights, self.device = weights, device
         self.groups = groups()
         self.suffixes = tuple(dict.fromkeys(suffix for group in self.groups for suffix in group.suffixes))
+        self.learned = {group: group.learned for group in self.groups if weights is None}  # of an archive nobody knows
         self.trained: dict[Group, Trained] = {}
         self.missing: dict[Group, str] = {}
         self.thread = ThreadPoolExecutor(1, "models")

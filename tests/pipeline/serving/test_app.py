@@ -1,5 +1,6 @@
 """What the page of answers serves, and what it refuses; by models that answer at once."""
 
+import asyncio
 import gc
 import hashlib
 import io
@@ -233,9 +234,22 @@ def test_answers_expire(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -
     for _ in range(kept.ANSWERS):
         ask(client, "more.npy", b"x")
     assert client.get(first).status_code == 404, "the oldest made room"
-    last = ask(client, "last.fits").url.path
     monkeypatch.setattr(kept, "MINUTES", 0)
-    assert "no longer" in error(client.get(last))
+    assert "no longer" in error(ask(client, "last.fits"))
+
+
+def test_an_answer_goes_in_time_though_nobody_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold pictures of a patient."""
+    monkeypatch.setattr(kept, "MINUTES", 0.05 / 60)
+
+    async def wait() -> list[int]:
+        answers = kept.Kept()
+        answers.add("lung.png", [])
+        before = len(answers.answers)
+        await asyncio.sleep(0.1)
+        return [before, len(answers.answers)]
+
+    assert asyncio.run(wait()) == [1, 0]
 
 
 def test_one_question_at_a_time(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

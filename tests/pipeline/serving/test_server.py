@@ -19,6 +19,7 @@ from conftest import ROOT, edit_params, run_stage
 
 from pipeline import predict
 from pipeline.errors import InputError
+from pipeline.serving.models import Models
 from pipeline.serving.server import main
 
 TRAINED = ("gnn", "rbm", "pidoc-mass", "pidoc-age-distance")
@@ -37,6 +38,16 @@ def test_a_port_that_is_taken() -> None:
         port = other.getsockname()[1]
         with pytest.raises(InputError, match=rf"--port {port}: Address already in use.*; give another, or 0"):
             main(["--serve", "--port", str(port)])
+
+
+def test_what_weights_of_others_learned_from_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report here tells of the models here."""
+    monkeypatch.chdir(tmp_path)
+    for file in ("models/rbm.ckpt", "weights.zip", "reports/figures/rbm/learned.json"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text('{"notes": ["Learned from 5 pictures.", "More."]}')
+    assert [notes for notes in Models().learned.values() if notes] == [["Learned from 5 pictures."]]
+    assert Models(Path("weights.zip")).learned == {}
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http", "1.5"])
