@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 AHEAD = 10  # outputs to predict where the file has a single state
 SHOWN = 3  # systems drawn
 LONGEST = 0.4  # seconds that a frame stays, of few
+MOST_PAIRS = 1 << 17  # of stars that the network looks at together: some 2 GB
 Shown = tuple[list[Array], list[Array], list[str]]
 
 
@@ -47,6 +48,7 @@ def predict(models: list[LitGNN], path: Path, units: str | None = None) -> Resul
     if model.in_parsecs and not physical and units is None:
         raise InputError(f"{path}: the network was trained in physical units; state --units, such as 'pc Msun Myr'")
     groups = systems_by_stars(table.frame, str(path))
+    check_size(groups, path)
     times, dt = groups[0]["time"][0], float(model.net.time)
     steps = len(times) - 1 or AHEAD
     if len(times) > 1 and abs((times[1] - times[0]) / dt - 1) > 1e-3:
@@ -79,10 +81,40 @@ def forecast(model: LitGNN, systems: Systems, steps: int) -> Run:
     seen = tensors(resting)
     if model.settings.attribute == "none" and "mass" in seen and (seen["mass"] == seen["mass"][0, 0]).all():
         del seen["mass"]  # all equal, as those that the network has learned
-    attribute = model.attribute(seen)
-    run = network(model, Run(resting["position"][:, 0], resting["velocity"][:, 0]), attribute, steps)
+    run = rollouts(model, Run(resting["position"][:, 0], resting["velocity"][:, 0]), model.attribute(seen), steps)
     ahead = float(model.net.time) * np.arange(steps + 1)[:, None, None]
     return Run(run.x + centre["position"] + centre["velocity"] * ahead, run.v + centre["velocity"])
+
+
+def rollouts(model: LitGNN, start: Run, attribute: torch.Tensor | None, steps: int) -> Run:
+    """Those of the network, of as many systems at once as memory is meant to hold."""
+    systems, stars, _ = start.x.shape
+    at_once = MOST_PAIRS // pairs(stars)
+    parts = [slice(first, first + at_once) for first in range(0, systems, at_once)]
+    runs = [
+        network(model, Run(start.x[part], start.v[part]), None if attribute is None else attribute[part], steps)
+        for part in parts
+    ]
+    return Run(*(np.concatenate(states) for states in zip(*runs, strict=True)))
+
+
+def pairs(stars: int) -> int:
+    """Pairs of stars in a system."""
+    return stars * (stars - 1) // 2
+
+
+def check_size(groups: list[Systems], path: Path) -> None:
+    """Refuse systems whose pairs of stars would fill the memory.
+
+    Raises:
+        InputError: there is one.
+    """
+    stars = groups[-1]["position"].shape[2]
+    if pairs(stars) > MOST_PAIRS:
+        raise InputError(
+            f"{path}: a system of {stars:,} stars, but the network looks at all pairs of them, {MOST_PAIRS:,} at most; "
+            "give systems as small as those of the training"
+        )
 
 
 def measures(groups: list[Systems], forecasts: list[Run], runs: list[Run]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from datamodules.trajectories import Units
 from lit_modules.gnn import LitGNN
 from pipeline.errors import InputError
 from pipeline.evaluation.common.result import numbers, write_pictures
+from pipeline.evaluation.gnn import prediction
 from pipeline.evaluation.gnn.evaluation import LABELS, evaluate
 from pipeline.evaluation.gnn.figures import AxisUnits
 from pipeline.evaluation.gnn.measures import CAP, Run, drifts, relative_error, squared_error, time_until
@@ -136,6 +137,30 @@ def test_rollout_longer_than_the_run(tmp_path: Path) -> None:
     data = NBodyDataModule(path.parent, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
     with pytest.raises(InputError, match=r"gnn\.evaluate\.rollout_steps is 10, but a run has 4 outputs"):
         evaluate(untrained(data), data, PARAMS)
+
+
+@pytest.mark.parametrize("masses", [{}, {"mass": 0.5}])
+def test_memory_holds_some_of_many_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, masses: dict[str, float]
+) -> None:
+    path = csv(tmp_path, runs(), **masses)
+    data = NBodyDataModule(path.parent, batch_size=4, horizon=1, val_fraction=0.2, test_fraction=0.5, seed=0)
+    model, seen = untrained(data), []
+    assert model.settings.attribute == ("mass" if masses else "none")
+    together, rollout = predict([model], path).tables["forecast"], model.net.rollout
+
+    def counted(x: torch.Tensor, *rest: Any) -> Any:
+        seen.append(len(x))
+        return rollout(x, *rest)
+
+    monkeypatch.setattr(model.net, "rollout", counted)
+    monkeypatch.setattr(prediction, "MOST_PAIRS", 80)  # of which a system has ten
+    parts = predict([model], path).tables["forecast"]
+    assert seen == [8, 8, 4]
+    np.testing.assert_allclose(parts.to_numpy(), together.to_numpy(), rtol=1e-4, atol=1e-4)
+    monkeypatch.setattr(prediction, "MOST_PAIRS", 9)
+    with pytest.raises(InputError, match=r"trajectories\.csv: a system of 5 stars, .* all pairs of them, 9 at most"):
+        predict([model], path)
 
 
 def test_predict(tmp_path: Path) -> None:
