@@ -62,6 +62,12 @@ def test_train_reload_evaluate(workspace: Path, name: str) -> None:
     if "look" in items.columns:
         no_means = ["distance_error_kpc"] if name == "pidoc-age-distance" else []
         check_items(items, metrics, otherwise=no_means)
+        items = items.filter(pl.col("look") == "clean")
+    if model.family == "autoencoder":
+        items = items.filter(pl.col("label") == name.removeprefix("autoencoder-"))
+    learned = json.loads(Path(f"reports/figures/{name}/learned.json").read_text())
+    assert learned["judged_by"].startswith(f"{len(items)} ")
+    assert (learned["monitor"], learned["parameters"]["seed"]) == (module.monitor, section.seed)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -41,6 +41,16 @@ class Estimates(NamedTuple):
         return Estimates(*map(np.log10, self))
 
 
+def counted(clusters: ArrayLike) -> str:
+    """How many maps of how many clusters there are.
+
+    Args:
+        clusters: whose map each is, (n,).
+    """
+    maps = np.asarray(clusters)
+    return f"{len(maps)} maps of {len(np.unique(maps))} clusters"
+
+
 def predicted_chart(name: str, title: str, looks: Mapping[str, Estimates]) -> Chart:
     """A point with its interval for each map and look."""
     return Chart(name, "predicted", title, _grouped({look: found._asdict() for look, found in looks.items()}))

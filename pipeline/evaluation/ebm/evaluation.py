@@ -10,7 +10,7 @@ from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.ebm import LitEBM
 from pipeline.evaluation.common.bootstrap import scored, with_interval
 from pipeline.evaluation.common.chains import chain_diagnostics
-from pipeline.evaluation.common.looks import CLEAN, NOISY
+from pipeline.evaluation.common.looks import CLEAN, NOISY, counted
 from pipeline.evaluation.common.maps import flagged_percent
 from pipeline.evaluation.common.result import Result, style
 from pipeline.evaluation.ebm.baselines import rivals
@@ -110,6 +110,7 @@ def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
         metrics | mocks_metrics,
         pictures,
         notes=[NOTE],
+        judged_by=counted(data.splits["test"]["cluster"]),
         charts=[*predicted(found), *calibrations(test)],
         items=held_out(model, test, found, data.splits["test"]["cluster"]),
         thumbnails=light_pictures(data, len(test)),

@@ -6,7 +6,7 @@ import numpy as np
 
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.pidoc import LitPidocAgeDistance, LitPidocMass
-from pipeline.evaluation.common.looks import CLEAN, NOISY
+from pipeline.evaluation.common.looks import CLEAN, NOISY, counted
 from pipeline.evaluation.common.result import Result, style
 from pipeline.evaluation.pidoc.answers import both_looks
 from pipeline.evaluation.pidoc.baselines import label_baselines, mass_baselines
@@ -88,7 +88,14 @@ def evaluate_mass(model: LitPidocMass, data: ClusterMapsDataModule, distances: A
             mass_to_light_profiles(test, predictions[CLEAN], distances),
             calibration(charts[-1]),
         ]
-    return Result(metrics, pictures, charts=charts, items=mass_items(looks, errors), thumbnails=mass_pictures(looks))
+    return Result(
+        metrics,
+        pictures,
+        judged_by=counted(test["cluster"]),
+        charts=charts,
+        items=mass_items(looks, errors),
+        thumbnails=mass_pictures(looks),
+    )
 
 
 def evaluate_age_distance(model: LitPidocAgeDistance, data: ClusterMapsDataModule, distances: Array) -> Result:
@@ -107,4 +114,11 @@ def evaluate_age_distance(model: LitPidocAgeDistance, data: ClusterMapsDataModul
             distributions(test, distances),
             calibration(charts[-1]),
         ]
-    return Result(metrics, pictures, charts=charts, items=label_items(looks), thumbnails=light_pictures(looks))
+    return Result(
+        metrics,
+        pictures,
+        judged_by=counted(test["cluster"]),
+        charts=charts,
+        items=label_items(looks),
+        thumbnails=light_pictures(looks),
+    )

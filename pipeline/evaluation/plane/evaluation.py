@@ -79,6 +79,7 @@ def evaluate(model: LitPlanes, data: PlanesDataModule, params: EbmPlane) -> Resu
     return Result(
         metrics,
         pictures,
+        judged_by=f"{len(DENSITIES)} densities",
         charts=[density_chart(true, found)],
         items=held_out(list(DENSITIES), metrics),
         thumbnails=density_pictures(true, found),

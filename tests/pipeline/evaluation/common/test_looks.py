@@ -3,10 +3,12 @@
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from pipeline.evaluation.common.looks import (
     Estimates,
     calibration_chart,
+    counted,
     first_rows,
     items,
     predicted_chart,
@@ -28,6 +30,11 @@ def test_looks_are_groups_of_a_chart_where_there_are_two() -> None:
     ]
     alone = predicted_chart("distance", "Distance.", {"clean": FOUND}).table
     assert alone.columns == ["truth", "predicted", "low", "high"] and len(alone) == 2
+
+
+def test_maps_and_clusters_are_counted() -> None:
+    clusters = [7, 7, 9, 7, 9]
+    assert counted(np.array(clusters)) == counted(torch.tensor(clusters)) == "5 maps of 2 clusters"
 
 
 def test_logarithms_are_of_all_four() -> None:
