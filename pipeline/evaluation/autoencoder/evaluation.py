@@ -37,6 +37,7 @@ Scores = dict[str, tuple[Tensor, Tensor]]  # of held-out pictures of the model's
 LABELS = {
     "loss": "mean square error of a pixel",
     "mse": "mean square error of a pixel",
+    "percentile": "pictures that the training was watched on with a smaller error (%)",
     "snapshot_mse": "mean square error of a pixel of eight pictures, part-way through the training",
     "final_mse": "mean square error of a pixel of the same eight pictures, at the end of the training",
     "novelty_auc": "AUC of the error, other labels against the model's own (no diagnosis)",
