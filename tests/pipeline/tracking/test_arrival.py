@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from starlette.responses import JSONResponse
 
 from benchmarks.wandb_stand_in import StandIn, serving
 from pipeline.tracking import live, run
-from pipeline.tracking.recorded import BLOCK, is_whole
+from pipeline.tracking.recorded import BLOCK, is_whole, next_step
 
 KEY = "k" * 40
 CONFIG = {
@@ -152,6 +153,7 @@ def warnings(capfd: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capfd.readouterr().err.splitlines() if line.startswith("warning:")]
 
 
+@pytest.mark.slow
 def test_an_offline_run_arrives_when_it_is_synced(
     healthy: StandIn, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -364,3 +366,41 @@ def test_a_run_is_whole_only_to_its_last_byte(monkeypatch: pytest.MonkeyPatch, t
         assert not is_whole(cut)
     cut.write_bytes(content)
     assert is_whole(cut)
+
+
+def test_a_damaged_run_stops_no_stage(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its file may be torn by a crash of the machine, or by a disk that was full for a while."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr("pipeline.tracking.recorded.SECONDS_TO_WRITE", 0.5)
+    with run.closing():
+        logger = run.start("gnn", "train", CONFIG, "damaged1")
+        for step in range(100):
+            logger.log_metrics({"step/loss": 1.0}, step)
+    file = recorded("damaged1") / "run-damaged1.wandb"
+    content = bytearray(file.read_bytes())
+    middle = content.index(b"step/loss", len(content) // 2)
+    content[middle : middle + 9] = b"\xff" * 9
+    file.write_bytes(content)
+    assert not is_whole(file)
+    assert 10 < next_step(Path("runs/wandb/wandb"), "damaged1") < 90
+    with run.closing():
+        run.start("gnn", "train", CONFIG, "damaged1").log_metrics({"step/loss": 1.0}, 100)
+    assert warnings(capfd) == []
+
+
+@pytest.mark.parametrize(("bypass", "reached"), [("", "proxy"), ("*", "nowhere.invalid")])
+def test_a_server_behind_a_proxy_is_reached_through_it(
+    bypass: str, reached: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append(address)
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setenv("WANDB_BASE_URL", "https://nowhere.invalid")
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", bypass)
+    assert live.trouble() is None
+    assert asked == [(reached, 3128 if reached == "proxy" else 443)]
