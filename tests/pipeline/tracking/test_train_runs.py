@@ -11,6 +11,7 @@ import pytest
 from conftest import edit_params, run_stage, section_of
 from offline_runs import history, of_kind, records, run_folders, summary
 
+from pipeline.dashboard import EXAMPLES, STEPS
 from pipeline.tracking import callbacks as tracking_callbacks
 from pipeline.training import callbacks
 from pipeline.training.registry import MODELS
@@ -106,6 +107,9 @@ def test_weights_know_nothing_of_curves_and_pictures(offline: Path, name: str, m
     [folder] = run_folders(offline)
     found = records(folder)
     keys = {key for record in of_kind(found, "history") for key in record["item"]}
-    assert any(key.startswith("examples/") for key in keys) and {"step/loss", "step/samples_per_second"} <= keys
+    assert {key.removeprefix("examples/").partition(".")[0] for key in keys if key.startswith("examples/")} == {
+        EXAMPLES[name]
+    }
+    assert set(STEPS) <= keys
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert train(offline, name) == watched
