@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse
 
 from benchmarks.wandb_stand_in import StandIn, serving
 from pipeline.tracking import live, run
-from pipeline.tracking.recorded import BLOCK, is_whole, next_step
+from pipeline.tracking.recorded import is_whole
 
 KEY = "k" * 40
 CONFIG = {
@@ -350,42 +350,6 @@ def test_a_folder_that_cannot_be_written_moves_the_run_elsewhere(
     assert str(folder.parents[1]) in warning
     assert "`wandb sync`" in warning
     assert is_whole(folder / f"run-{logger.experiment.id}.wandb")
-
-
-def test_a_run_is_whole_only_to_its_last_byte(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    with run.closing():
-        logger = run.start("gnn", "train", CONFIG)
-        run_id = logger.experiment.id
-        logger.log_metrics({f"step/{name}": 1.0 for name in range(3000)}, 0)  # longer than a block of the file
-    content = (recorded(run_id) / f"run-{run_id}.wandb").read_bytes()
-    assert len(content) > 3 * BLOCK
-    cut = tmp_path / "cut.wandb"
-    for length in (0, 7, 100, BLOCK, BLOCK + 3, len(content) // 2, len(content) - 1):
-        cut.write_bytes(content[:length])
-        assert not is_whole(cut)
-    cut.write_bytes(content)
-    assert is_whole(cut)
-
-
-def test_a_damaged_run_stops_no_stage(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    """Its file may be torn by a crash of the machine, or by a disk that was full for a while."""
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setattr("pipeline.tracking.recorded.SECONDS_TO_WRITE", 0.5)
-    with run.closing():
-        logger = run.start("gnn", "train", CONFIG, "damaged1")
-        for step in range(100):
-            logger.log_metrics({"step/loss": 1.0}, step)
-    file = recorded("damaged1") / "run-damaged1.wandb"
-    content = bytearray(file.read_bytes())
-    middle = content.index(b"step/loss", len(content) // 2)
-    content[middle : middle + 9] = b"\xff" * 9
-    file.write_bytes(content)
-    assert not is_whole(file)
-    assert 10 < next_step(Path("runs/wandb/wandb"), "damaged1") < 90
-    with run.closing():
-        run.start("gnn", "train", CONFIG, "damaged1").log_metrics({"step/loss": 1.0}, 100)
-    assert warnings(capfd) == []
 
 
 @pytest.mark.parametrize(("bypass", "reached"), [("", "proxy"), ("*", "nowhere.invalid")])
