@@ -5,14 +5,17 @@ import math
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import edit_params, run_stage, section_of
+from conftest import ROOT, edit_params, run_stage, section_of
 from offline_runs import history, of_kind, records, run_folders, summary
 
 from pipeline.dashboard import EXAMPLES, STEPS
+from pipeline.settings.load import load_params
 from pipeline.tracking import callbacks as tracking_callbacks
+from pipeline.tracking.training import run_of
 from pipeline.training import callbacks
 from pipeline.training.registry import MODELS
 
@@ -98,6 +101,25 @@ def test_a_training_that_fails_is_a_failed_run(offline: Path, monkeypatch: pytes
         train(offline, "boltzmann")
     [folder] = run_folders(offline)
     assert of_kind(records(folder), "exit")[0]["exit_code"] == 1
+
+
+def test_a_disabled_run_asks_dvc_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setattr("pipeline.tracking.config.provenance", asked)
+    monkeypatch.setattr("pipeline.tracking.artifacts.provenance", asked)
+    trainer = SimpleNamespace(is_global_zero=True, logger=None)
+    training: Any = SimpleNamespace(
+        name="gnn",
+        trainer=trainer,
+        section=load_params(ROOT / "params.yaml").model_section("gnn"),
+        checkpoint=tmp_path / "last.ckpt",
+    )
+    with run_of(training) as logger:
+        assert trainer.logger is logger and not logger.recorded
 
 
 @pytest.mark.slow
