@@ -118,10 +118,10 @@ def training(name: str, seconds: float, rounds: int) -> list[Row]:
     points = sum("step/loss" in row for row in send([folder])[folder].history)
     scaled = points * TEN_MINUTES / costs["offline"][-1].wall
     pairs = list(zip(*costs.values(), strict=True))
-    seconds = statistics.median(off.wall for _, off in pairs)
+    without = statistics.median(off.wall for _, off in pairs)
     return [
         Row(f"{name}: points of a curve in 10 minutes", scaled, "", None, GOAL_POINTS, "higher", f"{points} seen"),
-        cost(f"{name}: time", [on.wall / off.wall for on, off in pairs], f"{epochs} epochs, {seconds:.0f} s"),
+        cost(f"{name}: time", [on.wall / off.wall for on, off in pairs], f"{epochs} epochs, {without:.0f} s"),
         cost(f"{name}: CPU time", [on.cpu / off.cpu for on, off in pairs], "that of wandb's own process in it"),
     ]
 

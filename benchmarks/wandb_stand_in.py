@@ -269,9 +269,9 @@ def _bucket(run: Run) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(app: Any, port: int = 0) -> Iterator[str]:
-    """Serve an application on this machine from a thread; yields its address. Port 0: any free one."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+def serving(app: Any) -> Iterator[str]:
+    """Serve an application on a free port of this machine from a thread; yields its address."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -193,11 +193,11 @@ def log_page() -> None:
     """Log the page of reports as a run of its own."""
     import wandb
 
-    from pipeline.tracking.run import finish, start
+    from pipeline.tracking.run import closing, start
 
-    logger = start("report", "report", {})
-    logger.log_metrics({"report": wandb.Html(PAGE.read_text(encoding="utf-8"), inject=False)})
-    finish()
+    with closing():
+        logger = start("report", "report", {})
+        logger.log_metrics({"report": wandb.Html(PAGE.read_text(encoding="utf-8"), inject=False)})
 
 
 def publish(built: "dict[str, Workspace | Report]", place: str) -> None:

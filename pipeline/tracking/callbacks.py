@@ -93,8 +93,10 @@ class ExampleImages(Callback):
     def _log(self, trainer: pl.Trainer, module: Any) -> None:
         if not trainer.is_global_zero:
             return
-        for name, image in self._draw(trainer, module).items():
-            trainer.logger.log_image(f"examples/{name}", [pixels(image)], step=trainer.global_step - 1)  # type: ignore[union-attr]
+        logger: Any = trainer.logger
+        with logger.forgiving():  # unusual data may have no picture; they can be trained on all the same
+            for name, image in self._draw(trainer, module).items():
+                logger.log_image(f"examples/{name}", [pixels(image)], step=trainer.global_step - 1)
 
     def _draw(self, trainer: pl.Trainer, module: Any) -> dict[str, Tensor]:
         with undisturbed(module), trainer.precision_plugin.forward_context():
@@ -113,9 +115,11 @@ def undisturbed(module: torch.nn.Module) -> Iterator[None]:
     devices = range(torch.cuda.device_count()) if module.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.no_grad():
         module.eval()
-        yield
-    for layer in training:
-        layer.training = True
+        try:
+            yield
+        finally:
+            for layer in training:
+                layer.training = True
 
 
 def pixels(image: Tensor) -> np.ndarray[Any, Any]:

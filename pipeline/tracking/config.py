@@ -51,7 +51,7 @@ def _outputs(data: Path) -> dict[str, Any]:
         with Repo(str(data.parent)) as repo:
             outputs = repo.find_outs_by_path(str(data), recursive=True)
             hashes = {str(output): output.get_hash() for output in outputs}
-            found: dict[str, Any] = {"md5": {name: found.value for name, found in hashes.items()}}
+            found: dict[str, Any] = {"md5": {name: known.value for name, known in hashes.items()}}
             if all(output.hash_info == hashes[str(output)] for output in outputs):
                 found["parameters"] = _parameters(repo, [output.stage for output in outputs])
             return found

@@ -1,6 +1,7 @@
 """Sends a run to W&B's server while the stage records it on the disk: no trouble of the server reaches the stage.
 
-A stage whose run is online waits for the server: at its start, at each table and artifact, at its end.
+The run of the stage is an offline one: a stage whose run is online in W&B's own way waits for the server at its start,
+at each table and artifact, and at its end.
 """
 
 import os
@@ -8,7 +9,8 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from pipeline.errors import one_line, warn
 
@@ -58,13 +60,20 @@ def trouble() -> str | None:
 
     if not (os.environ.get("WANDB_API_KEY") or wandb.api.api_key):
         return "no API key (set WANDB_API_KEY or run `wandb login`)"
-    address = urlsplit(os.environ.get("WANDB_BASE_URL", API))
+    address = _first_hop(os.environ.get("WANDB_BASE_URL", API))
     try:
         port = address.port or (80 if address.scheme == "http" else 443)
         socket.create_connection((address.hostname or "", port), timeout=SECONDS_TO_CONNECT).close()
     except (OSError, ValueError) as error:
         return f"{address.hostname} cannot be reached ({error})"
     return None
+
+
+def _first_hop(server: str) -> SplitResult:
+    """The server, or the proxy through which it is reached: behind one, a direct connection may well fail."""
+    address = urlsplit(server)
+    proxy = getproxies().get(address.scheme)
+    return urlsplit(proxy) if proxy and not proxy_bypass(address.hostname or "") else address
 
 
 def later(folder: Path) -> str:

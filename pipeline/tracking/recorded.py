@@ -41,11 +41,12 @@ def next_step(folder: Path, run_id: str) -> int:
 
 
 def records(file: Path) -> "Iterator[Record]":
-    """The records of a run, as far as they are whole.
+    """The records of a run, as far as they are whole: those before the first that a full disk or a crash has damaged.
 
     The format is that of LevelDB's log (https://github.com/google/leveldb/blob/main/doc/log_format.md) of protocol
     buffers, after seven bytes of W&B's own.
     """
+    from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
     content = file.read_bytes() if file.is_file() else b""
@@ -61,5 +62,9 @@ def records(file: Path) -> "Iterator[Record]":
             return
         parts += content[place - length : place]
         if kind in LAST:
-            yield Record.FromString(parts)
+            try:
+                record = Record.FromString(parts)
+            except DecodeError:
+                return
+            yield record
             parts = b""

@@ -120,8 +120,8 @@ def start(model: str, job_type: str, config: Mapping[str, Any], run_id: str | No
         "settings": wandb.Settings(init_timeout=SECONDS_TO_START, x_transaction_log_flush_interval=SECONDS_TO_LOSE),
     }
     wanted = os.environ.get("WANDB_MODE", "offline")
-    step = next_step(folder / "wandb", options["id"])
     try:
+        step = next_step(folder / "wandb", options["id"])
         logger = _begin(options, "offline" if wanted == "online" else wanted)
     except Exception as error:  # see forgiving
         warn(f"W&B does not start: {one_line(error)}; the run is not recorded")
@@ -129,7 +129,8 @@ def start(model: str, job_type: str, config: Mapping[str, Any], run_id: str | No
     if step and wanted != "disabled":
         logger.experiment.log({}, step=step)  # offline, wandb would count from 0 again
     if wanted == "online":
-        _send(logger)
+        with logger.forgiving():
+            _send(logger)
     return logger
 
 

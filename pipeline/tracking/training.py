@@ -24,9 +24,11 @@ def run_of(training: "Training") -> Iterator[run.StageLogger]:
     with run.closing():
         with progress(f"prepare {name}", 1):
             run_id = run.kept_id(training.checkpoint.with_name("run_id"))
-            logger = run.start(name, "train", config.stage_config(training.section, source), run_id)
-            with logger.forgiving():
-                logger.log_input(artifacts.dataset(source))
+            told = config.stage_config(training.section, source) if run.enabled() else {}  # DVC takes seconds
+            logger = run.start(name, "train", told, run_id)
+            if logger.recorded:
+                with logger.forgiving():
+                    logger.log_input(artifacts.dataset(source))
         trainer.logger = logger
         yield logger
 

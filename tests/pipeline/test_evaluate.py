@@ -16,6 +16,7 @@ from PIL import Image
 from pipeline import evaluate
 from pipeline.evaluation.common.charts import KINDS, Chart
 from pipeline.evaluation.common.result import Animation, Picture, Result
+from pipeline.settings.load import load_params
 from pipeline.tracking import evaluation as tracked
 from pipeline.tracking.recorded import records
 from pipeline.training.registry import MODELS
@@ -119,7 +120,14 @@ def test_evaluation_writes_numbers_figures_charts_and_words(
     assert all(isinstance(value, float) for value in written.values())
     captions, labels = (json.loads(Path(f"reports/figures/gnn/{x}.json").read_text()) for x in ("captions", "labels"))
     learned = json.loads(Path("reports/figures/gnn/learned.json").read_text())
-    assert (learned["title"], learned["notes"]) == (MODELS["gnn"].title, [])
+    section = load_params("params.yaml").model_section("gnn")
+    assert learned == {
+        "title": MODELS["gnn"].title,
+        "notes": [],
+        "judged_by": f"{pl.read_csv('reports/charts/gnn/items.csv').height} simulations",
+        "monitor": "val/loss",
+        "parameters": section.model_dump(mode="json"),
+    }
     files = {path.stem for path in Path("reports/figures/gnn").iterdir() if path.suffix in (".png", ".webp")}
     assert files == set(captions)
     assert {re.sub("_(low|high)$", "", key.split("/")[-1]) for key in written} <= set(labels)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from starlette.responses import JSONResponse
 
 from benchmarks.wandb_stand_in import StandIn, serving
 from pipeline.tracking import live, run
-from pipeline.tracking.recorded import BLOCK, is_whole
+from pipeline.tracking.recorded import is_whole
 
 KEY = "k" * 40
 CONFIG = {
@@ -152,6 +153,7 @@ def warnings(capfd: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capfd.readouterr().err.splitlines() if line.startswith("warning:")]
 
 
+@pytest.mark.slow
 def test_an_offline_run_arrives_when_it_is_synced(
     healthy: StandIn, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -350,17 +352,19 @@ def test_a_folder_that_cannot_be_written_moves_the_run_elsewhere(
     assert is_whole(folder / f"run-{logger.experiment.id}.wandb")
 
 
-def test_a_run_is_whole_only_to_its_last_byte(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    with run.closing():
-        logger = run.start("gnn", "train", CONFIG)
-        run_id = logger.experiment.id
-        logger.log_metrics({f"step/{name}": 1.0 for name in range(3000)}, 0)  # longer than a block of the file
-    content = (recorded(run_id) / f"run-{run_id}.wandb").read_bytes()
-    assert len(content) > 3 * BLOCK
-    cut = tmp_path / "cut.wandb"
-    for length in (0, 7, 100, BLOCK, BLOCK + 3, len(content) // 2, len(content) - 1):
-        cut.write_bytes(content[:length])
-        assert not is_whole(cut)
-    cut.write_bytes(content)
-    assert is_whole(cut)
+@pytest.mark.parametrize(("bypass", "reached"), [("", "proxy"), ("*", "nowhere.invalid")])
+def test_a_server_behind_a_proxy_is_reached_through_it(
+    bypass: str, reached: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append(address)
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setenv("WANDB_BASE_URL", "https://nowhere.invalid")
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", bypass)
+    assert live.trouble() is None
+    assert asked == [(reached, 3128 if reached == "proxy" else 443)]

@@ -1,6 +1,7 @@
 """What the tracker is told of a training, and that the telling leaves no trace in it."""
 
 import math
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ class Recorder(DummyLogger):
 
     def log_image(self, key: str, images: list[Any], step: int) -> None:
         self.images.append((step, key, images[0]))
+
+    def forgiving(self) -> AbstractContextManager[None]:
+        return suppress(ValueError)
 
 
 class Line(pl.LightningModule):
@@ -161,6 +165,17 @@ def test_watching_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     _, watched, drawn = fit(StepCurves(), ExampleImages())
     assert torch.equal(alone.net.weight, watched.net.weight) and drawn == drawn_alone
     assert watched.modes == alone.modes == [True, False, True] * (EPOCHS * STEPS)
+
+
+def test_pictures_that_cannot_be_drawn_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(*_: Any) -> None:
+        raise ValueError("no star in the picture")
+
+    monkeypatch.setattr(Line, "example_images", draw)
+    _, alone, drawn_alone = fit()
+    recorder, watched, drawn = fit(ExampleImages())
+    assert torch.equal(alone.net.weight, watched.net.weight) and drawn == drawn_alone
+    assert watched.modes == alone.modes and not recorder.images
 
 
 def test_pixels() -> None:

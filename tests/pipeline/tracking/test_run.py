@@ -113,6 +113,21 @@ def test_a_run_that_cannot_be_recorded_is_told_and_stops_nothing(
     assert "no space left" in said and "not recorded" in said
 
 
+def test_a_sender_that_does_not_start_is_told_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def send(*_: Any) -> None:
+        raise OSError("cannot fork")
+
+    calls = started(monkeypatch)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr(run, "_send", send)
+    run.start("gnn", "train", {})
+    assert [call["mode"] for call in calls] == ["offline"]
+    [said] = capsys.readouterr().err.splitlines()
+    assert "cannot fork; the stage goes on" in said
+
+
 def test_runs_of_a_queued_experiment_lie_in_the_project(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """DVC deletes the copy in which it runs it."""
     calls = started(monkeypatch)

@@ -5,13 +5,17 @@ import math
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import edit_params, run_stage, section_of
+from conftest import ROOT, edit_params, run_stage, section_of
 from offline_runs import history, of_kind, records, run_folders, summary
 
+from pipeline.dashboard import EXAMPLES, STEPS
+from pipeline.settings.load import load_params
 from pipeline.tracking import callbacks as tracking_callbacks
+from pipeline.tracking.training import run_of
 from pipeline.training import callbacks
 from pipeline.training.registry import MODELS
 
@@ -99,6 +103,25 @@ def test_a_training_that_fails_is_a_failed_run(offline: Path, monkeypatch: pytes
     assert of_kind(records(folder), "exit")[0]["exit_code"] == 1
 
 
+def test_a_disabled_run_asks_dvc_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setattr("pipeline.tracking.config.provenance", asked)
+    monkeypatch.setattr("pipeline.tracking.artifacts.provenance", asked)
+    trainer = SimpleNamespace(is_global_zero=True, logger=None)
+    training: Any = SimpleNamespace(
+        name="gnn",
+        trainer=trainer,
+        section=load_params(ROOT / "params.yaml").model_section("gnn"),
+        checkpoint=tmp_path / "last.ckpt",
+    )
+    with run_of(training) as logger:
+        assert trainer.logger is logger and not logger.recorded
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_know_nothing_of_curves_and_pictures(offline: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +129,9 @@ def test_weights_know_nothing_of_curves_and_pictures(offline: Path, name: str, m
     [folder] = run_folders(offline)
     found = records(folder)
     keys = {key for record in of_kind(found, "history") for key in record["item"]}
-    assert any(key.startswith("examples/") for key in keys) and {"step/loss", "step/samples_per_second"} <= keys
+    assert {key.removeprefix("examples/").partition(".")[0] for key in keys if key.startswith("examples/")} == {
+        EXAMPLES[name]
+    }
+    assert set(STEPS) <= keys
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert train(offline, name) == watched
