@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import wandb
 
 from pipeline.tracking import recorded, run
 
@@ -10,7 +11,9 @@ from pipeline.tracking import recorded, run
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The current folder, in which wandb writes the runs of the test."""
+    wandb.teardown()  # and what it knew of the environment
     monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
     for variable in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         monkeypatch.setenv(variable, str(tmp_path / "runs/wandb"))
     monkeypatch.chdir(tmp_path)
