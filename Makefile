@@ -58,7 +58,7 @@ setup:
 	@[ -e .dvc/plots.html ] || python -m pipeline.plots_page
 
 test: setup
-	pytest -q
+	pytest -q -n $(CORES) --dist loadfile
 
 test-slow: setup
 	pytest -q -m "slow or not slow"

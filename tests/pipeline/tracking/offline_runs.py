@@ -8,8 +8,9 @@ from typing import Any
 
 
 def run_folders(workspace: Path) -> list[Path]:
-    """Of all offline runs, in the order in which they began."""
-    return sorted((workspace / "runs/wandb/wandb").glob("offline-run-*"))
+    """Of all offline runs, in the order in which they ended."""
+    files = (workspace / "runs/wandb/wandb").glob("offline-run-*/run-*.wandb")
+    return [file.parent for file in sorted(files, key=lambda file: file.stat().st_mtime_ns)]  # names tell seconds only
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
