@@ -34,7 +34,7 @@ TORCH_PAIRS = 1 << 24  # pairs held in memory at once by the torch backend
 # when it comes from the cache: a function that others call is always inlined.
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
-one_parallel_kernel = Lock()  # numba's fallback threading layer is not re-entrant
+_one_parallel_kernel = Lock()  # numba's fallback threading layer is not re-entrant
 
 
 @overload
@@ -206,13 +206,13 @@ def packed_accelerations(x: Array, gm: Array, softening2: float) -> Array:
     """Accelerations ``(3, padded)`` of a packed system, each pair computed once; a large one on all cores."""
     if x.shape[1] <= SERIAL_STARS:
         return _few_tiles(x, gm, softening2)
-    with one_parallel_kernel:
+    with _one_parallel_kernel:
         return _sum_parts(_tiled_accelerations(x, gm, softening2))
 
 
 def packed_jerks(x: Array, v: Array, gm: Array, softening2: float) -> tuple[Array, Array]:
     """Accelerations and their time derivatives, each ``(3, padded)``."""
-    with one_parallel_kernel:
+    with _one_parallel_kernel:
         return _jerks(x, v, gm, softening2)
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.simulation.nbody import gravity
@@ -333,14 +333,26 @@ def _one_system(x: Array, v: Array, gm: Array, softening2: float, dt: float, all
 
 def _snaps(x: Array, v: Array, b: Array, gm: Array, softening2: float) -> tuple[Array, Array, Array]:
     """Acceleration, jerk, and snap with the predicted acceleration b, each ``(3, stars)``."""
-    with gravity.one_parallel_kernel:
-        return _all_snaps(x, v, b, gm, softening2)
-
-
-@njit(parallel=True, fastmath=FASTMATH, cache=True, error_model="numpy")
-def _all_snaps(x: Array, v: Array, b: Array, gm: Array, softening2: float) -> tuple[Array, Array, Array]:
     a, jerk, snap = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-    for i in prange(x.shape[1]):
+    gravity.in_threads(_snaps_of_some, x.shape[1], x, v, b, gm, softening2, a, jerk, snap)
+    return a, jerk, snap
+
+
+# No prange: its sums are added in another order when the kernel comes from the cache.
+@njit(fastmath=FASTMATH, cache=True, error_model="numpy", nogil=True)
+def _snaps_of_some(
+    first: int,
+    last: int,
+    x: Array,
+    v: Array,
+    b: Array,
+    gm: Array,
+    softening2: float,
+    a: Array,
+    jerk: Array,
+    snap: Array,
+) -> None:
+    for i in range(first, last):
         ax = ay = az = jx = jy = jz = sx = sy = sz = 0.0
         for k in range(x.shape[1]):
             dx, dy, dz = x[0, k] - x[0, i], x[1, k] - x[1, i], x[2, k] - x[2, i]
@@ -363,4 +375,3 @@ def _all_snaps(x: Array, v: Array, b: Array, gm: Array, softening2: float) -> tu
         a[0, i], a[1, i], a[2, i] = ax, ay, az
         jerk[0, i], jerk[1, i], jerk[2, i] = jx, jy, jz
         snap[0, i], snap[1, i], snap[2, i] = sx, sy, sz
-    return a, jerk, snap
