@@ -36,13 +36,23 @@ def thermometer(grey: Tensor, levels: int, noise: Tensor) -> Tensor:
     Returns:
         The bits, one level after another, (pictures, levels * pixels).
     """
-    return (graded(grey, levels) > 1 - noise[:, None]).flatten(1).to(grey)
+    return (graded(grey, levels) >= 1 - noise[:, None]).flatten(1).to(grey)
 
 
 def graded(grey: Tensor, levels: int) -> Tensor:
     """Mean of the bits l of dithered pictures, g L - l + 1 cut to [0, 1]; (n, pixels) -> (n, levels, pixels)."""
     below = torch.arange(levels, device=grey.device)[:, None]
     return (levels * grey[:, None] - below).clamp(0, 1)
+
+
+def mean_bits(grey: Tensor, levels: int) -> Tensor:
+    """Mean of the bits over dithered pictures and one more in which all states are equally likely.
+
+    Shapes:
+        (n, pixels) -> (levels, pixels), inside (0, 1) and falling with the level.
+    """
+    uniform = 1 - torch.arange(1, levels + 1, device=grey.device)[:, None] / (levels + 1)
+    return (graded(grey, levels).sum(0) + uniform) / (len(grey) + 1)
 
 
 def isophotes(probabilities: Tensor, levels: Tensor) -> Tensor:
