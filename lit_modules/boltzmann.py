@@ -11,8 +11,8 @@ from lit_modules.networks.boltzmann.general import BoltzmannMachine, cooling
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
 from lit_modules.networks.boltzmann.pixels import graded, isophotes, mean_bits, stretch, thermometer
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
+from lit_modules.networks.boltzmann.running_log_partition import RunningLogPartition
 from lit_modules.networks.boltzmann.settings import BoltzmannSettings, MachineSettings, RBMSettings
-from lit_modules.networks.boltzmann.weighted_chains import RunningLogPartition
 from lit_modules.networks.symmetry import random_symmetry, symmetries
 from pipeline.errors import InputError, warn
 
@@ -79,17 +79,14 @@ class LitMachine(PictureReader):
         self.watched = images[:WATCHED]
 
     def on_train_start(self) -> None:
-        start = self.net.gibbs(self.net.offset.expand(self.settings.chains, -1), 1, 0.0)
-        self.running = RunningLogPartition(
-            start, self.net.free_energy(start, 0.0), float(self.net.log_partition_base())
-        )
+        self.running = RunningLogPartition(self.net)
         if self.resumed:
-            self.states = self.resumed["negative"].to(start)
+            self.states = self.resumed["negative"].to(self.net.offset)
             self.running.load_state_dict(self.resumed)
 
     def on_train_batch_end(self, *_: Any) -> None:
         if self.running is not None:
-            self.running.advance(self.net.free_energy, lambda states: self.net.gibbs(states, 1))
+            self.running.advance(self.net)
 
     def log_partition(self) -> Tensor | None:
         """Log Z in nats; None where no training tells it."""
