@@ -152,20 +152,26 @@ class BoltzmannMachine(nn.Module):
             total += states
         return total / sweeps
 
-    def log_partition(self, beta: float | Tensor = 1.0) -> Tensor:
+    @torch.no_grad()
+    def log_partition(self, beta: float = 1.0) -> float:
         """The exact log Z, a sum over all states of all units.
 
         Raises:
             ValueError: there are too many units.
         """
-        units = self.n_visible + self.n_hidden
-        if units > MAX_EXACT_UNITS:
-            raise ValueError(f"an exact log Z needs at most {MAX_EXACT_UNITS} units, not {units}")
-        return torch.logsumexp(-self.free_energy(all_states(self.n_visible).to(self.base), beta), 0)
+        if not self.enumerable:
+            raise ValueError(f"an exact log Z needs at most {MAX_EXACT_UNITS} units, not {len(self.bias)}")
+        return float(torch.logsumexp(-self.free_energy(all_states(self.n_visible).to(self.base), beta), 0))
 
-    def log_partition_base(self) -> Tensor:
+    @property
+    def enumerable(self) -> bool:
+        """Whether the units are so few that all their states can be summed."""
+        return len(self.bias) <= MAX_EXACT_UNITS
+
+    def log_partition_base(self) -> float:
         """The exact log Z at β = 0, that of independent pixels."""
-        return (F.softplus(self.base) - self.offset * self.base).sum() + math.log(len(self.hidden_states))
+        pixels = F.softplus(self.base) - self.offset * self.base
+        return float(pixels.sum()) + self.n_hidden * math.log(2)
 
 
 def all_states(n: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Tempering of restricted Boltzmann machines: chains of easier machines hand what they find to the one wanted."""
+"""Tempering of Boltzmann machines: chains of easier machines hand what they find to the one wanted."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
+from lit_modules.networks.boltzmann.machine import Machine
 from lit_modules.networks.sampling.tempering import exchange_rows
 
 
@@ -28,7 +28,7 @@ class Temperatures:
         betas: (rungs,), ascending; the last is the one wanted.
     """
 
-    def __init__(self, rbm: RestrictedBoltzmannMachine, betas: Tensor) -> None:
+    def __init__(self, rbm: Machine, betas: Tensor) -> None:
         self.rbm, self.betas = rbm, betas[:, None, None]
 
     def free_energy(self, states: Tensor, rungs: slice) -> Tensor:
@@ -50,7 +50,7 @@ class Trajectory:
         machines: in the order of the training; the last is the one wanted.
     """
 
-    def __init__(self, machines: Sequence[RestrictedBoltzmannMachine]) -> None:
+    def __init__(self, machines: Sequence[Machine]) -> None:
         self.machines = machines
 
     def free_energy(self, states: Tensor, rungs: slice) -> Tensor:
