@@ -75,16 +75,6 @@ class LitMachine(PictureReader):
         self.net.start_from(symmetries(self.mean_bits(images).unflatten(-1, (size, size))).mean(0).flatten())
         self.watched = images[:WATCHED]
 
-    def configure_optimizers(self) -> Any:
-        """Gradient descent at ``settings.lr``, which falls linearly to 0 after the first tenth of the steps.
-
-        Centred gradients need no scale of their own for each weight, and chains follow steady steps best.
-        """
-        optimizer = torch.optim.SGD(self.parameters(), self.settings.lr, weight_decay=self.settings.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / 0.9))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
     def on_train_start(self) -> None:
         if self.resumed:
             self.states = self.resumed["negative"].to(self.net.offset)

@@ -34,6 +34,16 @@ class LitBoltzmann(LitMachine):
         self.net = BoltzmannMachine(it.size**2, it.hidden)
         self.negative = NegativePhase("pt", it.chains, it.sweeps, it.temperatures)
 
+    def configure_optimizers(self) -> Any:
+        """Gradient descent at ``settings.lr``, which falls linearly to 0 after the first tenth of the steps.
+
+        Centred gradients need no scale of their own for each weight, and chains follow steady steps best.
+        """
+        optimizer = torch.optim.SGD(self.parameters(), self.settings.lr, weight_decay=self.settings.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / 0.9))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
     def mean_bits(self, images: Tensor) -> Tensor:
         return mean_bits(stretch(images), 1)
 
