@@ -10,8 +10,8 @@ from lit_modules.examples import tiles
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
 from lit_modules.networks.boltzmann.pixels import graded, mean_bits, stretch, thermometer
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
+from lit_modules.networks.boltzmann.running_log_partition import RunningLogPartition
 from lit_modules.networks.boltzmann.settings import MachineSettings, RBMSettings
-from lit_modules.networks.boltzmann.weighted_chains import RunningLogPartition
 from lit_modules.networks.symmetry import random_symmetry, symmetries
 from pipeline.errors import InputError, warn
 
@@ -74,6 +74,16 @@ class LitMachine(PictureReader):
             warn(f"data.batch_size is {data.settings.batch_size}: each step sees all {len(images)} training pictures")
         self.net.start_from(symmetries(self.mean_bits(images).unflatten(-1, (size, size))).mean(0).flatten())
         self.watched = images[:WATCHED]
+
+    def configure_optimizers(self) -> Any:
+        """Gradient descent at ``settings.lr``, which falls linearly to 0 after the first tenth of the steps.
+
+        Centred gradients need no scale of their own for each weight, and chains follow steady steps best.
+        """
+        optimizer = torch.optim.SGD(self.parameters(), self.settings.lr, weight_decay=self.settings.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / 0.9))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
         if self.resumed:
@@ -172,14 +182,13 @@ class LitRBM(LitMachine):
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        start = self.net.gibbs(self.net.offset.expand(self.settings.chains, -1), 1, 0.0)
-        self.running = RunningLogPartition(start, self.net.free_energy(start, 0.0), self.net.log_partition_base())
+        self.running = RunningLogPartition(self.net)
         if self.resumed:
             self.running.load_state_dict(self.resumed)
 
     def on_train_batch_end(self, *_: Any) -> None:
         if self.running is not None:
-            self.running.advance(self.net.free_energy, lambda states: self.net.gibbs(states, 5))
+            self.running.advance(self.net)
 
     def chains(self) -> dict[str, Tensor]:
         return super().chains() | ({} if self.running is None else self.running.state_dict())

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from lit_modules.base import Batch
 from lit_modules.boltzmann import N_EXAMPLES, LitMachine
-from lit_modules.networks.boltzmann.acceptance_ratio import log_partition_by_acceptance_ratio
 from lit_modules.networks.boltzmann.general import BoltzmannMachine, all_states
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
 from lit_modules.networks.boltzmann.pixels import isophotes, mean_bits, stretch
 from lit_modules.networks.boltzmann.settings import BoltzmannSettings
+from lit_modules.networks.boltzmann.tempering import Temperatures
+from lit_modules.networks.boltzmann.weighted_chains import log_mean_exp
 from lit_modules.networks.symmetry import random_symmetry
 
 
@@ -33,16 +34,6 @@ class LitBoltzmann(LitMachine):
         it = self.settings
         self.net = BoltzmannMachine(it.size**2, it.hidden)
         self.negative = NegativePhase("pt", it.chains, it.sweeps, it.temperatures)
-
-    def configure_optimizers(self) -> Any:
-        """Gradient descent at ``settings.lr``, which falls linearly to 0 after the first tenth of the steps.
-
-        Centred gradients need no scale of their own for each weight, and chains follow steady steps best.
-        """
-        optimizer = torch.optim.SGD(self.parameters(), self.settings.lr, weight_decay=self.settings.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / 0.9))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def mean_bits(self, images: Tensor) -> Tensor:
         return mean_bits(stretch(images), 1)
@@ -87,13 +78,16 @@ class LitBoltzmann(LitMachine):
         chains = self.states[-1]
         return chains, torch.full_like(chains[:, 0], 1 / len(chains))
 
+    @torch.no_grad()
     def log_partition(self) -> Tensor | None:
-        """Exact for few units, else by acceptance ratios between the chains of a training."""
+        """Exact for few units, else by bridges (Bennett 1976) from temperature to temperature of a training's chains."""
         if self.net.enumerable:
             return torch.tensor(self.net.log_partition(), device=self.device)
         if self.states is None:
             return None
-        return log_partition_by_acceptance_ratio(self.net, self.states, self.negative.betas)
+        ladder = Temperatures(self.net, self.negative.betas.to(self.states))
+        hotter, colder = (log_mean_exp(log_ratio.double() / 2) for log_ratio in ladder.log_ratios(self.states))
+        return self.net.log_partition_base() + (hotter - colder).sum()
 
     def forward(self, images: Tensor) -> Tensor:
         """The right half of pictures (n, 1, size, size) recalled from the left, stretched, (n, pixels)."""
