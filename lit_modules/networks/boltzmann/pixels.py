@@ -1,4 +1,4 @@
-"""From grey pictures to the binary units of a Boltzmann machine."""
+"""From grey pictures to the units of a Boltzmann machine."""
 
 import torch
 from torch import Tensor
@@ -20,6 +20,29 @@ def stretch(images: Tensor) -> Tensor:
     sky, peak = torch.quantile(pixels, pixels.new_tensor([SKY, PEAK]), dim=1, keepdim=True)
     scaled = ((pixels - sky) / (peak - sky).clamp_min(1 / 255)).clamp(0, 1)
     return torch.asinh(scaled / SOFTENING) / torch.asinh(pixels.new_tensor(1 / SOFTENING))
+
+
+def thermometer(grey: Tensor, levels: int, noise: Tensor) -> Tensor:
+    """Ordinal pixels: grey g becomes the bits t_l = [state >= l] of the state floor(g L + u), with u in [0, 1).
+
+    With u drawn evenly (dithering) the mean of the bits is g itself: for L = 1 the pixel is lit with probability g.
+    A fixed u of ½ rounds.
+
+    Args:
+        grey: (pictures, pixels) in [0, 1].
+        levels: L, bits of a pixel.
+        noise: u, broadcast against ``grey``.
+
+    Returns:
+        The bits, one level after another, (pictures, levels * pixels).
+    """
+    return (graded(grey, levels) > 1 - noise[:, None]).flatten(1).to(grey)
+
+
+def graded(grey: Tensor, levels: int) -> Tensor:
+    """Mean of the bits l of dithered pictures, g L - l + 1 cut to [0, 1]; (n, pixels) -> (n, levels, pixels)."""
+    below = torch.arange(levels, device=grey.device)[:, None]
+    return (levels * grey[:, None] - below).clamp(0, 1)
 
 
 def isophotes(probabilities: Tensor, levels: Tensor) -> Tensor:

@@ -1,64 +1,139 @@
 """The restricted Boltzmann machine (Smolensky 1986; Hinton 2002): no couplings within a layer."""
 
+import copy
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 MAX_EXACT_HIDDEN = 20
+MAX_EXACT_STATES = 2**MAX_EXACT_HIDDEN
 
 
 class RestrictedBoltzmannMachine(nn.Module):
-    r"""Binary visible units v and hidden units h with p(v, h) = exp(-E(v, h)) / Z.
+    r"""Ordinal visible units v and binary hidden units h with p(v, h) = exp(-E(v, h)) / Z.
 
-    E(v, h) = -(v - o)ᵀ W (h - ½) - bᵀ (v - o) - cᵀ (h - ½), where o is the mean of the data: the
-    *centred* machine (Montavon & Müller 2012; Melchior, Fischer & Wiskott 2016, who move the ½
-    too). It has the same distributions as the plain one, but learns a picture as well as its
-    negative. Summed over h it leaves the free energy F(v) = -log Σ_h exp(-E), whose difference
-    between data and samples descends by the course's Δw_ij = ε (⟨v_i h_j⟩⁰ - ⟨v_i h_j⟩ᵏ).
+    E(v, h) = -(v - o)ᵀ W (h - μ) - bᵀ (v - o) - cᵀ (h - μ), where the offsets o and μ are means of v and h: the
+    *centred* machine (Montavon & Müller 2012; Melchior, Fischer & Wiskott 2016). It has the same distributions as the
+    plain one, but learns a picture as well as its negative. Summed over h it leaves the free energy
+    F(v) = -log Σ_h exp(-E), whose difference between data and samples descends by the course's
+    Δw_ij = ε (⟨v_i h_j⟩⁰ - ⟨v_i h_j⟩ᵏ).
+
+    A pixel of grey states 0 ... L is L bits t_l = [state >= l], a thermometer, and v is all of them, one level after
+    another. A higher bit implies the lower ones, so that p(state k | h) ∝ exp(Σ_{l <= k} field_l): cumulative logits
+    (McCullagh 1980) with thresholds of their own for each pixel. L = 1 is the Bernoulli unit.
+
+    The *tempered* machine at an inverse temperature β has βW, βc and the visible bias (1 - β) base + βb: at β = 0 its
+    pixels are independent, with the mean of the data, and its log Z has a closed form.
 
     Args:
         n_visible: pixels.
         n_hidden: hidden units.
+        levels: L, bits of a pixel.
+
+    Buffers:
+        offset: o, (levels * n_visible,).
+        hidden_offset: μ, (n_hidden,).
+        base: biases of the independent pixels, (levels * n_visible,).
     """
 
     offset: Tensor
+    hidden_offset: Tensor
+    base: Tensor
 
-    def __init__(self, n_visible: int, n_hidden: int) -> None:
+    def __init__(self, n_visible: int, n_hidden: int, levels: int = 1) -> None:
         super().__init__()
-        self.weight = nn.Parameter(0.01 * torch.randn(n_visible, n_hidden))
-        self.visible_bias = nn.Parameter(torch.zeros(n_visible))
+        self.n_visible, self.n_hidden, self.levels = n_visible, n_hidden, levels
+        bits = levels * n_visible
+        self.weight = nn.Parameter(0.01 * torch.randn(bits, n_hidden))
+        self.visible_bias = nn.Parameter(torch.zeros(bits))
         self.hidden_bias = nn.Parameter(torch.zeros(n_hidden))
-        self.register_buffer("offset", torch.full((n_visible,), 0.5))
+        self.register_buffer("offset", (1 - torch.arange(1, levels + 1) / (levels + 1)).repeat_interleave(n_visible))
+        self.register_buffer("hidden_offset", torch.full((n_hidden,), 0.5))
+        self.register_buffer("base", torch.zeros(bits))
 
     @torch.no_grad()
-    def start_from(self, mean: Tensor) -> None:
-        """Take the mean of the data, (n_visible,) inside (0, 1), as offset and by the bias that reproduces it."""
-        self.offset.copy_(mean)
-        self.visible_bias.copy_(torch.logit(mean))
+    def start_from(self, mean_bits: Tensor) -> None:
+        """Start as independent pixels of this mean, (levels * n_visible,), inside (0, 1) and falling with the level."""
+        exceeds = mean_bits.view(self.levels, -1)
+        states = -torch.cat([torch.ones_like(exceeds[:1]), exceeds, torch.zeros_like(exceeds[:1])]).diff(dim=0)
+        self.base.copy_(states.log().diff(dim=0).flatten())
+        self.offset.copy_(mean_bits)
+        self.visible_bias.copy_(self.base)
 
-    def hidden(self, visible: Tensor) -> Tensor:
-        """p(h = 1 | v); (..., n_visible) -> (..., n_hidden)."""
-        return torch.sigmoid(self.hidden_field(visible))
+    @torch.no_grad()
+    def move_offsets(self, offset: Tensor, hidden_offset: Tensor, rate: float) -> None:
+        """Move the offsets by a fraction ``rate`` towards new means; biases follow, the distribution stays."""
+        step, hidden_step = rate * (offset - self.offset), rate * (hidden_offset - self.hidden_offset)
+        self.visible_bias.add_(self.weight @ hidden_step)
+        self.hidden_bias.add_(step @ self.weight)
+        self.offset += step
+        self.hidden_offset += hidden_step
 
-    def visible(self, hidden: Tensor) -> Tensor:
-        """p(v = 1 | h); (..., n_hidden) -> (..., n_visible)."""
-        return torch.sigmoid(self.visible_field(hidden))
+    def hidden(self, visible: Tensor, beta: float | Tensor = 1.0) -> Tensor:
+        """p(h = 1 | v); (..., levels * n_visible) -> (..., n_hidden)."""
+        return torch.sigmoid(beta * self.hidden_field(visible))
+
+    def visible(self, hidden: Tensor, beta: float | Tensor = 1.0) -> Tensor:
+        """Mean of the bits given h: p(state >= l | h); (..., n_hidden) -> (..., levels * n_visible)."""
+        exceeds = [torch.sigmoid(logit) for logit in self.next_level_logits(self.visible_field(hidden, beta))]
+        for level in range(1, self.levels):
+            exceeds[level] = exceeds[level] * exceeds[level - 1]
+        return torch.cat(exceeds, -1)
+
+    @torch.no_grad()
+    def sample_visible(self, hidden: Tensor, beta: float | Tensor = 1.0) -> Tensor:
+        """Draw the bits given h; (..., n_hidden) -> (..., levels * n_visible)."""
+        return self.draw(self.visible(hidden, beta))
+
+    def draw(self, mean_bits: Tensor) -> Tensor:
+        """Draw independent pixels with these means of their bits; one random number a pixel keeps the bits in order."""
+        noise = torch.rand_like(mean_bits[..., : self.n_visible])
+        return torch.cat([exceeds > noise for exceeds in mean_bits.chunk(self.levels, -1)], -1).to(mean_bits)
 
     def hidden_field(self, visible: Tensor) -> Tensor:
         return self.hidden_bias + (visible - self.offset) @ self.weight
 
-    def visible_field(self, hidden: Tensor) -> Tensor:
-        return self.visible_bias + (hidden - 0.5) @ self.weight.T
+    def visible_field(self, hidden: Tensor, beta: float | Tensor = 1.0) -> Tensor:
+        bias = torch.lerp(self.base, self.visible_bias, beta)
+        return bias + (beta * (hidden - self.hidden_offset)) @ self.weight.T
 
-    def free_energy(self, visible: Tensor) -> Tensor:
-        """F(v) = -bᵀ (v - o) - Σ_j log 2cosh(½ field_j(v)); (..., n_visible) -> (...)."""
-        return -(visible - self.offset) @ self.visible_bias - log_2cosh(self.hidden_field(visible)).sum(-1)
+    def next_level_logits(self, field: Tensor) -> list[Tensor]:
+        """Logits of p(state >= l | state >= l - 1): field_l + log(1 + exp(that of l + 1)), each (..., n_visible)."""
+        logits = list(field.chunk(self.levels, -1))
+        for level in reversed(range(self.levels - 1)):
+            logits[level] = logits[level] + F.softplus(logits[level + 1])
+        return logits
+
+    def free_energy(self, visible: Tensor, beta: float | Tensor = 1.0) -> Tensor:
+        """F(v) = -bᵀ (v - o) - Σ_j log Σ_h exp(field_j(v) (h - μ_j)); (..., levels * n_visible) -> (...)."""
+        centred = visible - self.offset
+        linear = torch.lerp(centred @ self.base[:, None], centred @ self.visible_bias[:, None], beta)[..., 0]
+        return -linear - self.log_hidden_sum(beta * (self.hidden_bias + centred @ self.weight))
+
+    def log_hidden_sum(self, field: Tensor) -> Tensor:
+        """Σ_j log Σ_h exp(field_j (h - μ_j)); (..., n_hidden) -> (...)."""
+        return F.softplus(field).sum(-1) - field @ self.hidden_offset
+
+    def log_visible_sum(self, field: Tensor) -> Tensor:
+        """Log Σ_v exp(fieldᵀ (v - o)) over ordered bits; (..., levels * n_visible) -> (...)."""
+        return F.softplus(self.next_level_logits(field)[0]).sum(-1) - field @ self.offset
 
     @torch.no_grad()
-    def gibbs(self, visible: Tensor, sweeps: int) -> Tensor:
-        """Draw h given v, then v given h, ``sweeps`` times; (chains, n_visible) -> the same shape."""
+    def gibbs(self, visible: Tensor, sweeps: int, beta: float | Tensor = 1.0) -> Tensor:
+        """Draw h given v, then v given h, ``sweeps`` times.
+
+        Args:
+            visible: (..., chains, levels * n_visible).
+            sweeps: of each chain.
+            beta: inverse temperature, or one for each chain, (..., chains, 1).
+
+        Returns:
+            The bits after the last sweep, as ``visible``.
+        """
         for _ in range(sweeps):
-            visible = self.visible(self.hidden(visible).bernoulli()).bernoulli()
+            visible = self.sample_visible(self.hidden(visible, beta).bernoulli(), beta)
         return visible
 
     @torch.no_grad()
@@ -69,58 +144,73 @@ class RestrictedBoltzmannMachine(nn.Module):
         a plain Gibbs chain that starts at it.
 
         Args:
-            parents: (parents, chains, n_visible).
+            parents: (parents, chains, levels * n_visible).
             sweeps: from the hidden layer to the visible one, at least 1; the more, the less is left of the parents.
 
         Returns:
-            p(v = 1 | h) after the last sweep, (chains, n_visible).
+            Mean of the bits given h after the last sweep, (chains, levels * n_visible).
         """
         hidden = self.hidden(parents).bernoulli()
         heir = torch.randint(len(parents), (1, *hidden.shape[1:]), device=hidden.device)
-        visible = self.visible(hidden.gather(0, heir)[0])
+        hidden = hidden.gather(0, heir)[0]
         for _ in range(sweeps - 1):
-            visible = self.visible(self.hidden(visible.bernoulli()).bernoulli())
-        return visible
+            hidden = self.hidden(self.sample_visible(hidden)).bernoulli()
+        return self.visible(hidden)
+
+    def grey(self, bits: Tensor) -> Tensor:
+        """Grey pictures of bits or their means; (..., levels * n_visible) -> (..., n_visible)."""
+        return bits.unflatten(-1, (self.levels, -1)).mean(-2)
 
     def log_pseudo_likelihood(self, visible: Tensor, pixels: Tensor) -> Tensor:
-        """Σ_i log p(v_i | all other pixels) (Besag 1975), estimated from a sample of the pixels.
+        """Σ_i log p(state_i | all other pixels) (Besag 1975), estimated from a sample of the pixels.
 
         Args:
-            visible: (pictures, n_visible).
+            visible: (pictures, levels * n_visible).
             pixels: numbers of the pixels to use.
 
         Returns:
             Nats per picture, (pictures,).
         """
-        turn = 1 - 2 * visible[:, pixels]
-        field = self.hidden_field(visible)[:, None]
-        turned = field + turn[..., None] * self.weight[pixels]
-        gain = turn * self.visible_bias[pixels] + (log_2cosh(turned) - log_2cosh(field)).sum(-1)
-        return visible.shape[1] * F.logsigmoid(-gain).mean(1)
+        weight = self.weight.unflatten(0, (self.levels, -1))[:, pixels]
+        bias = self.visible_bias.unflatten(0, (self.levels, -1))[:, pixels]
+        bits = visible.unflatten(-1, (self.levels, -1))[..., pixels].mT[..., None, :]  # (pictures, pixels, 1, levels)
+        ladder = torch.ones(self.levels + 1, self.levels).tril(-1).to(bits)  # a row a state
+        change = ladder - bits
+        field = self.hidden_field(visible)[:, None, None] + torch.einsum("npsl,lpj->npsj", change, weight)
+        log_weight = torch.einsum("npsl,lp->nps", change, bias) + self.log_hidden_sum(field)
+        state = bits.sum(-1).long()
+        return self.n_visible * log_weight.log_softmax(-1).gather(-1, state)[..., 0].mean(1)
 
     @torch.no_grad()
-    def log_partition(self) -> float:
-        """The exact log Z: a sum over all states of the hidden layer, in double precision.
+    def log_partition(self, beta: float = 1.0) -> float:
+        """The exact log Z, in double precision: a sum over all states of the layer that has fewer of them.
 
         Raises:
-            ValueError: there are too many hidden units; ``annealed_log_partition`` estimates it.
+            ValueError: both layers have too many states; ``log_partition.py`` estimates it.
         """
-        n = len(self.hidden_bias)
-        if n > MAX_EXACT_HIDDEN:
-            raise ValueError(f"an exact log Z needs at most {MAX_EXACT_HIDDEN} hidden units, not {n}")
-        weight, visible_bias, hidden_bias, offset = (
-            tensor.double() for tensor in (self.weight, self.visible_bias, self.hidden_bias, self.offset)
-        )
-        log_z = weight.new_tensor(-torch.inf)
-        bits = torch.arange(n, device=weight.device)
-        for numbers in torch.arange(2**n, device=weight.device)[:, None].split(2048):
-            hidden = ((numbers >> bits) & 1).double() - 0.5
-            field = visible_bias + hidden @ weight.T
-            log_weight = hidden @ hidden_bias - field @ offset + F.softplus(field).sum(1)
+        hidden, visible = 2**self.n_hidden, (self.levels + 1) ** self.n_visible
+        if min(hidden, visible) > MAX_EXACT_STATES:
+            raise ValueError(f"an exact log Z needs at most {MAX_EXACT_HIDDEN} hidden units, not {self.n_hidden}")
+        machine = copy.deepcopy(self).double()
+        log_z = machine.weight.new_tensor(-torch.inf)
+        rows = MAX_EXACT_STATES // len(self.visible_bias) + 1  # at once: 8 MB of fields
+        for numbers in torch.arange(min(hidden, visible), device=self.weight.device).split(rows):
+            if hidden <= visible:
+                states = thermometers(numbers, self.n_hidden, 1).to(log_z)
+                log_weight = beta * (states - machine.hidden_offset) @ machine.hidden_bias
+                log_weight = log_weight + machine.log_visible_sum(machine.visible_field(states, beta))
+            else:
+                log_weight = -machine.free_energy(thermometers(numbers, self.n_visible, self.levels).to(log_z), beta)
             log_z = torch.logaddexp(log_z, log_weight.logsumexp(0))
         return float(log_z)
 
+    @torch.no_grad()
+    def log_partition_base(self) -> float:
+        """The exact log Z at β = 0, where pixels and hidden units are independent."""
+        return float(self.log_visible_sum(self.base).double() + self.n_hidden * math.log(2))
 
-def log_2cosh(field: Tensor) -> Tensor:
-    """log(2 cosh(x / 2)): the free energy of a unit that is ±½."""
-    return F.softplus(field) - field / 2
+
+def thermometers(numbers: Tensor, units: int, levels: int) -> Tensor:
+    """The bits, (n, levels * units), of states of all units that are numbered in base ``levels`` + 1."""
+    digits = numbers[:, None] // (levels + 1) ** torch.arange(units, device=numbers.device) % (levels + 1)
+    return (digits[:, None] > torch.arange(levels, device=numbers.device)[:, None]).flatten(1)

@@ -68,7 +68,7 @@ def test_log_partition_sums_over_everything(machine: RestrictedBoltzmannMachine)
     exact = float(torch.logsumexp(-joint_energy(machine).flatten(), 0))
     assert machine.log_partition() == pytest.approx(exact, abs=1e-10)
     with pytest.raises(ValueError, match="at most 20"):
-        RestrictedBoltzmannMachine(4, 21).log_partition()
+        RestrictedBoltzmannMachine(21, 21).log_partition()
 
 
 def test_conditionals(machine: RestrictedBoltzmannMachine) -> None:
