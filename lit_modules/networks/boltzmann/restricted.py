@@ -77,10 +77,13 @@ class RestrictedBoltzmannMachine(nn.Module):
 
     def visible(self, hidden: Tensor, beta: float | Tensor = 1.0) -> Tensor:
         """Mean of the bits given h: p(state >= l | h); (..., n_hidden) -> (..., levels * n_visible)."""
-        exceeds = [torch.sigmoid(logit) for logit in self.next_level_logits(self.visible_field(hidden, beta))]
-        for level in range(1, self.levels):
-            exceeds[level] = exceeds[level] * exceeds[level - 1]
-        return torch.cat(exceeds, -1)
+        field = self.visible_field(hidden, beta)
+        if self.levels == 1:
+            return torch.sigmoid(field)
+        exceeds = list(self.log_state_weights(field).softmax(-2).unbind(-2))
+        for state in reversed(range(self.levels)):
+            exceeds[state] = exceeds[state] + exceeds[state + 1]
+        return torch.cat(exceeds[1:], -1)
 
     @torch.no_grad()
     def sample_visible(self, hidden: Tensor, beta: float | Tensor = 1.0) -> Tensor:
@@ -89,8 +92,9 @@ class RestrictedBoltzmannMachine(nn.Module):
 
     def draw(self, mean_bits: Tensor) -> Tensor:
         """Draw independent pixels with these means of their bits; one random number a pixel keeps the bits in order."""
-        noise = torch.rand_like(mean_bits[..., : self.n_visible])
-        return torch.cat([exceeds > noise for exceeds in mean_bits.chunk(self.levels, -1)], -1).to(mean_bits)
+        exceeds = mean_bits.unflatten(-1, (self.levels, -1))
+        noise = torch.rand_like(exceeds[..., :1, :])
+        return (noise < exceeds).to(mean_bits).flatten(-2)
 
     def hidden_field(self, visible: Tensor) -> Tensor:
         return self.hidden_bias + (visible - self.offset) @ self.weight
@@ -99,12 +103,9 @@ class RestrictedBoltzmannMachine(nn.Module):
         bias = torch.lerp(self.base, self.visible_bias, beta)
         return bias + (beta * (hidden - self.hidden_offset)) @ self.weight.T
 
-    def next_level_logits(self, field: Tensor) -> list[Tensor]:
-        """Logits of p(state >= l | state >= l - 1): field_l + log(1 + exp(that of l + 1)), each (..., n_visible)."""
-        logits = list(field.chunk(self.levels, -1))
-        for level in reversed(range(self.levels - 1)):
-            logits[level] = logits[level] + F.softplus(logits[level + 1])
-        return logits
+    def log_state_weights(self, field: Tensor) -> Tensor:
+        """Σ_{l <= k} field_l of the states k = 0 ... L; (..., levels * n_visible) -> (..., levels + 1, n_visible)."""
+        return F.pad(field.unflatten(-1, (self.levels, -1)).cumsum(-2), (0, 0, 1, 0))
 
     def free_energy(self, visible: Tensor, beta: float | Tensor = 1.0) -> Tensor:
         """F(v) = -bᵀ (v - o) - Σ_j log Σ_h exp(field_j(v) (h - μ_j)); (..., levels * n_visible) -> (...)."""
@@ -118,7 +119,7 @@ class RestrictedBoltzmannMachine(nn.Module):
 
     def log_visible_sum(self, field: Tensor) -> Tensor:
         """Log Σ_v exp(fieldᵀ (v - o)) over ordered bits; (..., levels * n_visible) -> (...)."""
-        return F.softplus(self.next_level_logits(field)[0]).sum(-1) - field @ self.offset
+        return self.log_state_weights(field).logsumexp(-2).sum(-1) - field @ self.offset
 
     @torch.no_grad()
     def gibbs(self, visible: Tensor, sweeps: int, beta: float | Tensor = 1.0) -> Tensor:
