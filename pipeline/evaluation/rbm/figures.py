@@ -82,7 +82,7 @@ def filter_figure(net: RestrictedBoltzmannMachine) -> Figure:
 
 
 def likeness_figure(kinds: Mapping[str, Array]) -> Figure:
-    """Radial profile, power spectrum and star counts of four kinds of pictures, (n, size, size) each: mean and spread."""
+    """Radial profile, power spectrum and star counts of four kinds of pictures, (n, size, size): median, spread."""
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.1))
     for (name, pictures), colour in zip(kinds.items(), COLOURS, strict=True):
         for axis, values in zip(
@@ -94,7 +94,7 @@ def likeness_figure(kinds: Mapping[str, Array]) -> Figure:
             axis.plot(place, middle, color=colour, label=name, lw=2)
     axes[0].set(title="Radial profile", xlabel="radius (half-pictures)", ylabel="grey")
     axes[1].set(title="Power spectrum", xlabel="frequency (of the highest)", yscale="log")
-    axes[2].set(title="Stars in a picture", xlabel="brighter than around by", yscale="symlog")
+    axes[2].set(title="Stars in a picture", xlabel="brighter than around by")
     axes[2].set_ylim(bottom=0)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
