@@ -12,7 +12,7 @@ Batch = dict[str, Tensor]
 
 
 class LitBase(pl.LightningModule):
-    """A network with named losses; ``"loss"`` is the one minimised.
+    """A network with named losses, of which ``minimised`` names the one that is minimised.
 
     Its parameters are declared by ``Settings``, beside the network; ``LitX(**values)`` checks them and
     keeps them as ``self.settings``, and as a plain dictionary in the checkpoint.
@@ -27,6 +27,7 @@ class LitBase(pl.LightningModule):
 
     Settings: ClassVar[type[ModelSettings]]
     settings: Any
+    minimised: ClassVar[str] = "loss"
     monitor: ClassVar[str | None] = "val/loss"
 
     def __init__(self, **parameters: Any) -> None:
@@ -49,7 +50,7 @@ class LitBase(pl.LightningModule):
         """The network's answer to a batch; by default, that to its first tensor."""
         return self(next(iter(batch.values())))
 
-    def _step(self, batch: Batch, split: str) -> Tensor:
+    def _step(self, batch: Batch, split: str) -> dict[str, Tensor]:
         losses = self.losses(batch)
         self.log_dict(
             {f"{split}/{name}": value.detach() for name, value in losses.items()},
@@ -58,10 +59,10 @@ class LitBase(pl.LightningModule):
             on_epoch=True,
             sync_dist=True,
         )
-        return losses["loss"]
+        return losses
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self._step(batch, "train")
+        return self._step(batch, "train")[self.minimised]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, "val")

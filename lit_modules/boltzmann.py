@@ -8,48 +8,110 @@ from torch import Tensor
 from lit_modules.base import Batch, PictureReader
 from lit_modules.examples import tiles
 from lit_modules.networks.boltzmann.general import BoltzmannMachine, cooling
-from lit_modules.networks.boltzmann.pixels import isophotes, stretch
+from lit_modules.networks.boltzmann.negative_phase import NegativePhase
+from lit_modules.networks.boltzmann.pixels import graded, isophotes, mean_bits, stretch, thermometer
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 from lit_modules.networks.boltzmann.settings import BoltzmannSettings, MachineSettings, RBMSettings
+from lit_modules.networks.boltzmann.weighted_chains import RunningLogPartition
 from lit_modules.networks.symmetry import random_symmetry, symmetries
-from pipeline.errors import InputError
+from pipeline.errors import InputError, warn
 
-PSEUDO_LIKELIHOOD_PIXELS = 512
+EXACT_HIDDEN = 12  # up to so many hidden units log Z is summed at each validation
+WATCHED = 1000  # training pictures, at most, whose free energy is compared with that of validation
 N_EXAMPLES = 8
 GROWN_SWEEPS = (1, 30)  # Gibbs sweeps after which an artificial cluster is shown
 
 
 class LitMachine(PictureReader):
-    """What both machines share: pictures of one size, and Gibbs chains that go on from step to step.
+    """What both machines share: pictures of one size, Gibbs chains that go on from step to step, and log Z.
 
     Each process has its own chains. They are no buffer (DDP would overwrite them with those of
     rank 0) and no weight: a training's checkpoint carries them under a key of their own.
+
+    The energy gap, ⟨F⟩ of data less ⟨F⟩ of chains, has the slope of -log p, but its value tells nothing of the fit:
+    the log-likelihood does.
+
+    Attributes:
+        states: of the negative phase; None before the first step.
+        running: log Z along a training, by chains of its own; None outside of one.
+        watched: training pictures whose free energy is compared with that of validation; None outside of one.
+        log_z: as the last validation found it.
     """
 
-    monitor: ClassVar[str | None] = None  # a difference of energies tells nothing of the fit
+    minimised = "energy_gap"
+    monitor: ClassVar[str | None] = None
     settings: MachineSettings
     net: Any
-    states: Tensor | None = None  # of the persistent chains
+    states: Tensor | None = None
+    running: RunningLogPartition | None = None
+    watched: Tensor | None = None
+    log_z: Tensor | None = None
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.resumed: dict[str, Tensor] = {}
+
+    def mean_bits(self, images: Tensor) -> Tensor:
+        """Mean of the visible units over pictures (n, 1, size, size), inside (0, 1): (levels, pixels)."""
+        raise NotImplementedError
+
+    def bits(self, images: Tensor) -> Tensor:
+        """Visible units of pictures, drawn anew each time; (n, 1, size, size) -> (n, levels * pixels)."""
+        raise NotImplementedError
 
     def fit_statistics(self, data: Any) -> None:
         """Start as independent pixels with the training pictures' mean, made symmetric.
 
         Raises:
-            InputError: the pictures do not have the size of the model.
+            InputError: the pictures do not have the size of the model, or one of them has no contrast.
         """
         super().fit_statistics(data)
         images, size = data.splits["train"]["image"], self.settings.size
         if images.shape[-2:] != (size, size):
             width = images.shape[-1]
             raise InputError(f"the pictures are {width} pixels wide, but model.size is {size}; make them equal")
-        mean = (stretch(images).sum(0) + 0.5) / (len(images) + 1)  # never 0 or 1
-        self.net.start_from(symmetries(mean.view(size, size)).mean(0).flatten())
+        blank = images.flatten(1).amax(1) == images.flatten(1).amin(1)
+        if blank.any():
+            file = data.rows("train")[int(blank.int().argmax())]["file"]
+            raise InputError(f"{data.path}/{file}: a picture of a single grey; take it out of the set")
+        if data.settings.batch_size > len(images):
+            warn(f"data.batch_size is {data.settings.batch_size}: each step sees all {len(images)} training pictures")
+        self.net.start_from(symmetries(self.mean_bits(images).unflatten(-1, (size, size))).mean(0).flatten())
+        self.watched = images[:WATCHED]
 
-    def start_of_chains(self, like: Tensor) -> Tensor:
-        """Where the persistent chains stand; at first, independent pixels."""
-        if self.states is None:
-            return self.net.offset.expand(self.settings.chains, -1).bernoulli()
-        return self.states.to(like)
+    def on_train_start(self) -> None:
+        start = self.net.gibbs(self.net.offset.expand(self.settings.chains, -1), 1, 0.0)
+        self.running = RunningLogPartition(
+            start, self.net.free_energy(start, 0.0), float(self.net.log_partition_base())
+        )
+        if self.resumed:
+            self.states = self.resumed["negative"].to(start)
+            self.running.load_state_dict(self.resumed)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self.running is not None:
+            self.running.advance(self.net.free_energy, lambda states: self.net.gibbs(states, 1))
+
+    def log_partition(self) -> Tensor | None:
+        """Log Z in nats; None where no training tells it."""
+        return None if self.running is None else self.running.value
+
+    def on_validation_epoch_start(self) -> None:
+        self.log_z = self.log_partition()
+        if self.watched is not None:
+            self.watched_free_energy = self.net.free_energy(self.bits(self.watched.to(self.device))).mean()
+
+    on_test_epoch_start = on_validation_epoch_start
+
+    def likelihood(self, data: Tensor) -> dict[str, Tensor]:
+        """Mean log-likelihood of pictures, (n, bits), and how much less likely they are than training ones (nats)."""
+        free_energy = self.net.free_energy(data).mean()
+        found = {}
+        if self.log_z is not None:
+            found["log_likelihood"] = -free_energy - self.log_z
+        if self.watched is not None:
+            found["free_energy_gap"] = free_energy - self.watched_free_energy
+        return found
 
     def grid(self, *rows: Tensor) -> Tensor:
         """Rows of pictures, (pictures, pixels) each, as one picture, (1, height, width)."""
@@ -57,14 +119,18 @@ class LitMachine(PictureReader):
         return tiles(*(row.view(-1, 1, size, size) for row in rows))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self.states is not None:
-            own = self.states.to(torch.uint8)
-            every: Any = self.all_gather(own)
-            checkpoint["chains"] = every.reshape(-1, *own.shape).cpu()
+        if self.states is not None and self.running is not None:
+            own = {"negative": self.states.to(torch.uint8), **self.running.state_dict()}
+            checkpoint["chains"] = {name: self.of_all_processes(tensor).cpu() for name, tensor in own.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if "chains" in checkpoint:
-            self.states = checkpoint["chains"][self.global_rank % len(checkpoint["chains"])]
+        every = checkpoint.get("chains", {})  # exported weights have none
+        self.resumed = {name: kept[self.global_rank % len(kept)] for name, kept in every.items()}
+
+    def of_all_processes(self, own: Tensor) -> Tensor:
+        """A tensor of each process, (processes, ...)."""
+        every: Any = self.all_gather(own)
+        return every.reshape(-1, *own.shape)
 
 
 class LitBoltzmann(LitMachine):
@@ -84,13 +150,16 @@ class LitBoltzmann(LitMachine):
         self.net = BoltzmannMachine(self.settings.size**2, self.settings.hidden)
         self.temperatures = cooling(self.settings.hot, self.settings.sweeps)
 
+    def mean_bits(self, images: Tensor) -> Tensor:
+        return mean_bits(stretch(images), 1)
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         images = random_symmetry(batch["image"])[0] if self.training else batch["image"]
         grey = stretch(images)
         positive = self.net.complete(isophotes(grey, torch.rand_like(grey[:, :1])), self.temperatures)
         start = self.start_of_chains(positive) if self.training else positive
         negative = self.net.anneal(start, self.temperatures, range(start.shape[1]))
-        losses = {"loss": self.net.energy(positive).mean() - self.net.energy(negative).mean()}
+        losses = {"energy_gap": self.net.energy(positive).mean() - self.net.energy(negative).mean()}
         if self.training:
             self.states = negative
         else:
@@ -102,6 +171,12 @@ class LitBoltzmann(LitMachine):
         """The right half of pictures (n, 1, size, size) recalled from the left, stretched, (n, pixels)."""
         grey = stretch(images)
         return torch.where(self.left_half, grey, self.recall(grey, self.left_half))
+
+    def start_of_chains(self, like: Tensor) -> Tensor:
+        """Where the persistent chains stand; at first, independent pixels."""
+        if self.states is None:
+            return self.net.offset.expand(self.settings.chains, -1).bernoulli()
+        return self.states.to(like)
 
     @property
     def left_half(self) -> Tensor:
@@ -125,10 +200,10 @@ class LitBoltzmann(LitMachine):
 
 
 class LitRBM(LitMachine):
-    """Restricted Boltzmann machine by contrastive divergence or persistent chains.
+    """Restricted Boltzmann machine by contrastive divergence, persistent chains or parallel tempering.
 
-    A pixel's stretched intensity is the probability that it is lit, so a picture is drawn anew,
-    turned and mirrored, each time it is shown: it then looks like stars.
+    A pixel has levels + 1 states of grey, and its stretched intensity is rounded up or down at random (dithering): a
+    picture is drawn anew, turned and mirrored, each time it is shown.
     """
 
     Settings = RBMSettings
@@ -137,34 +212,53 @@ class LitRBM(LitMachine):
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
-        self.net = RestrictedBoltzmannMachine(self.settings.size**2, self.settings.hidden)
+        it = self.settings
+        self.net = RestrictedBoltzmannMachine(it.size**2, it.hidden, it.levels)
+        self.negative = NegativePhase(it.negative, it.chains, it.sweeps, it.temperatures)
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures (n, 1, size, size) through the hidden layer and back, stretched, (n, pixels)."""
         return self.reconstruct(stretch(images))
 
+    def mean_bits(self, images: Tensor) -> Tensor:
+        return mean_bits(stretch(images), self.settings.levels)
+
+    def bits(self, images: Tensor) -> Tensor:
+        grey = stretch(images)
+        return thermometer(grey, self.settings.levels, torch.rand_like(grey))
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        grey = stretch(random_symmetry(batch["image"])[0] if self.training else batch["image"])
-        data = grey.bernoulli()
-        go_on = self.training and self.settings.persistent
-        samples = self.net.gibbs(self.start_of_chains(data) if go_on else data, self.settings.sweeps)
-        losses = {
-            "loss": self.net.free_energy(data).mean() - self.net.free_energy(samples).mean(),
-            "reconstruction_mse": (self.reconstruct(grey) - grey).square().mean(),
-        }
-        if go_on:
-            self.states = samples
         if not self.training:
-            pixels = torch.randperm(data.shape[1], device=data.device)[:PSEUDO_LIKELIHOOD_PIXELS]
-            losses["log_pseudo_likelihood"] = self.net.log_pseudo_likelihood(data, pixels).mean()
+            grey = stretch(batch["image"])
+            error = (self.reconstruct(grey) - grey).square().mean()
+            return {**self.likelihood(self.bits(batch["image"])), "reconstruction_mse": error}
+        data = self.bits(random_symmetry(batch["image"])[0])
+        self.recentre(data)
+        self.states = self.negative.step(self.net, self.states, data)
+        free_energy = self.net.free_energy(data).mean()
+        losses = {"energy_gap": free_energy - self.net.free_energy(self.states[-1]).mean()}
+        if self.running is not None:
+            losses["log_likelihood"] = -free_energy - self.running.value
         return losses
+
+    def recentre(self, data: Tensor) -> None:
+        """Move the hidden units' offsets towards their mean over a batch of all processes (Melchior et al. 2016)."""
+        mean = self.of_all_processes(self.net.hidden(data).mean(0)).mean(0)
+        self.net.move_offsets(self.net.offset, mean, self.settings.offset_rate)
+
+    def log_partition(self) -> Tensor | None:
+        if self.settings.hidden <= EXACT_HIDDEN:
+            return torch.tensor(self.net.log_partition(), device=self.device)
+        return super().log_partition()
 
     def reconstruct(self, grey: Tensor) -> Tensor:
         """Stretched pictures, (pictures, pixels), through the hidden layer and back."""
-        return self.net.visible(self.net.hidden(grey))
+        mean = graded(grey, self.settings.levels).flatten(1)
+        return self.net.grey(self.net.visible(self.net.hidden(mean)))
 
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
         """Pictures, their reconstructions, and artificial clusters grown from them, below each other."""
-        grey = stretch(batch["image"])[:N_EXAMPLES]
-        grown = [self.net.grow(grey[None], sweeps) for sweeps in GROWN_SWEEPS]
+        images = batch["image"][:N_EXAMPLES]
+        grey, parents = stretch(images), self.bits(images)[None]
+        grown = [self.net.grey(self.net.grow(parents, sweeps)) for sweeps in GROWN_SWEEPS]
         return {"original_reconstructed_artificial": self.grid(grey, self.reconstruct(grey), *grown)}

@@ -45,6 +45,16 @@ def graded(grey: Tensor, levels: int) -> Tensor:
     return (levels * grey[:, None] - below).clamp(0, 1)
 
 
+def mean_bits(grey: Tensor, levels: int) -> Tensor:
+    """Mean of the bits over dithered pictures and one more in which all states are equally likely.
+
+    Shapes:
+        (n, pixels) -> (levels, pixels), inside (0, 1) and falling with the level.
+    """
+    uniform = 1 - torch.arange(1, levels + 1, device=grey.device)[:, None] / (levels + 1)
+    return (graded(grey, levels).sum(0) + uniform) / (len(grey) + 1)
+
+
 def isophotes(probabilities: Tensor, levels: Tensor) -> Tensor:
     """Binary pictures of all that is brighter than a level.
 

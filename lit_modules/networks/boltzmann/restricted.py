@@ -134,7 +134,7 @@ class RestrictedBoltzmannMachine(nn.Module):
             The bits after the last sweep, as ``visible``.
         """
         for _ in range(sweeps):
-            visible = self.sample_visible(self.hidden(visible, beta).bernoulli(), beta)
+            visible = self.sample_visible(bernoulli(self.hidden(visible, beta)), beta)
         return visible
 
     @torch.no_grad()
@@ -151,11 +151,11 @@ class RestrictedBoltzmannMachine(nn.Module):
         Returns:
             Mean of the bits given h after the last sweep, (chains, levels * n_visible).
         """
-        hidden = self.hidden(parents).bernoulli()
+        hidden = bernoulli(self.hidden(parents))
         heir = torch.randint(len(parents), (1, *hidden.shape[1:]), device=hidden.device)
         hidden = hidden.gather(0, heir)[0]
         for _ in range(sweeps - 1):
-            hidden = self.hidden(self.sample_visible(hidden)).bernoulli()
+            hidden = bernoulli(self.hidden(self.sample_visible(hidden)))
         return self.visible(hidden)
 
     def grey(self, bits: Tensor) -> Tensor:
@@ -209,6 +209,11 @@ class RestrictedBoltzmannMachine(nn.Module):
     def log_partition_base(self) -> float:
         """The exact log Z at β = 0, where pixels and hidden units are independent."""
         return float(self.log_visible_sum(self.base).double() + self.n_hidden * math.log(2))
+
+
+def bernoulli(chance: Tensor) -> Tensor:
+    """Draw 0 or 1: faster than torch's, and no error where a training diverged, whose loss tells that in words."""
+    return (torch.rand_like(chance) < chance).to(chance)
 
 
 def thermometers(numbers: Tensor, units: int, levels: int) -> Tensor:

@@ -1,10 +1,10 @@
 """Parameters of the two Boltzmann machines."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.settings.base import ModelSettings, PositiveInt
+from pipeline.settings.base import ModelSettings, PositiveInt, Share
 
 
 class MachineSettings(ModelSettings):
@@ -15,7 +15,7 @@ class MachineSettings(ModelSettings):
     hidden: PositiveInt
     """Hidden units."""
     chains: PositiveInt
-    """Persistent chains of the negative phase, in each process."""
+    """Of the negative phase, and as many that estimate log Z; in each process, at each temperature."""
     sweeps: PositiveInt
     """Gibbs sweeps of a step: k of contrastive divergence."""
 
@@ -34,5 +34,11 @@ class BoltzmannSettings(MachineSettings):
 class RBMSettings(MachineSettings):
     """The restricted machine."""
 
-    persistent: bool
-    """Chains go on from step to step (PCD, Tieleman 2008); false: they start at the data (CD-k)."""
+    levels: PositiveInt
+    """Bits of a pixel, which then has levels + 1 states of grey; 1: it is lit or not."""
+    negative: Literal["cd", "pcd", "pt"]
+    """Chains of the negative phase: cd from the data, pcd going on from step to step, pt the same at temperatures."""
+    temperatures: Annotated[int, Field(ge=2)]
+    """Of negative: pt."""
+    offset_rate: Share
+    """Fraction of the way from the hidden units' offsets to their mean of a batch, at each step; 0: they stay at ½."""

@@ -1,0 +1,54 @@
+"""The negative phase of learning: samples of the machine, whose free energy rises where that of the data falls."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
+from lit_modules.networks.boltzmann.tempering import Temperatures, temper
+
+
+@dataclass(frozen=True)
+class NegativePhase:
+    """Gibbs chains of some sweeps a step of the learning.
+
+    Attributes:
+        kind: ``cd``, chains start at the data (contrastive divergence, Hinton 2002); ``pcd``, they go on where they
+            stood (Tieleman 2008); ``pt``, they do so at several temperatures and exchange their states (Desjardins et
+            al. 2010).
+        chains: that go on, at each temperature.
+        sweeps: k, of a step.
+        temperatures: of ``pt``; their inverses are spaced evenly from 0, independent pixels, to 1.
+    """
+
+    kind: Literal["cd", "pcd", "pt"]
+    chains: int
+    sweeps: int
+    temperatures: int
+
+    def step(self, rbm: RestrictedBoltzmannMachine, states: Tensor | None, data: Tensor) -> Tensor:
+        """Move the chains by a step.
+
+        Args:
+            rbm: the machine.
+            states: where they stand, (temperatures, chains, bits); None at the first step.
+            data: bits of pictures, (pictures, bits), where those of ``cd`` start.
+
+        Returns:
+            Where they stand then; the last row, (chains, bits), are samples of the machine.
+        """
+        if self.kind == "cd":
+            return rbm.gibbs(data[None], self.sweeps)
+        if states is None:
+            states = self.independent_pixels(rbm)
+        if self.kind == "pcd":
+            return rbm.gibbs(states, self.sweeps)
+        betas = torch.linspace(0, 1, self.temperatures).to(states)
+        return temper(Temperatures(rbm, betas), states, self.sweeps)
+
+    def independent_pixels(self, rbm: RestrictedBoltzmannMachine) -> Tensor:
+        """Where chains that go on start, (temperatures, chains, bits)."""
+        rows = self.temperatures if self.kind == "pt" else 1
+        return rbm.sample_visible(rbm.hidden_offset.expand(rows, self.chains, -1), beta=0.0)
