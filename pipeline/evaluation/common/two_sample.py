@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, label, uniform_filter
 from scipy.spatial.distance import cdist
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,8 +20,7 @@ from pipeline.evaluation.common.bootstrap import DRAWS
 
 Array = NDArray[Any]
 
-RINGS = 10  # of the radial profile, from the middle to the middle of an edge
-BANDS = 10  # of the power spectrum, up to the Nyquist frequency
+BINS = 10  # rings of the radial profile, and bands of the power spectrum; fewer of pictures below 40 pixels
 CONTRASTS = (0.05, 0.1, 0.2, 0.4)  # above the surroundings, at which stars are counted
 NEIGHBOURS = 5  # k of density and coverage: that of Naeem et al. (2020)
 FOLDS, REPEATS = 5, 4  # of the cross-validation
@@ -42,28 +42,33 @@ def features(pictures: Array) -> Array:
         pictures: grey, (n, size, size), in [0, 1].
 
     Returns:
-        Radial profile, logarithm of the power spectrum and of the star counts, (n, RINGS + BANDS + len(CONTRASTS)).
+        Radial profile, logarithm of the power spectrum and of the star counts, (n, 2 BINS + len(CONTRASTS)).
     """
     pictures = np.asarray(pictures, float)
     return np.hstack([radial_profile(pictures), np.log(power_spectrum(pictures)), np.log1p(star_counts(pictures))])
 
 
 def radial_profile(pictures: Array) -> Array:
-    """Mean grey in rings about the middle, (n, RINGS); the corners belong to none."""
+    """Mean grey in rings from the middle to the edges, (n, BINS); the corners belong to none."""
     size = pictures.shape[-1]
     axis = np.arange(size) - (size - 1) / 2
-    return ring_means(pictures, np.hypot(axis[:, None], axis), np.linspace(0, size / 2, RINGS + 1))
+    return ring_means(pictures, np.hypot(axis[:, None], axis), np.linspace(0, size / 2, bins(size) + 1))
 
 
 def power_spectrum(pictures: Array) -> Array:
-    """Mean |FFT|² of a pixel in rings of frequency, (n, BANDS), under a Hann window and without the mean."""
+    """Mean |FFT|² of a pixel in bands up to the Nyquist frequency, (n, BINS), under a Hann window, without the mean."""
     size = pictures.shape[-1]
     window = np.hanning(size + 2)[1:-1]
     window = window[:, None] * window
     contrast = pictures - pictures.mean((1, 2), keepdims=True)
     power = np.abs(np.fft.fft2(contrast * window)) ** 2 / np.square(window).sum()
     axis = np.fft.fftfreq(size)
-    return ring_means(power, np.hypot(axis[:, None], axis), np.linspace(0.5 / size, 0.5, BANDS + 1)) + DARK
+    return ring_means(power, np.hypot(axis[:, None], axis), np.linspace(0.5 / size, 0.5 + 1e-9, bins(size) + 1)) + DARK
+
+
+def bins(size: int) -> int:
+    """Of pictures so wide: none is empty."""
+    return min(BINS, -(-size // 4))
 
 
 def ring_means(maps: Array, radius: Array, edges: Array) -> Array:
@@ -134,8 +139,8 @@ def nearest(pictures: Array, memory: Array) -> tuple[Array, Array]:
         memory: (m, ...), such as those of the training, in all eight symmetries.
     """
     flat, known = (np.reshape(group, (len(group), -1)) for group in (pictures, memory))
-    distance = cdist(flat, known) / np.sqrt(flat.shape[1])
-    return distance.argmin(1), distance.min(1)
+    number, distance = pairwise_distances_argmin_min(flat, known)
+    return number, distance / np.sqrt(flat.shape[1])
 
 
 def memorisation(artificial: Array, held_out: Array) -> float:

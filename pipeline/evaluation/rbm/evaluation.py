@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.charts import Chart
 from pipeline.evaluation.common.pictures import heading, item_table, learned, pairs, pixel_chart
 from pipeline.evaluation.common.result import Animation, Picture, Result, compared, style
-from pipeline.evaluation.common.two_sample import deformed
+from pipeline.evaluation.common.two_sample import Array, deformed
 from pipeline.evaluation.rbm import film, likeness, recognition
 from pipeline.evaluation.rbm.figures import (
     beside_nearest,
@@ -30,9 +31,10 @@ from pipeline.evaluation.rbm.generation import from_noise, independent, seen
 from pipeline.evaluation.rbm.settings import Evaluate, Rbm
 
 LABELS = likeness.LABELS | {
-    "loss": "difference of free energies of data and chains",
+    "energy_gap": "difference of free energies of data and chains (nats)",
+    "free_energy_gap": "mean free energy of pictures above that of training ones (nats)",
+    "log_likelihood": "log-likelihood of a picture (nats)",
     "reconstruction_mse": "mean square error of the reconstruction",
-    "log_pseudo_likelihood": "log pseudo-likelihood (nats)",
     "log_likelihood_nats": "log-likelihood of a picture (nats)",
     "log_z_nats": "log Z (nats)",
     "log_z_error_nats": "standard error of log Z (nats)",
@@ -63,7 +65,7 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     mean = {name: float(values.mean()) for name, values in free_energies.items()}
     answers = {"model": model.reconstruct(grey["test"]), "mean_picture": net.grey(net.offset)}
     squared = {who: (answer - grey["test"]).square().mean(1).cpu() for who, answer in answers.items()}
-    kinds = kinds_of_pictures(net, grey, states)
+    kinds = kinds_of_pictures(net, grey, states, settings.samples)
     invented = {"model": "artificial", "independent_pixels": "independent pixels", "deformed_originals": "deformed"}
     concentration, read = recognition.concentrations(net, data, grey["test"], memory)
     metrics: dict[str, Any] = {
@@ -147,9 +149,12 @@ def log_likelihoods(net: RestrictedBoltzmannMachine, bits: Tensor, log_z: float,
     return {who: each.view(draws, -1).mean(0).cpu() for who, each in values.items()}
 
 
-def kinds_of_pictures(net: RestrictedBoltzmannMachine, grey: dict[str, Tensor], states: dict[str, Tensor]) -> Any:
+def kinds_of_pictures(
+    net: RestrictedBoltzmannMachine, grey: dict[str, Tensor], states: dict[str, Tensor], n: int
+) -> dict[str, Array]:
     """Held-out pictures, artificial ones and those of two rivals, all drawn with the machine's levels of grey."""
-    changed = torch.from_numpy(deformed(squares(grey["train"]))).to(grey["train"]).flatten(1)
+    originals = squares(grey["train"])
+    changed = torch.from_numpy(deformed(np.resize(originals, (n, *originals.shape[1:])))).to(grey["train"]).flatten(1)
     bits = {
         "held-out": seen(net, torch.cat([grey["val"], grey["test"]])),
         "artificial": states["artificial"],
@@ -204,7 +209,9 @@ def artificial_pictures(
     ]
 
 
-def recognised(model: LitRBM, held_out: Tensor, reconstructed: Tensor, memory: Tensor, settings: Evaluate) -> Any:
+def recognised(
+    model: LitRBM, held_out: Tensor, reconstructed: Tensor, memory: Tensor, settings: Evaluate
+) -> list[Picture]:
     """Held-out pictures through the hidden layer and back, and the training pictures with the nearest codes."""
     n = settings.n_pictures
     found = recognition.alike(model.net, held_out[:n], memory, N_ALIKE).T

@@ -19,9 +19,10 @@ def test_features_know_no_turn_and_no_mirror(rng: np.random.Generator) -> None:
     picture = rng.random((SIZE, SIZE))
     turned = np.stack([np.rot90(view, k) for view in (picture, picture.T) for k in range(4)])
     found = two_sample.features(turned)
-    assert found.shape == (8, two_sample.RINGS + two_sample.BANDS + len(two_sample.CONTRASTS))
+    assert found.shape == (8, 2 * two_sample.BINS + len(two_sample.CONTRASTS))
     assert np.allclose(found, found[0])
-    assert np.isfinite(two_sample.features(np.zeros((2, SIZE, SIZE)))).all(), "a black picture has features too"
+    for size in (2, 5, 10, 39, SIZE):
+        assert np.isfinite(two_sample.features(np.zeros((2, size, size)))).all(), "black and small ones have some too"
 
 
 def test_radial_profile_of_a_disc() -> None:
@@ -32,7 +33,7 @@ def test_radial_profile_of_a_disc() -> None:
 
 def test_power_spectrum_of_white_noise_and_of_a_wave(rng: np.random.Generator) -> None:
     noise = rng.normal(0, 0.3, (400, SIZE, SIZE))
-    assert two_sample.power_spectrum(noise).mean(0)[1:] == pytest.approx(np.full(two_sample.BANDS - 1, 0.09), rel=0.03)
+    assert two_sample.power_spectrum(noise).mean(0)[1:] == pytest.approx(np.full(two_sample.BINS - 1, 0.09), rel=0.03)
     wave = np.cos(2 * np.pi * 0.32 * np.arange(SIZE))[None, None, :] * np.ones((1, SIZE, 1))
     assert two_sample.power_spectrum(wave)[0].argmax() == 6, "0.32 of a cycle a pixel lies in 0.3075 to 0.356"
 
