@@ -66,7 +66,11 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     answers = {"model": model.reconstruct(grey["test"]), "mean_picture": net.grey(net.offset)}
     squared = {who: (answer - grey["test"]).square().mean(1).cpu() for who, answer in answers.items()}
     kinds = kinds_of_pictures(net, grey, states, settings.samples)
-    invented = {"model": "artificial", "independent_pixels": "independent pixels", "deformed_originals": "deformed"}
+    invented = {
+        "model": "artificial",
+        "independent_pixels": "independent pixels",
+        "deformed_originals": "deformed originals",
+    }
     concentration, read = recognition.concentrations(net, data, grey["test"], memory)
     metrics: dict[str, Any] = {
         **scored("log_likelihood_nats", likelihood["held-out"]),
@@ -77,7 +81,7 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
         "train/free_energy_nats": mean["training"],
         "model/sample_free_energy_nats": mean["artificial"],
         **scored("reconstruction_rms", squared, root_mean),
-        **likeness.likeness({who: kinds[name] for who, name in invented.items()}, kinds["held-out"], squares(memory)),
+        **likeness.likeness(invented, kinds["held-out"], squares(memory)),
         **scored("concentration_rms", {who: (x - concentration) ** 2 for who, x in read.items()}, root_mean),
     }
     surprise = {name: values + log_z for name, values in free_energies.items()}
@@ -159,7 +163,7 @@ def kinds_of_pictures(
         "held-out": seen(net, torch.cat([grey["val"], grey["test"]])),
         "artificial": states["artificial"],
         "independent pixels": states["independent pixels"],
-        "deformed": seen(net, changed),
+        "deformed originals": seen(net, changed),
     }
     return {name: squares(net.grey(drawn)) for name, drawn in bits.items()}
 

@@ -20,6 +20,7 @@ from pipeline.evaluation.common.two_sample import (
     star_counts,
 )
 
+FILTERS = 60  # hidden units shown, at most
 COLOURS = (BLUE, ORANGE, GREY, GREEN)  # of real, artificial, independent and deformed pictures
 
 
@@ -67,15 +68,16 @@ def surprise_figure(surprise: Mapping[str, Tensor]) -> Figure:
 
 
 def filter_figure(net: RestrictedBoltzmannMachine) -> Figure:
-    """The weights of each hidden unit, mean over the levels of a pixel, those with the largest ones first."""
+    """The weights of the hidden units that have the largest ones, mean over the levels of a pixel."""
     weight = net.grey(net.weight.T)
-    filters = squares(weight[weight.norm(dim=1).argsort(descending=True)])
+    filters = squares(weight[weight.norm(dim=1).argsort(descending=True)][:FILTERS])
     columns = int(np.ceil(1.25 * len(filters) ** 0.5))
     picture = mosaic(filters, columns, gap=2, fill=np.nan)
     figure, axis = plt.subplots(figsize=(WIDTH, 0.85 * WIDTH * len(picture) / picture.shape[1] + 0.5))
     limit = float(np.quantile(np.abs(filters), 0.995))
     image = axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="antialiased")
-    axis.set_title(f"What the {len(filters)} hidden units look at")
+    of_all = "" if len(filters) == net.n_hidden else f" strongest of {net.n_hidden}"
+    axis.set_title(f"What the {len(filters)}{of_all} hidden units look at")
     bare(axis)
     figure.colorbar(image, ax=axis, shrink=0.8, label="weight w (nats)")
     return figure
