@@ -63,17 +63,16 @@ class LitMachine(PictureReader):
         """Start as independent pixels with the training pictures' mean, made symmetric.
 
         Raises:
-            InputError: the pictures do not have the size of the model, or one of them has no contrast.
+            InputError: the pictures do not have the size of the model, or values that it cannot learn.
         """
         super().fit_statistics(data)
         images, size = data.splits["train"]["image"], self.settings.size
         if images.shape[-2:] != (size, size):
             width = images.shape[-1]
             raise InputError(f"the pictures are {width} pixels wide, but model.size is {size}; make them equal")
-        blank = images.flatten(1).amax(1) == images.flatten(1).amin(1)
-        if blank.any():
-            file = data.rows("train")[int(blank.int().argmax())]["file"]
-            raise InputError(f"{data.path}/{file}: a picture of a single grey; take it out of the set")
+        low, high = images.flatten(1).aminmax(dim=1)
+        refuse(data, low == high, "a picture of a single grey; take it out of the set")
+        refuse(data, ~((low >= 0) & (high <= 1)), "values outside [0, 1]; scale them to it")
         if data.settings.batch_size > len(images):
             warn(f"data.batch_size is {data.settings.batch_size}: each step sees all {len(images)} training pictures")
         self.net.start_from(symmetries(self.mean_bits(images).unflatten(-1, (size, size))).mean(0).flatten())
@@ -262,3 +261,10 @@ class LitRBM(LitMachine):
         grey, parents = stretch(images), self.bits(images)[None]
         grown = [self.net.grey(self.net.grow(parents, sweeps)) for sweeps in GROWN_SWEEPS]
         return {"original_reconstructed_artificial": self.grid(grey, self.reconstruct(grey), *grown)}
+
+
+def refuse(data: Any, bad: Tensor, why: str) -> None:
+    """Name the first training picture that is ``bad``, (pictures,), if any is."""
+    if bad.any():
+        file = data.rows("train")[int(bad.int().argmax())]["file"]
+        raise InputError(f"{data.path}/{file}: {why}")

@@ -97,7 +97,7 @@ def model_entry(name: str) -> dict[str, Any]:
         "summary": summary_row(model, headline(metrics, model.headline, labels)),
         "figures": figures(folder, model.family, captions),
         "tables": tables(metrics, labels),
-        "curves": curves(files["training curves"], learned["monitor"]),
+        "curves": curves(files["training curves"], model.curve, learned["monitor"]),
         "parameters": parameter_rows(learned["parameters"], model.section_class()),
         "downloads": [download(path, label, name) for label, path in files.items() if path.is_file()],
     }

@@ -23,7 +23,9 @@ def run(workspace: Path, *command: str) -> None:
 
 def losses(workspace: Path, name: str) -> list[float]:
     with (workspace / f"reports/train/{name}.csv").open(newline="") as file:
-        return [float(row[key]) for row in csv.DictReader(file) for key in ("train/loss", "val/loss")]
+        return [
+            float(row[f"{split}/{MODELS[name].curve}"]) for row in csv.DictReader(file) for split in ("train", "val")
+        ]
 
 
 def prepare(workspace: Path, name: str, devices: int) -> None:

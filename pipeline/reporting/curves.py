@@ -30,29 +30,30 @@ FORMAT: dict[str, Any] = {
 }
 
 
-def curves(path: Path, monitor: str | None) -> dict[str, Any]:
+def curves(path: Path, first: str, monitor: str | None) -> dict[str, Any]:
     """All curves of a training.
 
     Args:
         path: reports/train/<model>.csv, a row an epoch.
+        first: the metric whose curves come first.
         monitor: the metric whose lowest value picked the weights; None: the last epoch's were kept.
 
     Returns:
         ``epochs``; ``exported``, the epoch whose weights were kept; ``panels``, of each metric its name, a text and a
-        drawing, the loss first.
+        drawing.
     """
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     columns = {key: [float(row[key]) for row in rows] for key in rows[0]}
     kept = columns[monitor].index(min(columns[monitor])) if monitor else len(rows) - 1
     exported = int(columns["epoch"][kept])
-    panels = [panel(name, lines, columns["epoch"], exported) for name, lines in grouped(columns).items()]
+    panels = [panel(name, lines, columns["epoch"], exported) for name, lines in grouped(columns, first).items()]
     return {"epochs": len(rows), "exported": exported, "panels": panels}
 
 
-def grouped(columns: dict[str, list[float]]) -> dict[str, dict[str, list[float]]]:
-    """Curves that belong in one panel: a metric in training and validation; the loss first, the rate last."""
-    found: dict[str, dict[str, list[float]]] = {"loss": {}}
+def grouped(columns: dict[str, list[float]], first: str) -> dict[str, dict[str, list[float]]]:
+    """Curves that belong in one panel: a metric in training and validation; the rate last."""
+    found: dict[str, dict[str, list[float]]] = {first: {}}
     for key, values in columns.items():
         split, _, name = key.partition("/")
         if split in ("train", "val"):

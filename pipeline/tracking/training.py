@@ -35,7 +35,7 @@ def run_of(training: "Training") -> Iterator[run.StageLogger]:
 
 def conclude(training: "Training", logger: run.StageLogger, seconds: float) -> None:
     """Tell tracker and terminal what was exported: the weights, and the numbers of their epoch."""
-    row, measure = training.exported(), training.best.monitor if training.best else "val/loss"
+    row, measure = training.exported(), f"val/{MODELS[training.name].curve}"
     facts = {
         "epoch": f"{row['epoch'] + 1} of {len(training.curves.rows)}",
         measure: f"{row[measure]:.4g}",

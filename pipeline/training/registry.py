@@ -28,6 +28,7 @@ class Model:
     data: str
     simulation: str
     headline: str
+    curve: str
     published: dict[str, str] | None = None
 
     @property

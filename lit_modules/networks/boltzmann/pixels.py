@@ -36,7 +36,7 @@ def thermometer(grey: Tensor, levels: int, noise: Tensor) -> Tensor:
     Returns:
         The bits, one level after another, (pictures, levels * pixels).
     """
-    return (graded(grey, levels) > 1 - noise[:, None]).flatten(1).to(grey)
+    return (graded(grey, levels) >= 1 - noise[:, None]).flatten(1).to(grey)
 
 
 def graded(grey: Tensor, levels: int) -> Tensor:

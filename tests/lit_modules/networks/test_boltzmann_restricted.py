@@ -2,29 +2,39 @@
 
 import math
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.annealed_importance import annealed_log_partition
+from lit_modules.networks.boltzmann.negative_phase import NegativePhase
+from lit_modules.networks.boltzmann.pixels import graded, mean_bits, thermometer
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 
-V, H = 6, 4
+H = 4
+BETAS = (0.0, 0.3, 1.0)
 
 
 def all_states(n: int) -> Tensor:
     return ((torch.arange(2**n)[:, None] >> torch.arange(n)) & 1).double()
 
 
-def make(n_visible: int, n_hidden: int, scale: float) -> RestrictedBoltzmannMachine:
+def ordered_states(pixels: int, levels: int) -> Tensor:
+    """The bits of all states of ordinal pixels, ((levels + 1)^pixels, levels * pixels), spelled out."""
+    states = torch.tensor(list(product(range(levels + 1), repeat=pixels)))
+    return torch.cat([(states >= level).double() for level in range(1, levels + 1)], 1)
+
+
+def make(n_visible: int, n_hidden: int, scale: float, levels: int = 1) -> RestrictedBoltzmannMachine:
     torch.manual_seed(5)
-    machine = RestrictedBoltzmannMachine(n_visible, n_hidden).double()
-    machine.start_from(torch.rand(n_visible).double() * 0.8 + 0.1)
+    machine = RestrictedBoltzmannMachine(n_visible, n_hidden, levels).double()
+    machine.start_from(mean_bits(torch.rand(3, n_visible).double(), levels).flatten())
     with torch.no_grad():
         machine.weight.normal_(std=scale)
         machine.visible_bias.normal_()
         machine.hidden_bias.normal_()
+        machine.hidden_offset.uniform_()
     return machine
 
 
@@ -37,132 +47,208 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def machine() -> RestrictedBoltzmannMachine:
-    return make(V, H, 1.0)
+@pytest.fixture(params=[(6, 1), (3, 3), (4, 2)], ids=["6 pixels", "3 pixels of 4 greys", "4 pixels of 3 greys"])
+def machine(request: pytest.FixtureRequest) -> RestrictedBoltzmannMachine:
+    pixels, levels = request.param
+    return make(pixels, H, 1.0, levels)
 
 
-def joint_energy(machine: RestrictedBoltzmannMachine) -> Tensor:
-    """E(v, h) of all pairs, (2^V, 2^H), from the definition and nothing else."""
-    v, h = all_states(V) - machine.offset, all_states(H) - 0.5
+def visible_states(machine: RestrictedBoltzmannMachine) -> Tensor:
+    return ordered_states(machine.n_visible, machine.levels)
+
+
+def joint_energy(machine: RestrictedBoltzmannMachine, beta: float = 1.0) -> Tensor:
+    """E(v, h) of all pairs, from the definition and nothing else."""
+    v, h = visible_states(machine) - machine.offset, all_states(H) - machine.hidden_offset
+    bias = (1 - beta) * machine.base + beta * machine.visible_bias
     coupling = torch.einsum("ai,ij,bj->ab", v, machine.weight, h)
-    return -coupling - (v @ machine.visible_bias)[:, None] - (h @ machine.hidden_bias)[None]
+    return -beta * coupling - (v @ bias)[:, None] - beta * (h @ machine.hidden_bias)[None]
 
 
 def exact_log_p(machine: RestrictedBoltzmannMachine) -> Tensor:
-    """log p(v) of all visible states, (2^V,)."""
+    """log p(v) of all visible states."""
     energy = joint_energy(machine)
     return torch.logsumexp(-energy, 1) - torch.logsumexp(-energy.flatten(), 0)
 
 
-def number(states: Tensor) -> Tensor:
-    return (states.double() @ 2.0 ** torch.arange(states.shape[1]).double()).long()
+def frequencies(samples: Tensor, states: Tensor) -> Tensor:
+    """How often each of the states is among the samples; an error if one is none of them."""
+    place = {tuple(state): k for k, state in enumerate(states.tolist())}
+    found, counts = torch.unique(samples, dim=0, return_counts=True)
+    frequency = torch.zeros(len(states), dtype=torch.float64)
+    frequency[[place[tuple(state)] for state in found.tolist()]] = counts.double() / len(samples)
+    return frequency
 
 
-def test_free_energy_sums_over_the_hidden_layer(machine: RestrictedBoltzmannMachine) -> None:
-    exact = -torch.logsumexp(-joint_energy(machine), 1)
-    assert torch.allclose(machine.free_energy(all_states(V)), exact, atol=1e-12)
+@pytest.mark.parametrize("beta", BETAS)
+def test_free_energy_sums_over_the_hidden_layer(machine: RestrictedBoltzmannMachine, beta: float) -> None:
+    exact = -torch.logsumexp(-joint_energy(machine, beta), 1)
+    assert torch.allclose(machine.free_energy(visible_states(machine), beta), exact, atol=1e-12)
 
 
-def test_log_partition_sums_over_everything(machine: RestrictedBoltzmannMachine) -> None:
-    exact = float(torch.logsumexp(-joint_energy(machine).flatten(), 0))
-    assert machine.log_partition() == pytest.approx(exact, abs=1e-10)
-    with pytest.raises(ValueError, match="at most 20"):
-        RestrictedBoltzmannMachine(21, 21).log_partition()
+@pytest.mark.parametrize("beta", BETAS)
+def test_log_partition_sums_over_everything(machine: RestrictedBoltzmannMachine, beta: float) -> None:
+    exact = float(torch.logsumexp(-joint_energy(machine, beta).flatten(), 0).detach())
+    assert machine.log_partition(beta) == pytest.approx(exact, abs=1e-10)
+    if beta == 0:
+        assert machine.log_partition_base() == pytest.approx(exact, abs=1e-10)
 
 
-def test_conditionals(machine: RestrictedBoltzmannMachine) -> None:
-    p = torch.softmax(-joint_energy(machine).flatten(), 0).view(2**V, 2**H).detach()
+@pytest.mark.parametrize("levels", [1, 3])
+def test_log_partition_over_either_layer(levels: int) -> None:
+    """7 pixels of 4 greys, 16384 states, and 15 hidden units, 32768: each layer is the smaller one in turn."""
+    machine = make(7, 15, 0.5, levels)
+    states = ordered_states(7, levels)
+    exact = float(torch.logsumexp(-machine.free_energy(states), 0).detach())
+    assert machine.log_partition() == pytest.approx(exact, abs=1e-9)
+    few = make(7, 3, 0.5, levels)
+    exact = float(torch.logsumexp(-few.free_energy(states), 0).detach())
+    assert few.log_partition() == pytest.approx(exact, abs=1e-9)
+
+
+def test_too_many_units_for_an_exact_sum() -> None:
+    with pytest.raises(ValueError, match="at most 20 hidden units, not 21"):
+        RestrictedBoltzmannMachine(11, 21, levels=3).log_partition()
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_conditionals(machine: RestrictedBoltzmannMachine, beta: float) -> None:
+    energy, states = joint_energy(machine, beta), visible_states(machine)
+    p = torch.softmax(-energy.flatten(), 0).view_as(energy).detach()
     h_given_v = p @ all_states(H) / p.sum(1, keepdim=True)
-    v_given_h = p.T @ all_states(V) / p.sum(0)[:, None]
-    assert torch.allclose(machine.hidden(all_states(V)), h_given_v)
-    assert torch.allclose(machine.visible(all_states(H)), v_given_h)
+    v_given_h = p.T @ states / p.sum(0)[:, None]
+    assert torch.allclose(machine.hidden(states, beta), h_given_v)
+    assert torch.allclose(machine.visible(all_states(H), beta), v_given_h)
+
+
+def test_it_starts_as_independent_pixels_of_the_mean() -> None:
+    grey = torch.rand(5, 4).double()
+    mean = mean_bits(grey, 3)
+    machine = RestrictedBoltzmannMachine(4, 2, levels=3).double()
+    machine.start_from(mean.flatten())
+    h = all_states(2)
+    assert torch.allclose(machine.visible(h, beta=0.0), mean.flatten().expand(4, -1))
+    assert torch.allclose(machine.visible(h).mean(0), mean.flatten(), atol=0.01)  # the first weights are small
+    flat = RestrictedBoltzmannMachine(4, 2, levels=3)
+    assert torch.allclose(flat.visible(torch.zeros(1, 2), beta=0.0)[0], flat.offset)
+
+
+def test_moving_offsets_leave_the_distribution_as_it_is(machine: RestrictedBoltzmannMachine) -> None:
+    before = exact_log_p(machine)
+    offset, hidden_offset = torch.rand_like(machine.offset), torch.rand_like(machine.hidden_offset)
+    expected = torch.lerp(machine.hidden_offset, hidden_offset, 0.3)
+    machine.move_offsets(offset, hidden_offset, 0.3)
+    assert torch.allclose(machine.hidden_offset, expected)
+    assert torch.allclose(exact_log_p(machine), before, atol=1e-12)
+    assert torch.allclose(machine.free_energy(visible_states(machine)) + machine.log_partition(), -before, atol=1e-10)
 
 
 def test_pseudo_likelihood(machine: RestrictedBoltzmannMachine) -> None:
-    log_p = exact_log_p(machine)
-    states, flips = all_states(V), 2 ** torch.arange(V)
-    turned = log_p[torch.arange(2**V)[:, None] ^ flips]  # every pixel flipped once
-    exact = (log_p[:, None] - torch.logaddexp(log_p[:, None], turned)).sum(1)
-    assert torch.allclose(machine.log_pseudo_likelihood(states, torch.arange(V)), exact)
+    log_p, states = exact_log_p(machine), visible_states(machine)
+    grey = states.view(-1, machine.levels, machine.n_visible).sum(1)
+    exact = torch.zeros_like(log_p)
+    for pixel in range(machine.n_visible):
+        others = torch.cat([grey[:, :pixel], grey[:, pixel + 1 :]], 1)
+        same = (others[:, None] == others[None]).all(-1)  # all states that differ in this pixel alone
+        exact = exact + log_p - torch.where(same, log_p, -torch.inf).logsumexp(1)
+    assert torch.allclose(machine.log_pseudo_likelihood(states, torch.arange(machine.n_visible)), exact)
 
 
-def test_gibbs_leaves_the_distribution_as_it_is(machine: RestrictedBoltzmannMachine) -> None:
-    """Exactly, from the two conditionals; then the sampler itself, from a far start."""
-    p = exact_log_p(machine).exp().detach()
-
-    def probability(states: Tensor, chance: Tensor) -> Tensor:  # (conditions, states)
-        return torch.exp((states * chance.log()[:, None] + (1 - states) * (1 - chance).log()[:, None]).sum(-1))
-
-    up = probability(all_states(H), machine.hidden(all_states(V)))
-    down = probability(all_states(V), machine.visible(all_states(H)))
-    assert torch.allclose(p @ up @ down, p, atol=1e-12)
-    samples = machine.gibbs(torch.zeros(40_000, V).double(), 40)
-    frequency = torch.bincount(number(samples), minlength=2**V) / len(samples)
-    assert float((frequency - p).abs().sum() / 2) < 0.02
+def test_gibbs_samples_the_machine(machine: RestrictedBoltzmannMachine) -> None:
+    """At the temperature of each chain, in ordered bits alone, from a far start."""
+    states = visible_states(machine)
+    betas = torch.tensor(BETAS).double()[:, None, None]
+    samples = machine.gibbs(torch.zeros(1, 30_000, states.shape[1]).double(), 40, betas)
+    for beta, chains in zip(BETAS, samples, strict=True):
+        p = torch.softmax(torch.logsumexp(-joint_energy(machine, beta), 1), 0).detach()
+        assert float((frequencies(chains, states) - p).abs().sum() / 2) < 0.03
 
 
 def test_persistent_chains_give_the_exact_gradient(machine: RestrictedBoltzmannMachine) -> None:
-    data = all_states(V)[[3, 17, 40, 63]]
-    parameters = tuple(machine.parameters())
-    exact = torch.autograd.grad(-exact_log_p(machine)[[3, 17, 40, 63]].mean(), parameters)
+    states = visible_states(machine)
+    rows = [3, 17, 40, 63]
+    data, parameters = states[rows], tuple(machine.parameters())
+    exact = torch.autograd.grad(-exact_log_p(machine)[rows].mean(), parameters)
     p = exact_log_p(machine).exp().detach()
-    expected = machine.free_energy(data).mean() - (p * machine.free_energy(all_states(V))).sum()
+    expected = machine.free_energy(data).mean() - (p * machine.free_energy(states)).sum()
     for true, estimate in zip(exact, torch.autograd.grad(expected, parameters), strict=True):
         assert torch.allclose(true, estimate, atol=1e-12)
-    chains = machine.gibbs(torch.zeros(100_000, V).double(), 40)
+    chains = machine.gibbs(torch.zeros(50_000, states.shape[1]).double(), 40)
     sampled = machine.free_energy(data).mean() - machine.free_energy(chains).mean()
     for true, estimate in zip(exact, torch.autograd.grad(sampled, parameters), strict=True):
-        assert float((true - estimate).abs().max()) < 0.01
+        assert float((true - estimate).abs().max()) < 0.02
         assert float(true.abs().max()) > 0.05
 
 
 def test_contrastive_divergence_is_the_course_s_update(machine: RestrictedBoltzmannMachine) -> None:
-    """-dL/dw_ij = <v_i h_j>0 - <v_i h_j>1, here of the centred units v - o and h - 1/2."""
-    data = all_states(V)[[3, 17, 40, 63]]
+    """-dL/dw_ij = <v_i h_j>0 - <v_i h_j>1, here of the centred units."""
+    data = visible_states(machine)[[3, 17, 40, 63]]
     after = machine.gibbs(data, 1)
     loss = machine.free_energy(data).mean() - machine.free_energy(after).mean()
     [gradient] = torch.autograd.grad(loss, [machine.weight])
 
     def correlation(v: Tensor) -> Tensor:
-        return (v - machine.offset).T @ (machine.hidden(v) - 0.5) / len(v)
+        return (v - machine.offset).T @ (machine.hidden(v) - machine.hidden_offset) / len(v)
 
     assert torch.allclose(-gradient, correlation(data) - correlation(after))
 
 
 def test_growing_from_one_and_from_several(machine: RestrictedBoltzmannMachine) -> None:
-    a, b = all_states(V)[[11, 52]]
-    chains = 60_000
-    states = all_states(H)
+    every = visible_states(machine)
+    a, b = every[[11, 52]]
+    chains, states = 40_000, all_states(H)
 
     def mean_child(chance: Tensor) -> Tensor:
         weight = torch.prod(states * chance + (1 - states) * (1 - chance), 1)
         return weight @ machine.visible(states)
 
-    child = machine.grow(a.expand(1, chains, V), 1).mean(0)
+    child = machine.grow(a.expand(1, chains, -1), 1).mean(0)
     assert torch.allclose(child, mean_child(machine.hidden(a)), atol=0.01)
-    both = torch.stack([a.expand(chains, V), b.expand(chains, V)])
+    both = torch.stack([a.expand(chains, -1), b.expand(chains, -1)])
     between = mean_child((machine.hidden(a) + machine.hidden(b)) / 2)
     assert torch.allclose(machine.grow(both, 1).mean(0), between, atol=0.01)
     p = exact_log_p(machine).exp().detach()
-    assert torch.allclose(machine.grow(both, 40).mean(0), p @ all_states(V), atol=0.01)  # forgotten
+    assert torch.allclose(machine.grow(both, 40).mean(0), p @ every, atol=0.01)  # forgotten
 
 
-@pytest.mark.parametrize(("n_visible", "n_hidden", "scale"), [(6, 4, 2.0), (40, 12, 0.5)])
-def test_annealed_importance_sampling_agrees_with_the_sum(n_visible: int, n_hidden: int, scale: float) -> None:
-    machine = make(n_visible, n_hidden, scale)
+@pytest.mark.parametrize("levels", [1, 4])
+def test_dithered_bits_have_the_grey_as_their_mean(levels: int) -> None:
     torch.manual_seed(0)
-    estimate, error = annealed_log_partition(machine, chains=500, steps=500)
-    assert 0 < error < 0.1
-    assert abs(estimate - machine.log_partition()) < 4 * error
+    grey = torch.tensor([[0.0, 0.13, 0.5, 0.77, 1.0]])
+    machine = RestrictedBoltzmannMachine(5, 1, levels)
+    many = grey.expand(40_000, -1)
+    bits = thermometer(many, levels, torch.rand_like(many))
+    assert (bits.view(-1, levels, 5).diff(dim=1) <= 0).all()  # a thermometer
+    assert torch.allclose(machine.grey(bits).mean(0), grey[0], atol=0.01)
+    assert torch.allclose(machine.grey(graded(grey, levels).flatten(1)), grey)
+    rounded = machine.grey(thermometer(grey, levels, torch.full_like(grey, 0.5)))
+    assert torch.allclose(rounded, (grey * levels + 0.5).floor() / levels)
+
+
+@pytest.mark.parametrize("kind", ["cd", "pcd", "pt"])
+def test_negative_phases(kind: str) -> None:
+    """cd starts at the data at each step; the others go on, and sample the machine with all its temperatures."""
+    machine = make(3, H, 1.0, levels=2)
+    states = visible_states(machine)
+    torch.manual_seed(0)
+    phase = NegativePhase(kind, chains=4000, sweeps=3, temperatures=4)  # type: ignore[arg-type]
+    data = states[[5, 20]]
+    chains = None
+    for _ in range(15):
+        chains = phase.step(machine, chains, data)
+    assert chains is not None
+    assert chains.shape == {"cd": (1, 2, 6), "pcd": (1, 4000, 6), "pt": (4, 4000, 6)}[kind]
+    if kind != "cd":
+        p = exact_log_p(machine).exp().detach()
+        assert float((frequencies(chains[-1], states) - p).abs().sum() / 2) < 0.05
 
 
 def learn(
     machine: RestrictedBoltzmannMachine, data: Tensor, *, epochs: int, batch: int, lr: float, sweeps: int
 ) -> float:
     """Persistent contrastive divergence; returns log Z."""
-    machine.start_from((data.sum(0) + 0.5) / (len(data) + 1))
-    chains = machine.offset.expand(200, -1).bernoulli()
+    machine.start_from(mean_bits(data, 1).flatten())
+    chains = machine.draw(machine.offset.expand(200, -1))
     optimizer = torch.optim.AdamW(machine.parameters(), lr=lr, weight_decay=0)
     steps = epochs * math.ceil(len(data) / batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=steps)

@@ -21,7 +21,7 @@ def csv(tmp_path: Path) -> Path:
 
 
 def test_the_first_lowest_epoch_was_kept_or_the_last(csv: Path) -> None:
-    best = curves(csv, "val/loss")
+    best = curves(csv, "loss", "val/loss")
     assert (best["epochs"], best["exported"]) == (3, 1)
     assert [panel["name"] for panel in best["panels"]] == ["loss", "age mae gyr", "learning rate"]
     assert best["panels"][0]["text"] == (
@@ -30,19 +30,20 @@ def test_the_first_lowest_epoch_was_kept_or_the_last(csv: Path) -> None:
     svg = best["panels"][0]["svg"]
     assert svg.startswith("<svg") and "currentColor" in svg and INK not in svg
     ElementTree.fromstring(svg)
-    assert curves(csv, None)["exported"] == 2
-    assert curves(csv, "val/loss") == best  # to the byte
+    assert curves(csv, "loss", None)["exported"] == 2
+    assert curves(csv, "loss", "val/loss") == best  # to the byte
 
 
 def test_a_single_epoch_is_told_not_drawn(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("epoch,lr-AdamW,val/loss,train/loss\n0,0.001,0.5,2.0\n")
-    loss, rate = curves(tmp_path / "mine.csv", "val/loss")["panels"]
+    loss, rate = curves(tmp_path / "mine.csv", "loss", "val/loss")["panels"]
     assert (loss["text"], loss["svg"]) == ("validation 0.5, training 2", None)
     assert (rate["name"], rate["text"]) == ("learning rate", "rate 0.001")
 
 
-def test_the_loss_comes_first_and_the_rate_last() -> None:
-    found = grouped(
-        {"epoch": [0], "lr-AdamW/pg1": [1], "lr-AdamW/pg2": [2], "val/a": [3], "train/loss": [4], "train/a": [5]}
-    )
+def test_the_summary_comes_first_and_the_rate_last() -> None:
+    columns = {"epoch": [0], "lr-AdamW/pg1": [1], "lr-AdamW/pg2": [2], "val/a": [3], "train/loss": [4], "train/a": [5]}
+    found = grouped(columns, "loss")
+    assert list(found) == ["loss", "a", "learning rate"]
+    assert list(grouped(columns, "a")) == ["a", "loss", "learning rate"]
     assert found == {"loss": {"train": [4]}, "a": {"val": [3], "train": [5]}, "learning rate": {"rate": [1]}}
