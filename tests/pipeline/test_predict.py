@@ -244,6 +244,13 @@ def test_an_answer_says_where_it_comes_from(family: Path) -> None:
     assert "warning: odd" in told
 
 
+def test_an_answer_names_further_inputs_by_their_content(family: Path) -> None:
+    ask("a/map.png", "--with", "b/map.png", "--samples", "3")
+    digest = hashlib.sha256(b"b/map.png").hexdigest()
+    options = json.loads(Path("out/map.json").read_text())["provenance"]["options"]
+    assert options == {"parents": [{"name": "map.png", "sha256": digest}], "samples": 3}
+
+
 def test_an_answer_says_what_its_pictures_show(family: Path) -> None:
     ask("a/map.png")
     assert json.loads(Path("out/map.json").read_text())["pictures"] == {"map_seen.png": "What was seen."}

@@ -27,7 +27,7 @@ from pipeline.evaluation.rbm.figures import (
     squares,
     surprise_figure,
 )
-from pipeline.evaluation.rbm.generation import from_noise, independent, seen
+from pipeline.evaluation.rbm.generation import from_noise, independent, mean_bits, seen
 from pipeline.evaluation.rbm.settings import Evaluate, Rbm
 
 LABELS = likeness.LABELS | {
@@ -63,13 +63,13 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     likelihood = {name: log_likelihoods(net, states[name], log_z, settings.draws) for name in ("training", "held-out")}
     free_energies = {name: net.free_energy(bits) for name, bits in states.items()}
     mean = {name: float(values.mean()) for name, values in free_energies.items()}
-    answers = {"model": model.reconstruct(grey["test"]), "mean_picture": net.grey(net.offset)}
+    answers = {"model": model.reconstruct(grey["test"]), "mean_picture": net.grey(mean_bits(net))}
     squared = {who: (answer - grey["test"]).square().mean(1).cpu() for who, answer in answers.items()}
     kinds = kinds_of_pictures(net, grey, states, settings.samples)
     invented = {
-        "model": "artificial",
-        "independent_pixels": "independent pixels",
-        "deformed_originals": "deformed originals",
+        "model": kinds["artificial"],
+        "independent_pixels": kinds["independent pixels"],
+        "deformed_originals": kinds["deformed originals"],
     }
     concentration, read = recognition.concentrations(net, data, grey["test"], memory)
     metrics: dict[str, Any] = {

@@ -12,9 +12,14 @@ def seen(net: RestrictedBoltzmannMachine, grey: Tensor) -> Tensor:
     return thermometer(grey, net.levels, torch.rand_like(grey))
 
 
+def mean_bits(net: RestrictedBoltzmannMachine) -> Tensor:
+    """Mean of the independent pixels that the machine started its training as, (levels * pixels,)."""
+    return net.visible(net.hidden_offset, beta=0.0)
+
+
 def independent(net: RestrictedBoltzmannMachine, n: int) -> Tensor:
-    """Draws of the independent pixels that the machine started its training as, (n, levels * pixels)."""
-    return net.sample_visible(net.hidden_offset.expand(n, -1), beta=0.0)
+    """Draws of those, (n, levels * pixels)."""
+    return net.draw(mean_bits(net).expand(n, -1))
 
 
 def from_noise(net: RestrictedBoltzmannMachine, n: int, sweeps: int) -> Tensor:

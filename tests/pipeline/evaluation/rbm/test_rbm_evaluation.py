@@ -25,7 +25,17 @@ from pipeline.evaluation.rbm import arguments, evaluation, film, generation, lik
 from pipeline.evaluation.rbm.prediction import predict
 
 SIZE, N, TEST = 12, 18, 4
-SETTINGS = {"n_pictures": 3, "draws": 200, "sweeps": [1, 5], "samples": 20, "ais_chains": 20, "ais_steps": 20}
+SETTINGS: dict[str, Any] = {"n_pictures": 3, "draws": 200, "sweeps": [1, 5], "samples": 20} | {
+    "ais_chains": 20,
+    "ais_steps": 20,
+}
+    "n_pictures": 3,
+    "draws": 200,
+    "sweeps": [1, 5],
+    "samples": 20,
+    "ais_chains": 20,
+    "ais_steps": 20,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +80,8 @@ def machine(request: pytest.FixtureRequest, data: ImagesDataModule) -> LitRBM:
 
 
 def test_evaluate(machine: LitRBM, data: ImagesDataModule) -> None:
-    result = evaluation.evaluate(machine, data, SimpleNamespace(evaluate=settings.Evaluate(**SETTINGS)))
+    section: Any = SimpleNamespace(evaluate=settings.Evaluate(**SETTINGS))
+    result = evaluation.evaluate(machine, data, section)
     found = numbers(result.metrics)
     assert all(re.sub("_(low|high)$", "", key.split("/")[-1]) in evaluation.LABELS for key in found)
     # an untrained machine is nearly the independent pixels it starts as: both columns must agree
