@@ -1,4 +1,4 @@
-"""Tempering of restricted Boltzmann machines: chains of easier machines hand what they find to the one wanted."""
+"""Tempering of Boltzmann machines: chains of easier machines hand what they find to the one wanted."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,18 +6,23 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
+from lit_modules.networks.boltzmann.machine import Machine
 from lit_modules.networks.sampling.tempering import exchange_rows
 
 
 class Ladder(Protocol):
     """Distributions over the same visible units, from an easy one to the one that is wanted."""
 
-    def free_energy(self, states: Tensor, rungs: slice) -> Tensor:
-        """F of states (rungs, chains, n_visible), each row by its own rung; (rungs, chains)."""
-
     def gibbs(self, states: Tensor) -> Tensor:
-        """One sweep at all rungs; (rungs, chains, n_visible) -> the same shape."""
+        """One sweep at each rung; (rungs, chains, bits) -> the same shape."""
+
+    def log_ratios(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights of the states v of each rung for its neighbours.
+
+        Shapes:
+            (rungs, chains, bits) -> (rungs - 1, chains) twice: F_k(v_k) - F_{k+1}(v_k), then
+            F_{k+1}(v_{k+1}) - F_k(v_{k+1}).
+        """
 
 
 class Temperatures:
@@ -28,16 +33,19 @@ class Temperatures:
         betas: (rungs,), ascending; the last is the one wanted.
     """
 
-    def __init__(self, rbm: RestrictedBoltzmannMachine, betas: Tensor) -> None:
+    def __init__(self, rbm: Machine, betas: Tensor) -> None:
         self.rbm, self.betas = rbm, betas[:, None, None]
-
-    def free_energy(self, states: Tensor, rungs: slice) -> Tensor:
-        """See ``Ladder``."""
-        return self.rbm.free_energy(states, self.betas[rungs])
+        neighbours = [betas[:1], betas, betas[-1:]]
+        self.around = torch.cat(neighbours).unfold(0, 3, 1).T[..., None, None]  # that below, its own, that above
 
     def gibbs(self, states: Tensor) -> Tensor:
         """See ``Ladder``."""
         return self.rbm.gibbs(states, 1, self.betas)
+
+    def log_ratios(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``Ladder``."""
+        below, own, above = self.rbm.free_energy(states, self.around)
+        return (own - above)[:-1], (own - below)[1:]
 
 
 class Trajectory:
@@ -50,49 +58,53 @@ class Trajectory:
         machines: in the order of the training; the last is the one wanted.
     """
 
-    def __init__(self, machines: Sequence[RestrictedBoltzmannMachine]) -> None:
+    def __init__(self, machines: Sequence[Machine]) -> None:
         self.machines = machines
-
-    def free_energy(self, states: Tensor, rungs: slice) -> Tensor:
-        """See ``Ladder``."""
-        return torch.stack([rbm.free_energy(rows) for rbm, rows in zip(self.machines[rungs], states, strict=True)])
 
     def gibbs(self, states: Tensor) -> Tensor:
         """See ``Ladder``."""
         return torch.stack([rbm.gibbs(rows, 1) for rbm, rows in zip(self.machines, states, strict=True)])
 
+    def log_ratios(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``Ladder``."""
+        own = self.free_energies(self.machines, states)
+        above = self.free_energies(self.machines[1:], states[:-1])
+        below = self.free_energies(self.machines[:-1], states[1:])
+        return own[:-1] - above, own[1:] - below
+
+    def free_energies(self, machines: Sequence[Machine], states: Tensor) -> Tensor:
+        """Of each row of states by its machine, (rungs, chains)."""
+        return torch.stack([rbm.free_energy(rows) for rbm, rows in zip(machines, states, strict=True)])
+
 
 @torch.no_grad()
 def temper(ladder: Ladder, states: Tensor, sweeps: int) -> Tensor:
-    """Gibbs sweeps at all rungs, each followed by exchanges of the even pairs of neighbours, then of the odd ones.
+    """Gibbs sweeps at all rungs, each followed by exchanges of neighbours; even and odd pairs take turns.
 
     Args:
         ladder: of the distributions.
-        states: (rungs, chains, n_visible), the row of the distribution that is wanted last.
+        states: (rungs, chains, bits), those of the distribution that is wanted in the last row.
         sweeps: of each chain.
 
     Returns:
         The states after the last exchange, of the same shape.
     """
-    for _ in range(sweeps):
+    first = int(torch.randint(2, ()))  # where each call is a single sweep, both kinds of pairs have their turn
+    for sweep in range(sweeps):
         states = ladder.gibbs(states)
-        for first in (0, 1):
-            lower = slice(first, len(states) - 1, 2)
-            swap = torch.rand(states[lower].shape[:-1], device=states.device) < exchange_probability(
-                ladder, states, lower
-            )
-            states = exchange_rows(states, swap[..., None], lower)
+        states = exchanged(states, ladder.log_ratios(states), (first + sweep) % 2)
     return states
 
 
-def exchange_probability(ladder: Ladder, states: Tensor, lower: slice) -> Tensor:
-    """min(1, exp(F_t(v_t) + F_u(v_u) - F_t(v_u) - F_u(v_t))) of rungs t in ``lower`` and the next ones u.
+def exchanged(states: Tensor, log_ratios: tuple[Tensor, Tensor], first: int) -> Tensor:
+    """Exchange states of neighbours with probability min(1, exp(F_t(v_t) + F_u(v_u) - F_t(v_u) - F_u(v_t))).
 
-    Shapes:
-        (rungs, chains, n_visible) -> (pairs, chains).
+    Args:
+        states: (rungs, chains, bits); left as they are.
+        log_ratios: see ``Ladder``.
+        first: lower rung of the first pair, 0 or 1.
     """
-    upper = slice(lower.start + 1, lower.stop + 1, 2)
-    below, above = states[lower], states[upper]
-    stay = ladder.free_energy(below, lower) + ladder.free_energy(above, upper)
-    swap = ladder.free_energy(above, lower) + ladder.free_energy(below, upper)
-    return (stay - swap).clamp(max=0).exp()
+    lower = slice(first, len(states) - 1, 2)
+    log_r = (log_ratios[0] + log_ratios[1])[lower]
+    swap = torch.rand_like(log_r) < log_r.exp()
+    return exchange_rows(states, swap[..., None], lower)

@@ -1,11 +1,10 @@
-"""Weighted Markov chains that follow a changing energy and so know its log Z: sequential Monte Carlo.
+"""Weighted Markov chains that follow a changing energy and so tell its log Z: sequential Monte Carlo.
 
 Jarzynski (1997) and Neal (2001) weigh chains by what each change of the energy does to them; Del Moral, Doucet & Jasra
-(2006) resample them when few carry the weight. Along a training: Carbone et al. (2023), Béreux et al. (arXiv 2405.15376).
+(2006) resample them when few carry the weight.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -56,53 +55,6 @@ class WeightedChains:
         chosen = systematic((self.log_z[..., None] + self.log_weight).flatten())
         shuffled = chosen[torch.randperm(len(chosen), device=chosen.device)]
         return self.states.flatten(0, -2)[shuffled].view_as(self.states)
-
-
-class RunningLogPartition(WeightedChains):
-    """log Z of a machine at each step of its training, for chains of its own: they start where it is exact.
-
-    Args:
-        states: (chains, units), drawn from the machine at the start of the training.
-        energies: -log of their unnormalised probabilities there, (chains,).
-        log_z: the logarithm of the norm.
-    """
-
-    def __init__(self, states: Tensor, energies: Tensor, log_z: float) -> None:
-        super().__init__(states, log_z)
-        self.energies = energies
-
-    @torch.no_grad()
-    def advance(self, energy: Callable[[Tensor], Tensor], sweep: Callable[[Tensor], Tensor]) -> None:
-        """Follow a change of the weights, after any number of steps of the training; the fewer, the smaller the error.
-
-        Args:
-            energy: as it is now, of states, (chains, units) -> (chains,).
-            sweep: moves states and leaves exp(-energy) as it is.
-        """
-        self.reweigh(self.energies.double() - energy(self.states).double())
-        self.states = sweep(self.states)
-        self.energies = energy(self.states)
-
-    @property
-    def value(self) -> Tensor:
-        """The estimate of log Z, ()."""
-        return self.estimates()
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """What a checkpoint has to keep; states are bits."""
-        return {
-            "states": self.states.to(torch.uint8),
-            "energies": self.energies,
-            "log_weight": self.log_weight,
-            "log_z": self.log_z,
-        }
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on where ``state_dict`` was taken."""
-        self.states = state["states"].to(self.states)
-        self.energies = state["energies"].to(self.energies)
-        self.log_weight = state["log_weight"].to(self.log_weight)
-        self.log_z = state["log_z"].to(self.log_z)
 
 
 def systematic(log_weight: Tensor) -> Tensor:
