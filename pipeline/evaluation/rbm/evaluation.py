@@ -9,7 +9,7 @@ from torch import Tensor
 
 from datamodules.images import ImagesDataModule
 from lit_modules.boltzmann import LitRBM
-from lit_modules.networks.boltzmann.annealed_importance import annealed_log_partition
+from lit_modules.networks.boltzmann.log_partition import LogPartition, bracket
 from lit_modules.networks.boltzmann.pixels import stretch
 from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, RestrictedBoltzmannMachine
 from lit_modules.networks.symmetry import symmetries
@@ -37,7 +37,6 @@ LABELS = likeness.LABELS | {
     "reconstruction_mse": "mean square error of the reconstruction",
     "log_likelihood_nats": "log-likelihood of a picture (nats)",
     "log_z_nats": "log Z (nats)",
-    "log_z_error_nats": "standard error of log Z (nats)",
     "free_energy_nats": "mean free energy of pictures (nats)",
     "sample_free_energy_nats": "mean free energy of artificial pictures (nats)",
     "reconstruction_rms": "root mean square error of the reconstruction",
@@ -53,14 +52,16 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     net, settings = model.net, params.evaluate
     grey = {split: stretch(data.images(split)).to(model.device) for split in ("train", "val", "test")}
     memory = stretch(symmetries(data.images("train")).flatten(0, 1)).to(model.device)
-    log_z, error = log_partition(net, settings)
+    log_z = log_partition(net, settings)
     states = {
         "training": seen(net, grey["train"].repeat(settings.draws, 1)),
         "held-out": seen(net, grey["test"].repeat(settings.draws, 1)),
         "artificial": from_noise(net, settings.samples, settings.sweeps[-1]),
         "independent pixels": independent(net, settings.samples),
     }
-    likelihood = {name: log_likelihoods(net, states[name], log_z, settings.draws) for name in ("training", "held-out")}
+    likelihood = {
+        name: log_likelihoods(net, states[name], log_z.value, settings.draws) for name in ("training", "held-out")
+    }
     free_energies = {name: net.free_energy(bits) for name, bits in states.items()}
     mean = {name: float(values.mean()) for name, values in free_energies.items()}
     answers = {"model": model.reconstruct(grey["test"]), "mean_picture": net.grey(mean_bits(net))}
@@ -75,8 +76,9 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     metrics: dict[str, Any] = {
         **scored("log_likelihood_nats", likelihood["held-out"]),
         **compared("log_likelihood_nats", {who: x.mean() for who, x in likelihood["training"].items()}, "train"),
-        "model/log_z_nats": log_z,
-        "model/log_z_error_nats": error,
+        "model/log_z_nats": log_z.value,
+        "model/log_z_nats_low": log_z.low,
+        "model/log_z_nats_high": log_z.high,
         **compared("free_energy_nats", {"model": mean["held-out"], "independent_pixels": mean["independent pixels"]}),
         "train/free_energy_nats": mean["training"],
         "model/sample_free_energy_nats": mean["artificial"],
@@ -84,7 +86,7 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
         **likeness.likeness(invented, kinds["held-out"], squares(memory)),
         **scored("concentration_rms", {who: (x - concentration) ** 2 for who, x in read.items()}, root_mean),
     }
-    surprise = {name: values + log_z for name, values in free_energies.items()}
+    surprise = {name: values + log_z.value for name, values in free_energies.items()}
     with style():
         pictures = [
             *artificial_pictures(net, grey["train"], states["artificial"], memory, settings),
@@ -130,11 +132,12 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     )
 
 
-def log_partition(net: RestrictedBoltzmannMachine, settings: Evaluate) -> tuple[float, float]:
-    """Log Z and its standard error: exact for few hidden units, by annealed importance sampling for more."""
-    if net.n_hidden <= MAX_EXACT_HIDDEN:
-        return net.log_partition(), 0.0
-    return annealed_log_partition(net, settings.ais_chains, settings.ais_steps)
+def log_partition(net: RestrictedBoltzmannMachine, settings: Evaluate) -> LogPartition:
+    """Log Z with its bounds: exact for few hidden units, by annealed importance sampling and its reverse for more."""
+    if net.n_hidden > MAX_EXACT_HIDDEN:
+        return bracket(net, settings.ais_chains, settings.ais_steps)
+    exact = net.log_partition()
+    return LogPartition(exact, exact, exact, effective=1.0)
 
 
 def log_likelihoods(net: RestrictedBoltzmannMachine, bits: Tensor, log_z: float, draws: int) -> dict[str, Tensor]:
@@ -222,8 +225,7 @@ def recognised(
     return [
         Picture(
             "reconstruction",
-            "Recognition: pictures the machine was never trained on, squeezed through "
-            f"{model.settings.hidden} hidden units and back.",
+            "Recognition: pictures the machine was never trained on, through its hidden units and back.",
             rows_of(
                 {"original": held_out[:n], "reconstructed": reconstructed[:n]},
                 "Held-out pictures through the hidden layer and back",

@@ -76,7 +76,7 @@ def filter_figure(net: RestrictedBoltzmannMachine) -> Figure:
     figure, axis = plt.subplots(figsize=(WIDTH, 0.85 * WIDTH * len(picture) / picture.shape[1] + 0.5))
     limit = float(np.quantile(np.abs(filters), 0.995))
     image = axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="antialiased")
-    of_all = "" if len(filters) == net.n_hidden else f" strongest of {net.n_hidden}"
+    of_all = "" if len(filters) == len(weight) else f" strongest of {len(weight)}"
     axis.set_title(f"What the {len(filters)}{of_all} hidden units look at")
     bare(axis)
     figure.colorbar(image, ax=axis, shrink=0.8, label="weight w (nats)")

@@ -22,8 +22,12 @@ SMALLEST = 0.5  # pixels: the least radius that is told apart
 
 
 def codes(net: RestrictedBoltzmannMachine, grey: Tensor) -> Tensor:
-    """What the hidden units say of stretched pictures, p(h = 1 | mean bits); (n, pixels) -> (n, hidden)."""
-    return net.hidden(graded(grey, net.levels).flatten(1))
+    """What the hidden units that see all pixels say of stretched pictures, p(h = 1 | mean bits).
+
+    Shapes:
+        (n, pixels) -> (n, columns of net.weight).
+    """
+    return net.hidden(graded(grey, net.levels).flatten(1))[:, : net.weight.shape[1]]
 
 
 def alike(net: RestrictedBoltzmannMachine, grey: Tensor, memory: Tensor, n: int) -> Tensor:
@@ -68,7 +72,7 @@ def concentrations(
     truth, train = concentration(data.images("test")), np.tile(concentration(data.images("train")), 8)
     numbers = {
         "model": (codes(net, memory).cpu().numpy(), codes(net, held_out).cpu().numpy()),
-        "pca": principal_components(memory.cpu().numpy(), held_out.cpu().numpy(), net.n_hidden),
+        "pca": principal_components(memory.cpu().numpy(), held_out.cpu().numpy(), net.weight.shape[1]),
     }
     read = {who: probe(known, train, others) for who, (known, others) in numbers.items()}
     return truth, {**read, "mean": np.full(len(truth), train.mean())}

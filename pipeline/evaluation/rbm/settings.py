@@ -20,8 +20,8 @@ class Evaluate(Section):
     """Gibbs sweeps after which a growing picture is shown."""
     samples: Annotated[int, Field(ge=5)]
     """Artificial pictures, begun as noise, that are compared with real ones after the last of the sweeps."""
-    ais_chains: Annotated[int, Field(ge=2)]
-    """Of annealed importance sampling of log Z, beyond 20 hidden units."""
+    ais_chains: Annotated[int, Field(ge=32)]
+    """Of annealed importance sampling of log Z and of its reverse, beyond 20 hidden units."""
     ais_steps: PositiveInt
     """Temperatures of the same."""
 
