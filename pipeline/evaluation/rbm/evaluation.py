@@ -39,6 +39,7 @@ LABELS = likeness.LABELS | {
     "log_z_nats": "log Z (nats)",
     "free_energy_nats": "mean free energy of pictures (nats)",
     "sample_free_energy_nats": "mean free energy of artificial pictures (nats)",
+    "original_rms": "root mean square difference of artificial pictures from the nearest original",
     "reconstruction_rms": "root mean square error of the reconstruction",
     "concentration_rms": "root mean square error of the concentration of light read off the hidden code",
 }
