@@ -7,8 +7,9 @@ from torch import Tensor
 
 from lit_modules.base import Batch, PictureReader
 from lit_modules.examples import tiles
+from lit_modules.networks.boltzmann.convolutional import ConvolutionalBoltzmannMachine
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
-from lit_modules.networks.boltzmann.pixels import drawn, graded, mean_bits, stretch
+from lit_modules.networks.boltzmann.pixels import chances, drawn, mean_bits, stretch
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 from lit_modules.networks.boltzmann.running_log_partition import RunningLogPartition
 from lit_modules.networks.boltzmann.settings import MachineSettings, RBMSettings
@@ -154,7 +155,10 @@ class LitRBM(LitMachine):
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         it = self.settings
-        self.net = RestrictedBoltzmannMachine(it.size**2, it.hidden, it.levels)
+        if it.filters:
+            self.net = ConvolutionalBoltzmannMachine(it.size**2, it.hidden, it.levels, it.filters)
+        else:
+            self.net = RestrictedBoltzmannMachine(it.size**2, it.hidden, it.levels)
         self.negative = NegativePhase(it.negative, it.chains, it.sweeps, it.temperatures)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -162,8 +166,7 @@ class LitRBM(LitMachine):
         return self.reconstruct(stretch(images))
 
     def mean_bits(self, images: Tensor) -> Tensor:
-        grey, levels = stretch(images), self.settings.levels
-        return mean_bits(grey if levels == 1 else self.bits(images), levels)
+        return mean_bits(chances(stretch(images), self.settings.levels), self.settings.levels)
 
     def bits(self, images: Tensor) -> Tensor:
         return drawn(stretch(images), self.settings.levels)
@@ -208,8 +211,7 @@ class LitRBM(LitMachine):
 
     def reconstruct(self, grey: Tensor) -> Tensor:
         """Stretched pictures, (pictures, pixels), through the hidden layer and back."""
-        mean = graded(grey, self.settings.levels).flatten(1)
-        return self.net.grey(self.net.visible(self.net.hidden(mean)))
+        return self.net.grey(self.net.visible(self.net.hidden(chances(grey, self.settings.levels))))
 
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
         """Pictures, their reconstructions, and artificial clusters grown from them, below each other."""

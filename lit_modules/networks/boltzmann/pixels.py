@@ -39,13 +39,19 @@ def thermometer(grey: Tensor, levels: int, noise: Tensor) -> Tensor:
     return (graded(grey, levels) >= 1 - noise[:, None]).flatten(1).to(grey)
 
 
-def drawn(grey: Tensor, levels: int) -> Tensor:
-    """Bits of stretched pictures as machines learn them, (pictures, pixels) -> (pictures, levels * pixels).
+def chances(grey: Tensor, levels: int) -> Tensor:
+    """Chance of each bit of stretched pictures to be lit; (pictures, pixels) -> (pictures, levels * pixels).
 
-    A pixel of one bit is lit with a probability that is its grey. Of several bits the grey is rounded, for the noise of
-    dithering would hide that a star covers several pixels.
+    That of a single bit is the grey itself. Of several bits the grey is rounded, for the noise of dithering would hide
+    that a star covers several pixels.
     """
-    return thermometer(grey, levels, torch.rand_like(grey) if levels == 1 else torch.full_like(grey, 0.5))
+    return grey if levels == 1 else thermometer(grey, levels, torch.full_like(grey, 0.5))
+
+
+def drawn(grey: Tensor, levels: int) -> Tensor:
+    """Bits by their ``chances``, drawn anew at each call; (pictures, pixels) -> (pictures, levels * pixels)."""
+    chance = chances(grey, levels)
+    return (torch.rand_like(chance) < chance).to(chance)
 
 
 def graded(grey: Tensor, levels: int) -> Tensor:

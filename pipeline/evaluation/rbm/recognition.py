@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from datamodules.images import ImagesDataModule
-from lit_modules.networks.boltzmann.pixels import SKY, graded
+from lit_modules.networks.boltzmann.pixels import SKY, chances
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 
 Array = NDArray[Any]
@@ -27,7 +27,7 @@ def codes(net: RestrictedBoltzmannMachine, grey: Tensor) -> Tensor:
     Shapes:
         (n, pixels) -> (n, columns of net.weight).
     """
-    return net.hidden(graded(grey, net.levels).flatten(1))[:, : net.weight.shape[1]]
+    return net.hidden(chances(grey, net.levels))[:, : net.weight.shape[1]]
 
 
 def alike(net: RestrictedBoltzmannMachine, grey: Tensor, memory: Tensor, n: int) -> Tensor:
