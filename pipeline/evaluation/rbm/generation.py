@@ -1,15 +1,8 @@
-"""The bits that a restricted machine sees of a picture, and those that it draws itself."""
+"""The bits that a restricted machine draws itself."""
 
-import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.pixels import thermometer
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
-
-
-def seen(net: RestrictedBoltzmannMachine, grey: Tensor) -> Tensor:
-    """Bits of stretched pictures, drawn anew at each call; (n, pixels) -> (n, levels * pixels)."""
-    return thermometer(grey, net.levels, torch.rand_like(grey))
 
 
 def mean_bits(net: RestrictedBoltzmannMachine) -> Tensor:
