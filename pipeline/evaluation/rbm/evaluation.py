@@ -27,7 +27,7 @@ from pipeline.evaluation.rbm.figures import (
     squares,
     surprise_figure,
 )
-from pipeline.evaluation.rbm.generation import from_noise, independent, mean_bits, seen
+from pipeline.evaluation.rbm.generation import from_noise, independent, mean_bits
 from pipeline.evaluation.rbm.settings import Evaluate, Rbm
 
 LABELS = likeness.LABELS | {
@@ -51,12 +51,12 @@ N_ALIKE = 3
 def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     """Log-likelihood beside independent pixels, recognition, and artificial pictures beside real ones."""
     net, settings = model.net, params.evaluate
-    grey = {split: stretch(data.images(split)).to(model.device) for split in ("train", "val", "test")}
-    memory = stretch(symmetries(data.images("train")).flatten(0, 1)).to(model.device)
+    images = {split: data.images(split).to(model.device) for split in ("train", "val", "test")}
+    held_out, memory = stretch(images["test"]), stretch(symmetries(images["train"]).flatten(0, 1))
     log_z = log_partition(net, settings)
     states = {
-        "training": seen(net, grey["train"].repeat(settings.draws, 1)),
-        "held-out": seen(net, grey["test"].repeat(settings.draws, 1)),
+        "training": model.bits(images["train"].repeat(settings.draws, 1, 1, 1)),
+        "held-out": model.bits(images["test"].repeat(settings.draws, 1, 1, 1)),
         "artificial": from_noise(net, settings.samples, settings.sweeps[-1]),
         "independent pixels": independent(net, settings.samples),
     }
@@ -65,15 +65,15 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     }
     free_energies = {name: net.free_energy(bits) for name, bits in states.items()}
     mean = {name: float(values.mean()) for name, values in free_energies.items()}
-    answers = {"model": model.reconstruct(grey["test"]), "mean_picture": net.grey(mean_bits(net))}
-    squared = {who: (answer - grey["test"]).square().mean(1).cpu() for who, answer in answers.items()}
-    kinds = kinds_of_pictures(net, grey, states, settings.samples)
+    answers = {"model": model.reconstruct(held_out), "mean_picture": net.grey(mean_bits(net))}
+    squared = {who: (answer - held_out).square().mean(1).cpu() for who, answer in answers.items()}
+    kinds = kinds_of_pictures(model, images, states, settings.samples)
     invented = {
         "model": kinds["artificial"],
         "independent_pixels": kinds["independent pixels"],
         "deformed_originals": kinds["deformed originals"],
     }
-    concentration, read = recognition.concentrations(net, data, grey["test"], memory)
+    concentration, read = recognition.concentrations(net, data, held_out, memory)
     metrics: dict[str, Any] = {
         **scored("log_likelihood_nats", likelihood["held-out"]),
         **compared("log_likelihood_nats", {who: x.mean() for who, x in likelihood["training"].items()}, "train"),
@@ -90,14 +90,14 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     surprise = {name: values + log_z.value for name, values in free_energies.items()}
     with style():
         pictures = [
-            *artificial_pictures(net, grey["train"], states["artificial"], memory, settings),
+            *artificial_pictures(model, images["train"], states["artificial"], memory, settings),
             Picture(
                 "likeness",
                 "What a classifier looks at that is to tell artificial pictures from real ones, median and two thirds "
                 "of the pictures. The better the machine, the nearer its line lies to that of held-out pictures.",
                 likeness_figure(kinds),
             ),
-            *recognised(model, grey["test"], answers["model"], memory, settings),
+            *recognised(model, held_out, answers["model"], memory, settings),
             Picture(
                 "free_energies",
                 "Surprise -log p(v) = F(v) + log Z of pictures. Held-out pictures lie higher than training ones "
@@ -117,9 +117,9 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
         pictures,
         title=heading("Restricted Boltzmann machine", data),
         notes=[learned(data)],
-        judged_by=f"{len(grey['test'])} pictures",
+        judged_by=f"{len(held_out)} pictures",
         charts=[
-            pixel_chart("Grey levels of held-out pictures, and as reconstructed", grey["test"], answers["model"]),
+            pixel_chart("Grey levels of held-out pictures, and as reconstructed", held_out, answers["model"]),
             Chart(
                 "concentration",
                 "predicted",
@@ -127,9 +127,9 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
                 pl.DataFrame({"truth": concentration, "predicted": read["model"]}),
             ),
         ],
-        animations=[running_chains(net, grey["train"], settings)],
+        animations=[running_chains(model, images["train"], settings)],
         items=item_table(data.rows("test"), **measured, reconstruction_rms_error=squared["model"].sqrt()),
-        thumbnails=pairs(grey["test"], answers["model"], model.settings.size),
+        thumbnails=pairs(held_out, answers["model"], model.settings.size),
     )
 
 
@@ -157,31 +157,29 @@ def log_likelihoods(net: RestrictedBoltzmannMachine, bits: Tensor, log_z: float,
     return {who: each.view(draws, -1).mean(0).cpu() for who, each in values.items()}
 
 
-def kinds_of_pictures(
-    net: RestrictedBoltzmannMachine, grey: dict[str, Tensor], states: dict[str, Tensor], n: int
-) -> dict[str, Array]:
-    """Held-out pictures, artificial ones and those of two rivals, all drawn with the machine's levels of grey."""
-    originals = squares(grey["train"])
-    changed = torch.from_numpy(deformed(np.resize(originals, (n, *originals.shape[1:])))).to(grey["train"]).flatten(1)
+def kinds_of_pictures(model: LitRBM, images: dict[str, Tensor], states: dict[str, Tensor], n: int) -> dict[str, Array]:
+    """Held-out pictures, artificial ones and those of two rivals, all with the machine's levels of grey."""
+    originals = images["train"][:, 0].cpu().numpy()
+    changed = torch.from_numpy(deformed(np.resize(originals, (n, *originals.shape[1:]))))[:, None]
     bits = {
-        "held-out": seen(net, torch.cat([grey["val"], grey["test"]])),
+        "held-out": model.bits(torch.cat([images["val"], images["test"]])),
         "artificial": states["artificial"],
         "independent pixels": states["independent pixels"],
-        "deformed originals": seen(net, changed),
+        "deformed originals": model.bits(changed.to(images["train"])),
     }
-    return {name: squares(net.grey(drawn)) for name, drawn in bits.items()}
+    return {name: squares(model.net.grey(drawn)) for name, drawn in bits.items()}
 
 
 def artificial_pictures(
-    net: RestrictedBoltzmannMachine, train: Tensor, dreamed: Tensor, memory: Tensor, settings: Evaluate
+    model: LitRBM, images: Tensor, dreamed: Tensor, memory: Tensor, settings: Evaluate
 ) -> list[Picture]:
     """Artificial pictures that grew from one original, from several, and from noise, beside the nearest originals."""
-    n = settings.n_pictures
-    grown = {f"sweep {sweeps}": net.grow(seen(net, train[:n])[None], sweeps) for sweeps in settings.sweeps}
+    net, n = model.net, settings.n_pictures
+    grown = {f"sweep {sweeps}": net.grow(model.bits(images[:n])[None], sweeps) for sweeps in settings.sweeps}
     drawn = net.draw(list(grown.values())[-1])
-    parents = train[torch.rand(n, len(train)).argsort(1)[:, :N_PARENTS].T]  # different ones for each child
-    child = net.grow(torch.stack([seen(net, parent) for parent in parents]), 1)
-    family = {f"parent {k + 1}": parent for k, parent in enumerate(parents)}
+    parents = images[torch.rand(n, len(images)).argsort(1)[:, :N_PARENTS].T]  # different ones for each child
+    child = net.grow(torch.stack([model.bits(parent) for parent in parents]), 1)
+    family = {f"parent {k + 1}": stretch(parent) for k, parent in enumerate(parents)}
     return [
         Picture(
             "from_noise",
@@ -197,7 +195,7 @@ def artificial_pictures(
             "pixel by pixel. Below it the most similar picture of the training, and its difference.",
             beside_nearest(
                 {
-                    "original": train[:n],
+                    "original": stretch(images[:n]),
                     **{label: net.grey(mean) for label, mean in grown.items()},
                     "drawn": net.grey(drawn),
                 },
@@ -244,11 +242,11 @@ def recognised(
     ]
 
 
-def running_chains(net: RestrictedBoltzmannMachine, train: Tensor, settings: Evaluate) -> Animation:
+def running_chains(model: LitRBM, images: Tensor, settings: Evaluate) -> Animation:
     """Chains that start at originals, above those that start as noise."""
-    originals = seen(net, train[: settings.n_pictures])
-    start = torch.cat([originals, independent(net, len(originals))])
-    frames, _ = film.chain_frames(net, start, settings.sweeps[-1], len(originals), len(start))
+    originals = model.bits(images[: settings.n_pictures])
+    start = torch.cat([originals, independent(model.net, len(originals))])
+    frames, _ = film.chain_frames(model.net, start, settings.sweeps[-1], len(originals), len(start))
     return Animation(
         "chain",
         "The Gibbs chain as it runs, faster and faster: above from originals, below from noise. Both rows should end "

@@ -1,14 +1,8 @@
-"""The bits that a restricted machine sees of a picture, and those that it draws itself."""
+"""The bits that a restricted machine draws itself."""
 
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.pixels import drawn
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
-
-
-def seen(net: RestrictedBoltzmannMachine, grey: Tensor) -> Tensor:
-    """Bits of stretched pictures, drawn anew at each call; (n, pixels) -> (n, levels * pixels)."""
-    return drawn(grey, net.levels)
 
 
 def mean_bits(net: RestrictedBoltzmannMachine) -> Tensor:

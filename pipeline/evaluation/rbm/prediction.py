@@ -19,7 +19,7 @@ from pipeline.evaluation.common.result import Animation, Picture, Result, style
 from pipeline.evaluation.common.two_sample import Array, nearest
 from pipeline.evaluation.rbm.figures import rows_of, squares
 from pipeline.evaluation.rbm.film import SECONDS, chain_frames
-from pipeline.evaluation.rbm.generation import independent, seen
+from pipeline.evaluation.rbm.generation import independent
 from pipeline.inputs.own_picture import read_grey
 
 COLUMNS = 6  # artificial pictures in a row
@@ -49,9 +49,10 @@ def predict(
     if noise:
         start, metrics, pictures, origin = independent(model.net, samples), {}, [], "noise"
     else:
-        grey, warnings = read(model, [path, *parents])
-        start = children(model, grey, samples)
-        metrics = recognised(model, grey[:1]) | {"warnings": warnings}
+        images, warnings = read(model, [path, *parents])
+        grey = stretch(images)
+        start = children(model, images, samples)
+        metrics = recognised(model, images[:1]) | {"warnings": warnings}
         pictures = [recognition(model, grey)]
         origin = path.name if len(grey) == 1 else f"{path.name} and {len(grey) - 1} more"
     frames, bits = chain_frames(model.net, start, sweeps, min(COLUMNS, samples), FILMED)
@@ -70,7 +71,7 @@ def predict(
 
 
 def read(model: LitRBM, paths: Sequence[Path]) -> tuple[Tensor, list[str]]:
-    """Stretched pictures, (n, pixels), as the machine was trained on; and what is doubtful about their white.
+    """Pictures, (n, 1, size, size), as the machine was trained on; and what is doubtful about their white.
 
     Raises:
         InputError: a file cannot be read as a picture.
@@ -78,22 +79,22 @@ def read(model: LitRBM, paths: Sequence[Path]) -> tuple[Tensor, list[str]]:
     padded, white = bool(model.padded), int(model.white)
     found = [read_grey(path, model.settings.size, padded=padded, white=white) for path in paths]
     warnings = [warning for _, doubts in found for warning in doubts]
-    return stretch(torch.cat([picture for picture, _ in found]).to(model.device)), warnings
+    return torch.cat([picture for picture, _ in found]).to(model.device), warnings
 
 
-def children(model: LitRBM, grey: Tensor, n: int) -> Tensor:
+def children(model: LitRBM, images: Tensor, n: int) -> Tensor:
     """Bits that chains start from: those of the one original, or of children whose hidden units inherit from several.
 
     Shapes:
-        (originals, pixels) -> (n, levels * pixels).
+        (originals, 1, size, size) -> (n, levels * pixels).
     """
-    bits = torch.stack([seen(model.net, original.expand(n, -1)) for original in grey])
-    return bits[0] if len(grey) == 1 else model.net.draw(model.net.grow(bits, 1))
+    bits = torch.stack([model.bits(original.expand(n, -1, -1, -1)) for original in images])
+    return bits[0] if len(images) == 1 else model.net.draw(model.net.grow(bits, 1))
 
 
-def recognised(model: LitRBM, grey: Tensor) -> dict[str, Any]:
-    """What the machine thinks of a picture, (1, pixels), in numbers."""
-    bits = seen(model.net, grey.expand(100, -1))
+def recognised(model: LitRBM, image: Tensor) -> dict[str, Any]:
+    """What the machine thinks of a picture, (1, 1, size, size), in numbers."""
+    bits, grey = model.bits(image.expand(100, -1, -1, -1)), stretch(image)
     return {
         "free_energy_nats": float(model.net.free_energy(bits).mean()),
         "reconstruction_rms": rms(model.reconstruct(grey), grey),
