@@ -7,7 +7,6 @@ from torch import Tensor
 
 from lit_modules.base import Batch, PictureReader
 from lit_modules.examples import tiles
-from lit_modules.networks.boltzmann.convolutional import ConvolutionalBoltzmannMachine
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
 from lit_modules.networks.boltzmann.pixels import chances, drawn, mean_bits, stretch
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
@@ -155,10 +154,7 @@ class LitRBM(LitMachine):
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         it = self.settings
-        if it.filters:
-            self.net = ConvolutionalBoltzmannMachine(it.size**2, it.hidden, it.levels, it.filters)
-        else:
-            self.net = RestrictedBoltzmannMachine(it.size**2, it.hidden, it.levels)
+        self.net = RestrictedBoltzmannMachine(it.size**2, it.hidden, it.levels)
         self.negative = NegativePhase(it.negative, it.chains, it.sweeps, it.temperatures)
 
     def forward(self, images: Tensor) -> Tensor:
