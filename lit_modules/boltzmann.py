@@ -75,12 +75,18 @@ class LitMachine(PictureReader):
         self.net.start_from(symmetries(self.mean_bits(images).unflatten(-1, (size, size))).mean(0).flatten())
         self.watched = images[:WATCHED]
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Couplings, and biases, which do not decay: they hold the mean picture."""
+        biases = {name: weight for name, weight in self.named_parameters() if name.endswith("bias")}
+        couplings = [weight for name, weight in self.named_parameters() if name not in biases]
+        return [{"params": couplings}, {"params": list(biases.values()), "weight_decay": 0.0}]
+
     def configure_optimizers(self) -> Any:
         """Gradient descent at ``settings.lr``, which falls linearly to 0 after the first tenth of the steps.
 
         Centred gradients need no scale of their own for each weight, and chains follow steady steps best.
         """
-        optimizer = torch.optim.SGD(self.parameters(), self.settings.lr, weight_decay=self.settings.weight_decay)
+        optimizer = torch.optim.SGD(self.parameter_groups(), self.settings.lr, weight_decay=self.settings.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / 0.9))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
