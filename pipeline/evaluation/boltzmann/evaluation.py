@@ -35,8 +35,6 @@ LABELS = {
     "wrong_pixels_percent": "wrong pixels of recalled random pictures, mean over the numbers stored (%)",
     "log_likelihood_nats": "log-likelihood of an isophote (nats)",
     "log_z_nats": "log Z (nats)",
-    "log_z_nats_low": "lower bound of log Z (nats)",
-    "log_z_nats_high": "upper bound of log Z (nats)",
 }
 
 
@@ -68,10 +66,7 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
         **compared("wrong_pixels_percent", {rule: 100 * np.mean(shares) for rule, shares in wrong.items()}),
     }
     n = settings.n_pictures
-    shown = {
-        "original": grey[:n],
-        "given": torch.where(known, grey, torch.nan)[:n],
-    }
+    shown = {"original": grey[:n], "given": torch.where(known, grey, torch.nan)[:n]}
     halves = {way: torch.where(known, grey, answer)[:n] for way, answer in answers.items()}
     surprise = {
         "training": model.net.free_energy(model.shapes(train)),
@@ -92,7 +87,7 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
                 f"The same pictures with {100 * settings.noise:.0f} % of their pixels replaced by any grey. The "
                 "machine is told how many are wrong, not which ones.",
                 answers_figure(
-                    {"original": grey[:n], "given": noisy[:n]},
+                    {"original": grey[:n]},
                     {way: answer[:n] for way, answer in cleaned.items()},
                     means(cleaning),
                     size,
