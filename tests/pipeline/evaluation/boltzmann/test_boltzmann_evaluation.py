@@ -135,9 +135,10 @@ def described(result: Result, data: ImagesDataModule) -> pl.DataFrame:
 def test_predict(general: LitBoltzmann, pictures: Path, tmp_path: Path) -> None:
     colour = tmp_path / "colour.png"
     Image.open(pictures / "spots/0.png").convert("RGB").resize((70, 50)).save(colour)
-    first, second = (predict_boltzmann([general], colour) for _ in range(2))
-    assert first.metrics == second.metrics
-    assert len(first.pictures) == 1
+    for clean, measure in ((None, "recall_rms"), (0.2, "changed_rms")):
+        first, second = (predict_boltzmann([general], colour, clean=clean) for _ in range(2))
+        assert first.metrics == second.metrics and 0 < float(first.metrics[measure]) < 1
+        assert len(first.pictures) == 1
     text = tmp_path / "text.png"
     text.write_text("no picture")
     with pytest.raises(InputError, match=r"text\.png"):
