@@ -1,4 +1,4 @@
-"""log Z of a restricted Boltzmann machine from below and from above: annealed importance sampling and its reverse.
+"""Log Z of a restricted Boltzmann machine from below and from above: annealed importance sampling and its reverse.
 
 Neal (2001); Salakhutdinov & Murray (2008); the reverse: Burda, Grosse & Salakhutdinov (2015). The chains are resampled
 on their way (``weighted_chains.py``), in populations that know nothing of each other: their scatter tells the error.
@@ -45,7 +45,7 @@ class LogPartition:
 
 @torch.no_grad()
 def bracket(rbm: RestrictedBoltzmannMachine, chains: int, steps: int) -> LogPartition:
-    """log Z by both annealed chains and reverse ones, which start where the annealed ones ended.
+    """Log Z by both annealed chains and reverse ones, which start where the annealed ones ended.
 
     The mean of annealed weights is unbiased, so that too few of them miss weight and log Z comes out too low; by the
     reverse ones it comes out too high. The interval holds those of both.
@@ -63,7 +63,7 @@ def bracket(rbm: RestrictedBoltzmannMachine, chains: int, steps: int) -> LogPart
 
 
 def annealed(rbm: RestrictedBoltzmannMachine, chains: int, betas: Tensor) -> LogPartition:
-    """log Z by chains that go from independent pixels to the machine: if anything, too low.
+    """Log Z by chains that go from independent pixels to the machine: if anything, too low.
 
     Args:
         rbm: the machine.
@@ -87,7 +87,7 @@ def annealed_chains(rbm: RestrictedBoltzmannMachine, chains: int, betas: Tensor)
 
 @torch.no_grad()
 def reverse_annealed(rbm: RestrictedBoltzmannMachine, samples: Tensor, betas: Tensor) -> LogPartition:
-    """log Z by chains that go from samples of the machine to independent pixels: if anything, too high.
+    """Log Z by chains that go from samples of the machine to independent pixels: if anything, too high.
 
     Args:
         rbm: the machine.

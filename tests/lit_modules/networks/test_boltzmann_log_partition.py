@@ -95,7 +95,11 @@ def test_too_few_steps_show_as_a_wide_bracket_around_the_truth() -> None:
     exact = machine.log_partition()
     torch.manual_seed(0)
     betas = torch.linspace(0, 1, 5).double()
-    assert annealed(machine, 64, betas).value < exact < reverse_annealed(machine, exact_samples(machine, 64)[:, None], betas).value
+    assert (
+        annealed(machine, 64, betas).value
+        < exact
+        < reverse_annealed(machine, exact_samples(machine, 64)[:, None], betas).value
+    )
     rough, fine = bracket(machine, 64, 4), bracket(machine, 640, 200)
     assert rough.low < exact < rough.high
     assert fine.low < exact < fine.high
