@@ -1,4 +1,4 @@
-"""Boltzmann machines of globular-cluster pictures: the general one and the restricted one."""
+"""What both Boltzmann machines of globular-cluster pictures share, and the restricted one."""
 
 from typing import Any, ClassVar
 
@@ -7,12 +7,11 @@ from torch import Tensor
 
 from lit_modules.base import Batch, PictureReader
 from lit_modules.examples import tiles
-from lit_modules.networks.boltzmann.general import BoltzmannMachine, cooling
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
-from lit_modules.networks.boltzmann.pixels import graded, isophotes, mean_bits, stretch, thermometer
+from lit_modules.networks.boltzmann.pixels import graded, mean_bits, stretch, thermometer
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 from lit_modules.networks.boltzmann.running_log_partition import RunningLogPartition
-from lit_modules.networks.boltzmann.settings import BoltzmannSettings, MachineSettings, RBMSettings
+from lit_modules.networks.boltzmann.settings import MachineSettings, RBMSettings
 from lit_modules.networks.symmetry import random_symmetry, symmetries
 from pipeline.errors import InputError, warn
 
@@ -33,7 +32,6 @@ class LitMachine(PictureReader):
 
     Attributes:
         states: of the negative phase; None before the first step.
-        running: log Z along a training, by chains of its own; None outside of one.
         watched: training pictures whose free energy is compared with that of validation; None outside of one.
         log_z: as the last validation found it.
     """
@@ -43,7 +41,6 @@ class LitMachine(PictureReader):
     settings: MachineSettings
     net: Any
     states: Tensor | None = None
-    running: RunningLogPartition | None = None
     watched: Tensor | None = None
     log_z: Tensor | None = None
 
@@ -78,19 +75,33 @@ class LitMachine(PictureReader):
         self.net.start_from(symmetries(self.mean_bits(images).unflatten(-1, (size, size))).mean(0).flatten())
         self.watched = images[:WATCHED]
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Couplings, and biases, which do not decay: they hold the mean picture."""
+        biases = {name: weight for name, weight in self.named_parameters() if name.endswith("bias")}
+        couplings = [weight for name, weight in self.named_parameters() if name not in biases]
+        return [{"params": couplings}, {"params": list(biases.values()), "weight_decay": 0.0}]
+
+    def configure_optimizers(self) -> Any:
+        """Gradient descent at ``settings.lr``, which falls linearly to 0 after the first tenth of the steps.
+
+        Centred gradients need no scale of their own for each weight, and chains follow steady steps best.
+        """
+        optimizer = torch.optim.SGD(self.parameter_groups(), self.settings.lr, weight_decay=self.settings.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / 0.9))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
     def on_train_start(self) -> None:
-        self.running = RunningLogPartition(self.net)
         if self.resumed:
             self.states = self.resumed["negative"].to(self.net.offset)
-            self.running.load_state_dict(self.resumed)
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        if self.running is not None:
-            self.running.advance(self.net)
+    def chains(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps of this process's chains; nothing before the first step."""
+        return {} if self.states is None else {"negative": self.states.to(torch.uint8)}
 
     def log_partition(self) -> Tensor | None:
-        """Log Z in nats; None where no training tells it."""
-        return None if self.running is None else self.running.value
+        """Log Z in nats; None where nothing tells it."""
+        raise NotImplementedError
 
     def on_validation_epoch_start(self) -> None:
         self.log_z = self.log_partition()
@@ -115,9 +126,7 @@ class LitMachine(PictureReader):
         return tiles(*(row.view(-1, 1, size, size) for row in rows))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self.states is not None and self.running is not None:
-            own = {"negative": self.states.to(torch.uint8), **self.running.state_dict()}
-            checkpoint["chains"] = {name: self.of_all_processes(tensor).cpu() for name, tensor in own.items()}
+        checkpoint["chains"] = {name: self.of_all_processes(tensor).cpu() for name, tensor in self.chains().items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         every = checkpoint.get("chains", {})  # exported weights have none
@@ -127,72 +136,6 @@ class LitMachine(PictureReader):
         """A tensor of each process, (processes, ...)."""
         every: Any = self.all_gather(own)
         return every.reshape(-1, *own.shape)
-
-
-class LitBoltzmann(LitMachine):
-    """General Boltzmann machine, trained to recall a picture from its half.
-
-    Grey pictures become binary by isophotes: at a random level each in training, at several
-    levels in recall, whose mean is grey again. Clusters have no orientation, so each picture
-    is turned and mirrored at random.
-    """
-
-    Settings = BoltzmannSettings
-    settings: BoltzmannSettings
-    net: BoltzmannMachine
-
-    def __init__(self, **parameters: Any) -> None:
-        super().__init__(**parameters)
-        self.net = BoltzmannMachine(self.settings.size**2, self.settings.hidden)
-        self.temperatures = cooling(self.settings.hot, self.settings.sweeps)
-
-    def mean_bits(self, images: Tensor) -> Tensor:
-        return mean_bits(stretch(images), 1)
-
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        images = random_symmetry(batch["image"])[0] if self.training else batch["image"]
-        grey = stretch(images)
-        positive = self.net.complete(isophotes(grey, torch.rand_like(grey[:, :1])), self.temperatures)
-        start = self.start_of_chains(positive) if self.training else positive
-        negative = self.net.anneal(start, self.temperatures, range(start.shape[1]))
-        losses = {"energy_gap": self.net.energy(positive).mean() - self.net.energy(negative).mean()}
-        if self.training:
-            self.states = negative
-        else:
-            unknown = ~self.left_half
-            losses["recall_mse"] = (self.recall(grey, self.left_half) - grey)[:, unknown].square().mean()
-        return losses
-
-    def forward(self, images: Tensor) -> Tensor:
-        """The right half of pictures (n, 1, size, size) recalled from the left, stretched, (n, pixels)."""
-        grey = stretch(images)
-        return torch.where(self.left_half, grey, self.recall(grey, self.left_half))
-
-    def start_of_chains(self, like: Tensor) -> Tensor:
-        """Where the persistent chains stand; at first, independent pixels."""
-        if self.states is None:
-            return self.net.offset.expand(self.settings.chains, -1).bernoulli()
-        return self.states.to(like)
-
-    @property
-    def left_half(self) -> Tensor:
-        """True at the pixels of the left half, (pixels,)."""
-        size = self.settings.size
-        return (torch.arange(size, device=self.device) < size // 2).repeat(size)
-
-    def example_images(self, batch: Batch) -> dict[str, Tensor]:
-        """Pictures, the half that is given, and what the machine recalls of them, below each other."""
-        grey = stretch(batch["image"])[:N_EXAMPLES]
-        return {"truth_half_recalled": self.grid(grey, grey * self.left_half, self.recall(grey, self.left_half))}
-
-    def recall(self, grey: Tensor, known: Tensor) -> Tensor:
-        """Complete stretched pictures, (pictures, pixels), from the pixels where ``known``, (pixels,), is True."""
-        n = self.settings.levels
-        levels = ((torch.arange(n, device=grey.device) + 0.5) / n).to(grey)[:, None]
-        binary = isophotes(grey[:, None], levels).flatten(0, 1)
-        sweeps = self.settings.recall_sweeps
-        recalled = self.net.recall(binary, known, cooling(self.settings.hot, sweeps), sweeps)
-        return recalled.view(len(grey), n, -1).mean(1)
 
 
 class LitRBM(LitMachine):
@@ -205,6 +148,7 @@ class LitRBM(LitMachine):
     Settings = RBMSettings
     settings: RBMSettings
     net: RestrictedBoltzmannMachine
+    running: RunningLogPartition | None = None
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
@@ -242,10 +186,24 @@ class LitRBM(LitMachine):
         mean = self.of_all_processes(self.net.hidden(data).mean(0)).mean(0)
         self.net.move_offsets(self.net.offset, mean, self.settings.offset_rate)
 
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self.running = RunningLogPartition(self.net)
+        if self.resumed:
+            self.running.load_state_dict(self.resumed)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self.running is not None:
+            self.running.advance(self.net)
+
+    def chains(self) -> dict[str, Tensor]:
+        return super().chains() | ({} if self.running is None else self.running.state_dict())
+
     def log_partition(self) -> Tensor | None:
+        """Exact for few hidden units, else by chains along a training."""
         if self.settings.hidden <= EXACT_HIDDEN:
             return torch.tensor(self.net.log_partition(), device=self.device)
-        return super().log_partition()
+        return None if self.running is None else self.running.value
 
     def reconstruct(self, grey: Tensor) -> Tensor:
         """Stretched pictures, (pictures, pixels), through the hidden layer and back."""

@@ -1,4 +1,4 @@
-"""Log Z of a restricted Boltzmann machine from below and from above: annealed importance sampling and its reverse.
+"""Log Z of a Boltzmann machine from below and from above: annealed importance sampling and its reverse.
 
 Neal (2001); Salakhutdinov & Murray (2008); the reverse: Burda, Grosse & Salakhutdinov (2015). The chains are resampled
 on their way (``weighted_chains.py``), in populations that know nothing of each other: their scatter tells the error.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
+from lit_modules.networks.boltzmann.machine import Machine
 from lit_modules.networks.boltzmann.weighted_chains import (
     WeightedChains,
     effective_number,
@@ -44,7 +44,7 @@ class LogPartition:
 
 
 @torch.no_grad()
-def bracket(rbm: RestrictedBoltzmannMachine, chains: int, steps: int) -> LogPartition:
+def bracket(rbm: Machine, chains: int, steps: int) -> LogPartition:
     """Log Z by both annealed chains and reverse ones, which start where the annealed ones ended.
 
     The mean of annealed weights is unbiased, so that too few of them miss weight and log Z comes out too low; by the
@@ -62,7 +62,7 @@ def bracket(rbm: RestrictedBoltzmannMachine, chains: int, steps: int) -> LogPart
     return LogPartition(below.value, min(below.low, above.low), max(below.high, above.high), below.effective)
 
 
-def annealed(rbm: RestrictedBoltzmannMachine, chains: int, betas: Tensor) -> LogPartition:
+def annealed(rbm: Machine, chains: int, betas: Tensor) -> LogPartition:
     """Log Z by chains that go from independent pixels to the machine: if anything, too low.
 
     Args:
@@ -74,7 +74,7 @@ def annealed(rbm: RestrictedBoltzmannMachine, chains: int, betas: Tensor) -> Log
 
 
 @torch.no_grad()
-def annealed_chains(rbm: RestrictedBoltzmannMachine, chains: int, betas: Tensor) -> WeightedChains:
+def annealed_chains(rbm: Machine, chains: int, betas: Tensor) -> WeightedChains:
     """Chains of p_β(v) ∝ exp(-F_β(v)) as β rises, each weighted by the ratios p_{β'}(v) / p_β(v) on its way."""
     states = independent_pixels(rbm, POPULATIONS * (chains // POPULATIONS)).unflatten(0, (POPULATIONS, -1))
     weighted = WeightedChains(states, rbm.log_partition_base())
@@ -86,7 +86,7 @@ def annealed_chains(rbm: RestrictedBoltzmannMachine, chains: int, betas: Tensor)
 
 
 @torch.no_grad()
-def reverse_annealed(rbm: RestrictedBoltzmannMachine, samples: Tensor, betas: Tensor) -> LogPartition:
+def reverse_annealed(rbm: Machine, samples: Tensor, betas: Tensor) -> LogPartition:
     """Log Z by chains that go from samples of the machine to independent pixels: if anything, too high.
 
     Args:
@@ -112,7 +112,7 @@ def interval(log_z: Tensor) -> LogPartition:
 
 
 @torch.no_grad()
-def adaptive_betas(rbm: RestrictedBoltzmannMachine, chains: int, ess_fraction: float) -> Tensor:
+def adaptive_betas(rbm: Machine, chains: int, ess_fraction: float) -> Tensor:
     """Inverse temperatures from 0 to 1, as far apart as neighbours still know of each other (Jasra et al. 2011).
 
     Args:
@@ -124,7 +124,7 @@ def adaptive_betas(rbm: RestrictedBoltzmannMachine, chains: int, ess_fraction: f
         Ascending, (rungs,).
     """
     states, betas = independent_pixels(rbm, chains), [0.0]
-    shorter = 0.5 ** (torch.arange(HALVINGS).to(states) / 2)
+    shorter = 2.0 ** (-0.5 * torch.arange(HALVINGS, device=states.device))
     while betas[-1] < 1:
         candidates = betas[-1] + (1 - betas[-1]) * shorter
         now = rbm.free_energy(states, betas[-1]).double()
@@ -132,16 +132,16 @@ def adaptive_betas(rbm: RestrictedBoltzmannMachine, chains: int, ess_fraction: f
         first = int((effective_number(log_weight) >= ess_fraction * chains).int().argmax())
         betas.append(float(candidates[first]))
         states = rbm.gibbs(states[systematic(log_weight[first])], LADDER_SWEEPS, betas[-1])
-    return states.new_tensor(betas)
+    return torch.tensor(betas, device=states.device)
 
 
 def spaced(betas: Tensor, steps: int) -> Tensor:
     """A finer ladder of ``steps`` steps, as many between any two rungs as between any others."""
-    place = torch.linspace(0, len(betas) - 1, steps + 1).to(betas)
+    place = torch.linspace(0, len(betas) - 1, steps + 1, device=betas.device)
     below = place.long().clamp(max=len(betas) - 2)
     return torch.lerp(betas[below], betas[below + 1], place - below)
 
 
-def independent_pixels(rbm: RestrictedBoltzmannMachine, chains: int) -> Tensor:
+def independent_pixels(rbm: Machine, chains: int) -> Tensor:
     """Draws from the machine at β = 0, (chains, levels * n_visible)."""
-    return rbm.sample_visible(rbm.weight.new_zeros(chains, rbm.n_hidden), 0.0)
+    return rbm.gibbs(rbm.offset.expand(chains, -1), 1, 0.0)

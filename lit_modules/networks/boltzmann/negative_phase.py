@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
+from lit_modules.networks.boltzmann.machine import Machine
 from lit_modules.networks.boltzmann.tempering import Temperatures, temper
 
 
@@ -28,11 +28,11 @@ class NegativePhase:
     sweeps: int
     temperatures: int
 
-    def step(self, rbm: RestrictedBoltzmannMachine, states: Tensor | None, data: Tensor) -> Tensor:
+    def step(self, machine: Machine, states: Tensor | None, data: Tensor) -> Tensor:
         """Move the chains by a step.
 
         Args:
-            rbm: the machine.
+            machine: the machine.
             states: where they stand, (temperatures, chains, bits); None at the first step.
             data: bits of pictures, (pictures, bits), where those of ``cd`` start.
 
@@ -40,15 +40,19 @@ class NegativePhase:
             Where they stand then; the last row, (chains, bits), are samples of the machine.
         """
         if self.kind == "cd":
-            return rbm.gibbs(data[None], self.sweeps)
+            return machine.gibbs(data[None], self.sweeps)
         if states is None:
-            states = self.independent_pixels(rbm)
+            states = self.independent_pixels(machine)
         if self.kind == "pcd":
-            return rbm.gibbs(states, self.sweeps)
-        betas = torch.linspace(0, 1, self.temperatures).to(states)
-        return temper(Temperatures(rbm, betas), states, self.sweeps)
+            return machine.gibbs(states, self.sweeps)
+        return temper(Temperatures(machine, self.betas.to(states)), states, self.sweeps)
 
-    def independent_pixels(self, rbm: RestrictedBoltzmannMachine) -> Tensor:
+    @property
+    def betas(self) -> Tensor:
+        """Inverse temperatures of ``pt``, (temperatures,)."""
+        return torch.linspace(0, 1, self.temperatures)
+
+    def independent_pixels(self, machine: Machine) -> Tensor:
         """Where chains that go on start, (temperatures, chains, bits)."""
         rows = self.temperatures if self.kind == "pt" else 1
-        return rbm.sample_visible(rbm.hidden_offset.expand(rows, self.chains, -1), beta=0.0)
+        return machine.gibbs(machine.offset.expand(rows, self.chains, -1), 1, 0.0)

@@ -66,8 +66,8 @@ class RestrictedBoltzmannMachine(nn.Module):
     def move_offsets(self, offset: Tensor, hidden_offset: Tensor, rate: float) -> None:
         """Move the offsets by a fraction ``rate`` towards new means; biases follow, the distribution stays."""
         step, hidden_step = rate * (offset - self.offset), rate * (hidden_offset - self.hidden_offset)
-        self.visible_bias.add_(self.weight @ hidden_step)
-        self.hidden_bias.add_(step @ self.weight)
+        self.visible_bias.add_(self.to_visible(hidden_step))
+        self.hidden_bias.add_(self.to_hidden(step))
         self.offset += step
         self.hidden_offset += hidden_step
 
@@ -96,12 +96,20 @@ class RestrictedBoltzmannMachine(nn.Module):
         noise = torch.rand_like(exceeds[..., :1, :])
         return (noise < exceeds).to(mean_bits).flatten(-2)
 
+    def to_hidden(self, centred: Tensor) -> Tensor:
+        """(v - o)ᵀ W; (..., levels * n_visible) -> (..., n_hidden)."""
+        return centred @ self.weight
+
+    def to_visible(self, centred: Tensor) -> Tensor:
+        """W (h - μ); (..., n_hidden) -> (..., levels * n_visible)."""
+        return centred @ self.weight.T
+
     def hidden_field(self, visible: Tensor) -> Tensor:
-        return self.hidden_bias + (visible - self.offset) @ self.weight
+        return self.hidden_bias + self.to_hidden(visible - self.offset)
 
     def visible_field(self, hidden: Tensor, beta: float | Tensor = 1.0) -> Tensor:
         bias = torch.lerp(self.base, self.visible_bias, beta)
-        return bias + (beta * (hidden - self.hidden_offset)) @ self.weight.T
+        return bias + self.to_visible(beta * (hidden - self.hidden_offset))
 
     def log_state_weights(self, field: Tensor) -> Tensor:
         """Σ_{l <= k} field_l of the states k = 0 ... L; (..., levels * n_visible) -> (..., levels + 1, n_visible)."""
@@ -111,7 +119,7 @@ class RestrictedBoltzmannMachine(nn.Module):
         """F(v) = -bᵀ (v - o) - Σ_j log Σ_h exp(field_j(v) (h - μ_j)); (..., levels * n_visible) -> (...)."""
         centred = visible - self.offset
         linear = torch.lerp(centred @ self.base[:, None], centred @ self.visible_bias[:, None], beta)[..., 0]
-        return -linear - self.log_hidden_sum(beta * (self.hidden_bias + centred @ self.weight))
+        return -linear - self.log_hidden_sum(beta * (self.hidden_bias + self.to_hidden(centred)))
 
     def log_hidden_sum(self, field: Tensor) -> Tensor:
         """Σ_j log Σ_h exp(field_j (h - μ_j)); (..., n_hidden) -> (...)."""
@@ -161,26 +169,6 @@ class RestrictedBoltzmannMachine(nn.Module):
     def grey(self, bits: Tensor) -> Tensor:
         """Grey pictures of bits or their means; (..., levels * n_visible) -> (..., n_visible)."""
         return bits.unflatten(-1, (self.levels, -1)).mean(-2)
-
-    def log_pseudo_likelihood(self, visible: Tensor, pixels: Tensor) -> Tensor:
-        """Σ_i log p(state_i | all other pixels) (Besag 1975), estimated from a sample of the pixels.
-
-        Args:
-            visible: (pictures, levels * n_visible).
-            pixels: numbers of the pixels to use.
-
-        Returns:
-            Nats per picture, (pictures,).
-        """
-        weight = self.weight.unflatten(0, (self.levels, -1))[:, pixels]
-        bias = self.visible_bias.unflatten(0, (self.levels, -1))[:, pixels]
-        bits = visible.unflatten(-1, (self.levels, -1))[..., pixels].mT[..., None, :]  # (pictures, pixels, 1, levels)
-        ladder = torch.ones(self.levels + 1, self.levels).tril(-1).to(bits)  # a row a state
-        change = ladder - bits
-        field = self.hidden_field(visible)[:, None, None] + torch.einsum("npsl,lpj->npsj", change, weight)
-        log_weight = torch.einsum("npsl,lp->nps", change, bias) + self.log_hidden_sum(field)
-        state = bits.sum(-1).long()
-        return self.n_visible * log_weight.log_softmax(-1).gather(-1, state)[..., 0].mean(1)
 
     @torch.no_grad()
     def log_partition(self, beta: float = 1.0) -> float:

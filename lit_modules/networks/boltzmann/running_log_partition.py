@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
+from lit_modules.networks.boltzmann.machine import Machine
 from lit_modules.networks.boltzmann.tempering import Temperatures, exchanged
 from lit_modules.networks.boltzmann.weighted_chains import log_mean_exp
 
@@ -27,14 +27,14 @@ class RunningLogPartition:
         steps: how often it followed, ().
     """
 
-    def __init__(self, rbm: RestrictedBoltzmannMachine) -> None:
-        self.states = rbm.sample_visible(rbm.weight.new_zeros(RUNGS, CHAINS, rbm.n_hidden), 0.0)
+    def __init__(self, rbm: Machine) -> None:
+        self.states = rbm.gibbs(rbm.offset.expand(RUNGS, CHAINS, -1), 1, 0.0)
         self.log_bridge = self.states.new_zeros(2, RUNGS - 1, dtype=torch.float64)
         self.steps = self.log_bridge.new_zeros(())
         self.value = self.steps + rbm.log_partition_base()
 
     @torch.no_grad()
-    def advance(self, rbm: RestrictedBoltzmannMachine) -> None:
+    def advance(self, rbm: Machine) -> None:
         """Follow a step of the training by one sweep."""
         ladder = Temperatures(rbm, torch.linspace(0, 1, RUNGS).to(self.states))
         states = ladder.gibbs(self.states)

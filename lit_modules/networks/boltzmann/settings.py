@@ -23,10 +23,12 @@ class MachineSettings(ModelSettings):
 class BoltzmannSettings(MachineSettings):
     """The general machine, in which all units are coupled to all."""
 
-    hot: Annotated[float, Field(ge=1)]
-    """Temperature from which each phase cools to 1."""
+    hidden: Annotated[int, Field(ge=1, le=16)]
+    """Hidden units; all their states are summed."""
+    temperatures: Annotated[int, Field(ge=2)]
+    """Of the chains, which exchange their states: from independent pixels to 1."""
     levels: PositiveInt
-    """Isophotes of a recalled picture."""
+    """Isophotes of a picture."""
     recall_sweeps: PositiveInt
     """Sweeps of the annealing in recall, and of the average after it."""
 

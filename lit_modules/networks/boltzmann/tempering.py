@@ -1,4 +1,4 @@
-"""Tempering of restricted Boltzmann machines: chains of easier machines hand what they find to the one wanted."""
+"""Tempering of Boltzmann machines: chains of easier machines hand what they find to the one wanted."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
+from lit_modules.networks.boltzmann.machine import Machine
 from lit_modules.networks.sampling.tempering import exchange_rows
 
 
@@ -39,7 +39,7 @@ class Temperatures:
         betas: (rungs,), ascending; the last is the one wanted.
     """
 
-    def __init__(self, rbm: RestrictedBoltzmannMachine, betas: Tensor) -> None:
+    def __init__(self, rbm: Machine, betas: Tensor) -> None:
         self.rbm, self.betas, self.rungs = rbm, betas[:, None, None], len(betas)
         neighbours = [betas[:1], betas, betas[-1:]]
         self.around = torch.cat(neighbours).unfold(0, 3, 1).T[..., None, None]  # that below, its own, that above
@@ -64,7 +64,7 @@ class Trajectory:
         machines: in the order of the training; the last is the one wanted.
     """
 
-    def __init__(self, machines: Sequence[RestrictedBoltzmannMachine]) -> None:
+    def __init__(self, machines: Sequence[Machine]) -> None:
         self.machines, self.rungs = machines, len(machines)
 
     def gibbs(self, states: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Trajectory:
         below = self.free_energies(self.machines[:-1], states[1:])
         return own[:-1] - above, own[1:] - below
 
-    def free_energies(self, machines: Sequence[RestrictedBoltzmannMachine], states: Tensor) -> Tensor:
+    def free_energies(self, machines: Sequence[Machine], states: Tensor) -> Tensor:
         """Of each row of states by its machine, (rungs, chains)."""
         return torch.stack([rbm.free_energy(rows) for rbm, rows in zip(machines, states, strict=True)])
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from datamodules.images import ImagesDataModule
-from lit_modules.boltzmann import LitBoltzmann
+from lit_modules.general_boltzmann import LitBoltzmann
 from lit_modules.networks.boltzmann.general import cooling
 from lit_modules.networks.boltzmann.pixels import isophotes, stretch
 from lit_modules.networks.symmetry import symmetries

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from lit_modules.boltzmann import LitBoltzmann
+from lit_modules.general_boltzmann import LitBoltzmann
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.evaluation.common.panels import picture_rows
 from pipeline.evaluation.common.pictures import rms, tiles

@@ -6,15 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.general import BoltzmannMachine, cooling
+from lit_modules.networks.boltzmann.general import BoltzmannMachine, all_states
 
 VISIBLE, HIDDEN = 5, 3
 N = VISIBLE + HIDDEN
-FREE = range(N)
-
-
-def all_states(n: int) -> Tensor:
-    return ((torch.arange(2**n)[:, None] >> torch.arange(n)) & 1).double()
+STATES = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * N).double()  # of all units, the first one slowest
 
 
 @pytest.fixture
@@ -28,69 +24,100 @@ def machine() -> BoltzmannMachine:
     return machine
 
 
-def energy_by_pairs(machine: BoltzmannMachine, state: Tensor) -> float:
-    weight, centred = machine.upper.detach(), state - machine.offset
-    pairs = sum(weight[i, j] * centred[i] * centred[j] for i in range(N) for j in range(i + 1, N))
-    return float(-pairs - (machine.bias.detach() * centred).sum())
+def energy_by_pairs(machine: BoltzmannMachine, state: Tensor, beta: float = 1.0) -> Tensor:
+    """E(s), pair by pair; at β the biases of pixels lie between those of independent pixels and their own."""
+    centred = state - torch.cat([machine.offset, torch.full((HIDDEN,), 0.5).double()])
+    bias = beta * machine.bias + (1 - beta) * torch.cat([machine.base, torch.zeros(HIDDEN).double()])
+    pairs = sum(machine.upper[i, j] * centred[i] * centred[j] for i in range(N) for j in range(i + 1, N))
+    return -(beta * pairs + bias @ centred)
 
 
-def log_likelihood(machine: BoltzmannMachine, data: Tensor) -> Tensor:
-    """Mean log p(v) by summing over every state."""
-    energy = machine.energy(all_states(N)).view(2**HIDDEN, 2**VISIBLE)  # visible units are the low bits
-    marginal = torch.logsumexp(-energy, 0) - torch.logsumexp(-energy.flatten(), 0)
-    numbers = (data @ 2.0 ** torch.arange(VISIBLE).double()).long()
-    return marginal[numbers].mean()
+def probabilities(machine: BoltzmannMachine, beta: float = 1.0) -> Tensor:
+    """Of all states of the pixels, (2^VISIBLE,), the first pixel slowest."""
+    energies = torch.stack([energy_by_pairs(machine, state, beta) for state in STATES])
+    return torch.softmax(-energies, 0).view(2**VISIBLE, 2**HIDDEN).sum(1)
 
 
-def frequencies(states: Tensor) -> Tensor:
-    numbers = (states.double() @ 2.0 ** torch.arange(N).double()).long()
-    return torch.bincount(numbers, minlength=2**N) / len(states)
+def frequencies(pixels: Tensor) -> Tensor:
+    numbers = (pixels @ 2.0 ** torch.arange(VISIBLE).flip(0).double()).long()
+    return torch.bincount(numbers, minlength=2**VISIBLE).double() / len(pixels)
 
 
 def total_variation(p: Tensor, q: Tensor) -> float:
     return float((p - q).abs().sum() / 2)
 
 
-def test_energy_counts_each_pair_once(machine: BoltzmannMachine) -> None:
-    for state in all_states(N)[::17]:
-        assert machine.energy(state).item() == pytest.approx(energy_by_pairs(machine, state))
-    assert torch.equal(machine.weight, machine.weight.T)
-    assert torch.all(machine.weight.diagonal() == 0)
+def start(chains: int) -> Tensor:
+    return torch.full((chains, VISIBLE), 0.5).double().bernoulli()
 
 
-@pytest.mark.parametrize("temperature", [1.0, 2.0])
-def test_sweeps_sample_the_boltzmann_distribution(machine: BoltzmannMachine, temperature: float) -> None:
-    exact = torch.softmax(-machine.energy(all_states(N)).detach() / temperature, 0)
-    chains = torch.full((40_000, N), 0.5).double().bernoulli()
-    sampled = frequencies(machine.anneal(chains, [temperature] * 30, FREE))
-    assert total_variation(sampled, exact) < 0.04  # 0.02 is what 40 000 perfect draws give
-    other = torch.softmax(-machine.energy(all_states(N)).detach() / (3 - temperature), 0)
-    assert total_variation(sampled, other) > 0.1
+@pytest.mark.parametrize("beta", [1.0, 0.3])
+def test_free_energy_and_log_z_sum_over_all_states(machine: BoltzmannMachine, beta: float) -> None:
+    pixels = STATES[:: 2**HIDDEN, :VISIBLE]
+    energies = torch.stack([energy_by_pairs(machine, state, beta) for state in STATES])
+    log_z = torch.logsumexp(-energies, 0)
+    assert machine.log_partition(beta) == pytest.approx(log_z.item())
+    by_hand = -torch.logsumexp(-energies.view(-1, 2**HIDDEN), 1)
+    assert torch.allclose(machine.free_energy(pixels, beta), by_hand)
+    each = torch.full((len(pixels), 1), beta).double()
+    assert torch.allclose(machine.free_energy(pixels.expand(2, -1, -1), each), by_hand.expand(2, -1))
 
 
-def test_clamped_units_stay_and_free_ones_follow_their_conditional(machine: BoltzmannMachine) -> None:
-    visible = torch.tensor([1.0, 0, 1, 1, 0]).double()
-    states = machine.complete(visible.expand(40_000, -1), [1.0] * 30)
-    assert torch.equal(states[:, :VISIBLE], visible.expand(40_000, -1))
-    hidden = all_states(HIDDEN)
-    every = torch.cat([visible.expand(len(hidden), -1), hidden], 1)
-    exact = torch.softmax(-machine.energy(every).detach(), 0)
-    numbers = (states[:, VISIBLE:] @ 2.0 ** torch.arange(HIDDEN).double()).long()
-    assert total_variation(torch.bincount(numbers, minlength=8) / len(states), exact) < 0.01
+def test_at_beta_0_pixels_are_independent(machine: BoltzmannMachine) -> None:
+    pixels = STATES[:: 2**HIDDEN, :VISIBLE]
+    log_p = -machine.free_energy(pixels, 0.0) - machine.log_partition_base()
+    assert torch.allclose(log_p, torch.distributions.Bernoulli(machine.offset).log_prob(pixels).sum(1))
 
 
-def test_the_two_phases_descend_the_exact_negative_log_likelihood(machine: BoltzmannMachine) -> None:
+def test_more_units_than_can_be_enumerated() -> None:
+    with pytest.raises(ValueError, match="at most 20 units, not 21"):
+        BoltzmannMachine(16, 5).log_partition()
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.3])
+def test_sweeps_sample_the_boltzmann_distribution(machine: BoltzmannMachine, beta: float) -> None:
+    betas = torch.tensor([1.0, 0.3]).double().view(2, 1, 1)
+    sampled = machine.gibbs(start(20_000).expand(2, -1, -1), 12, betas)
+    with torch.no_grad():
+        exact, other = probabilities(machine, beta), probabilities(machine, 1.3 - beta)
+    chains = sampled[0 if beta == 1 else 1]
+    assert total_variation(frequencies(chains), exact) < 0.03  # 0.015 is what 20 000 perfect draws give
+    assert total_variation(frequencies(chains), other) > 0.1
+
+
+def test_persistent_chains_are_as_cold_as_the_machine(machine: BoltzmannMachine) -> None:
+    """Chains that go on, two sweeps at each step: their mean energy is the exact one, step after step."""
+    with torch.no_grad():
+        machine.upper *= 2
+        energies = torch.stack([energy_by_pairs(machine, state) for state in STATES])
+        of_pixels = energies.view(-1, 2**HIDDEN)
+        mean = (torch.softmax(-of_pixels, 1) * of_pixels).sum(1)  # of E over h, for each state of the pixels
+    exact = float(torch.softmax(-energies, 0) @ energies)
+    chains, found = machine.gibbs(start(2_000), 20), []
+    for _ in range(20):
+        chains = machine.gibbs(chains, 2)
+        found.append(float(frequencies(chains) @ mean))
+    assert sum(found) / len(found) == pytest.approx(exact, abs=0.03)
+    reheated = machine.gibbs(machine.gibbs(chains, 2, 0.5), 1)
+    assert float(frequencies(reheated) @ mean) > exact + 0.1
+
+
+def test_the_difference_of_free_energies_descends_the_negative_log_likelihood(machine: BoltzmannMachine) -> None:
     data = torch.tensor([[1.0, 1, 0, 0, 1], [0, 1, 1, 0, 0], [1, 1, 1, 1, 1]]).double()
-    parameters = (machine.upper, machine.bias)
-    exact = torch.autograd.grad(-log_likelihood(machine, data), parameters)
-    positive = machine.complete(data.repeat(20_000, 1), [1.0] * 20)
-    negative = machine.anneal(torch.full((60_000, N), 0.5).double().bernoulli(), [1.0] * 40, FREE)
-    sampled = torch.autograd.grad(machine.energy(positive).mean() - machine.energy(negative).mean(), parameters)
-    for true, estimate in zip(exact, sampled, strict=True):
-        assert float((true - estimate).abs().max()) < 0.01
+    numbers = (data @ 2.0 ** torch.arange(VISIBLE).flip(0).double()).long()
+    exact = torch.autograd.grad(-probabilities(machine)[numbers].log().mean(), (machine.upper, machine.bias))
+    chains = machine.gibbs(start(30_000), 10)
+    gap = machine.free_energy(data).mean() - machine.free_energy(chains).mean()
+    sampled = torch.autograd.grad(gap, (machine.upper, machine.bias))
+    free_energies = machine.free_energy(all_states(VISIBLE).double())
+    share = torch.softmax(-free_energies, 0).detach()
+    enumerated = torch.autograd.grad(
+        machine.free_energy(data).mean() - share @ free_energies, (machine.upper, machine.bias)
+    )
+    for true, estimate, same in zip(exact, sampled, enumerated, strict=True):
+        assert torch.allclose(same, true)
+        assert float((true - estimate).abs().max()) < 0.015
         assert float(true.abs().max()) > 0.1
-    clamped_only = torch.autograd.grad(machine.energy(positive).mean(), parameters)
-    assert float((exact[0] - clamped_only[0]).abs().max()) > 0.1
 
 
 def test_starts_as_independent_pixels_with_the_mean_of_the_data() -> None:
@@ -100,35 +127,26 @@ def test_starts_as_independent_pixels_with_the_mean_of_the_data() -> None:
     machine.start_from(mean)
     with torch.no_grad():
         machine.upper.zero_()
-    samples = machine.anneal(torch.zeros(20_000, N), [1.0], FREE)
-    assert torch.allclose(samples[:, :VISIBLE].mean(0), mean, atol=0.015)
+    samples = machine.gibbs(torch.zeros(20_000, VISIBLE), 1)
+    assert torch.allclose(samples.mean(0), mean, atol=0.015)
 
 
-def test_recalls_stored_pictures_from_their_halves() -> None:
-    """Sixteen pixels, four stored random pictures: the left half brings back the right one."""
-    torch.manual_seed(1)
-    stored = torch.rand(4, 16).round()
-    known = torch.arange(16) % 4 < 2
-    assert len({tuple(half) for half in stored[:, known].tolist()}) == 4
-    machine = BoltzmannMachine(16, 4)
-    machine.start_from((stored.sum(0) + 0.5) / 5)
-    chains = torch.full((64, 20), 0.5).bernoulli()
-    optimizer = torch.optim.AdamW(machine.parameters(), lr=0.05)
-    before = machine.recall(stored, known, cooling(4, 20), 20)
-    for _ in range(60):
-        chains = machine.anneal(chains, cooling(2, 4), range(20))
-        positive = machine.complete(stored.repeat(4, 1), [1.0] * 2)
-        loss = machine.energy(positive).mean() - machine.energy(chains).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    recalled = machine.recall(stored, known, cooling(4, 20), 20)
-    assert torch.equal(recalled[:, known], stored[:, known])
-    assert float((recalled - stored)[:, ~known].abs().mean()) < 0.1
-    assert float((before - stored)[:, ~known].abs().mean()) > 0.2
+@pytest.mark.parametrize("certainty", [[math.inf, math.inf, 0, 0, 0], [math.log(4.0)] * VISIBLE])
+def test_recall_is_the_posterior_mean(machine: BoltzmannMachine, certainty: list[float]) -> None:
+    """Given two pixels, and given all of them with a fifth of them wrong: p(v | told) by Bayes' rule."""
+    told, sure = torch.tensor([1.0, 0, 0, 1, 0]).double(), torch.tensor(certainty).double()
+    pixels = STATES[:: 2**HIDDEN, :VISIBLE]
+    right = (pixels == told).double()
+    wrong = torch.sigmoid(-sure)
+    with torch.no_grad():
+        posterior = probabilities(machine) * (right * (1 - wrong) + (1 - right) * wrong).prod(1)
+    exact = (posterior / posterior.sum()) @ pixels
+    recalled = machine.recall(told.expand(4_000, -1), sure, 10)
+    assert torch.allclose(recalled.mean(0), exact, atol=0.015)
+    assert torch.equal(recalled[:, sure.isinf()], told[sure.isinf()].expand(4_000, -1))
+    with torch.no_grad():
+        assert not torch.allclose(probabilities(machine) @ pixels, exact, atol=0.05)
 
 
-def test_cooling_falls_geometrically_to_one() -> None:
-    temperatures = cooling(8.0, 3)
-    assert temperatures == pytest.approx([4, 2, 1])
-    assert math.isclose(cooling(5.0, 1)[0], 1)
+def test_states_count_in_binary() -> None:
+    assert all_states(2).tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
