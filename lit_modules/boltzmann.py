@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lit_modules.base import Batch, PictureReader
 from lit_modules.examples import tiles
+from lit_modules.networks.boltzmann.convolutional import ConvolutionalBoltzmannMachine
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
 from lit_modules.networks.boltzmann.pixels import graded, mean_bits, stretch, thermometer
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
@@ -153,7 +154,10 @@ class LitRBM(LitMachine):
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         it = self.settings
-        self.net = RestrictedBoltzmannMachine(it.size**2, it.hidden, it.levels)
+        if it.filters:
+            self.net = ConvolutionalBoltzmannMachine(it.size**2, it.hidden, it.levels, it.filters)
+        else:
+            self.net = RestrictedBoltzmannMachine(it.size**2, it.hidden, it.levels)
         self.negative = NegativePhase(it.negative, it.chains, it.sweeps, it.temperatures)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -201,7 +205,7 @@ class LitRBM(LitMachine):
 
     def log_partition(self) -> Tensor | None:
         """Exact for few hidden units, else by chains along a training."""
-        if self.settings.hidden <= EXACT_HIDDEN:
+        if self.net.n_hidden <= EXACT_HIDDEN:
             return torch.tensor(self.net.log_partition(), device=self.device)
         return None if self.running is None else self.running.value
 
