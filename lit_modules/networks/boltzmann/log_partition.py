@@ -1,7 +1,7 @@
-"""log Z of a Boltzmann machine from below and from above: annealed importance sampling and its reverse.
+"""Log Z of a Boltzmann machine from below and from above: annealed importance sampling and its reverse.
 
-Neal (2001); Salakhutdinov & Murray (2008); the reverse: Burda, Grosse & Salakhutdinov (2015). The chains are resampled on
-their way (``weighted_chains.py``), in populations that know nothing of each other: their scatter tells the error.
+Neal (2001); Salakhutdinov & Murray (2008); the reverse: Burda, Grosse & Salakhutdinov (2015). The chains are resampled
+on their way (``weighted_chains.py``), in populations that know nothing of each other: their scatter tells the error.
 """
 
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ def adaptive_betas(rbm: Machine, chains: int, ess_fraction: float) -> Tensor:
         Ascending, (rungs,).
     """
     states, betas = independent_pixels(rbm, chains), [0.0]
-    shorter = 2.0 ** (-0.5 * torch.arange(HALVINGS, device=states.device))
+    shorter = 0.5 ** (torch.arange(HALVINGS).to(states) / 2)
     while betas[-1] < 1:
         candidates = betas[-1] + (1 - betas[-1]) * shorter
         now = rbm.free_energy(states, betas[-1]).double()
@@ -132,12 +132,12 @@ def adaptive_betas(rbm: Machine, chains: int, ess_fraction: float) -> Tensor:
         first = int((effective_number(log_weight) >= ess_fraction * chains).int().argmax())
         betas.append(float(candidates[first]))
         states = rbm.gibbs(states[systematic(log_weight[first])], LADDER_SWEEPS, betas[-1])
-    return torch.tensor(betas, device=states.device)
+    return states.new_tensor(betas)
 
 
 def spaced(betas: Tensor, steps: int) -> Tensor:
     """A finer ladder of ``steps`` steps, as many between any two rungs as between any others."""
-    place = torch.linspace(0, len(betas) - 1, steps + 1, device=betas.device)
+    place = torch.linspace(0, len(betas) - 1, steps + 1).to(betas)
     below = place.long().clamp(max=len(betas) - 2)
     return torch.lerp(betas[below], betas[below + 1], place - below)
 
