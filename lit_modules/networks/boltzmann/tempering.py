@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from lit_modules.networks.boltzmann.machine import Machine
-from lit_modules.networks.sampling.tempering import exchange_rows
 
 
 class Ladder(Protocol):
@@ -113,4 +112,7 @@ def exchanged(states: Tensor, log_ratios: tuple[Tensor, Tensor], first: int) -> 
     lower = slice(first, len(states) - 1, 2)
     log_r = (log_ratios[0] + log_ratios[1])[lower]
     swap = torch.rand_like(log_r) < log_r.exp()
-    return exchange_rows(states, swap[..., None], lower)
+    below, above, moved = states[lower], states[first + 1 :: 2], states.clone()
+    moved[lower] = torch.where(swap[..., None], above, below)
+    moved[first + 1 :: 2] = torch.where(swap[..., None], below, above)
+    return moved
