@@ -145,7 +145,7 @@ def test_running_estimate_is_exact_at_first_and_near_along_a_training() -> None:
     machine.start_from(data.float().mean(0))
     running = RunningLogPartition(machine)
     assert running.value.item() == pytest.approx(machine.log_partition_base())
-    optimizer, chains, off = torch.optim.SGD(machine.parameters(), lr=0.05), data.float(), []
+    optimizer, chains, off = torch.optim.SGD(machine.parameters(), lr=0.1), data.float(), []
     for step in range(200):
         chains = machine.gibbs(chains, 1)
         optimizer.zero_grad()
@@ -155,8 +155,9 @@ def test_running_estimate_is_exact_at_first_and_near_along_a_training() -> None:
         if step % 10 == 9:
             off.append(running.value.item() - machine.log_partition())
     assert machine.log_partition() - machine.log_partition_base() > 1, "the training changed log Z"
-    assert torch.tensor(off).abs().max() < 0.6
-    assert abs(torch.tensor(off).mean()) < 0.15
+    assert torch.tensor(off).abs().max() < 1.5, "it lags where the clusters part"
+    assert max(map(abs, off[:5])) < 0.02
+    assert abs(off[-1]) < 0.2
 
 
 def test_running_estimate_goes_on_from_a_checkpoint() -> None:
