@@ -80,7 +80,7 @@ class LitBoltzmann(LitMachine):
 
     @torch.no_grad()
     def log_partition(self) -> Tensor | None:
-        """Exact for few units, else by bridges (Bennett 1976) from temperature to temperature of a training's chains."""
+        """Exact for few units, else by bridges (Bennett 1976) between the temperatures of a training's chains."""
         if self.net.enumerable:
             return torch.tensor(self.net.log_partition(), device=self.device)
         if self.states is None:

@@ -135,6 +135,15 @@ def whole(text: str) -> int:
     return int(number(text, "no whole number above zero", lambda value: 1 <= value < math.inf and value % 1 == 0))
 
 
+def share(text: str) -> float:
+    """A number above 0 and below 1.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    return number(text, "no number above 0 and below 1", lambda value: 0 < value < 1)
+
+
 def number(text: str, complaint: str, good: Callable[[float], bool]) -> float:
     """A number that is good.
 

@@ -7,11 +7,16 @@ import torch
 from torch import Tensor
 
 from lit_modules.networks.boltzmann.machine import Machine
-from lit_modules.networks.sampling.tempering import exchange_rows
 
 
 class Ladder(Protocol):
-    """Distributions over the same visible units, from an easy one to the one that is wanted."""
+    """Distributions over the same visible units, from an easy one to the one that is wanted.
+
+    Attributes:
+        rungs: how many.
+    """
+
+    rungs: int
 
     def gibbs(self, states: Tensor) -> Tensor:
         """One sweep at each rung; (rungs, chains, bits) -> the same shape."""
@@ -34,7 +39,7 @@ class Temperatures:
     """
 
     def __init__(self, rbm: Machine, betas: Tensor) -> None:
-        self.rbm, self.betas = rbm, betas[:, None, None]
+        self.rbm, self.betas, self.rungs = rbm, betas[:, None, None], len(betas)
         neighbours = [betas[:1], betas, betas[-1:]]
         self.around = torch.cat(neighbours).unfold(0, 3, 1).T[..., None, None]  # that below, its own, that above
 
@@ -59,7 +64,7 @@ class Trajectory:
     """
 
     def __init__(self, machines: Sequence[Machine]) -> None:
-        self.machines = machines
+        self.machines, self.rungs = machines, len(machines)
 
     def gibbs(self, states: Tensor) -> Tensor:
         """See ``Ladder``."""
@@ -107,4 +112,7 @@ def exchanged(states: Tensor, log_ratios: tuple[Tensor, Tensor], first: int) -> 
     lower = slice(first, len(states) - 1, 2)
     log_r = (log_ratios[0] + log_ratios[1])[lower]
     swap = torch.rand_like(log_r) < log_r.exp()
-    return exchange_rows(states, swap[..., None], lower)
+    below, above, moved = states[lower], states[first + 1 :: 2], states.clone()
+    moved[lower] = torch.where(swap[..., None], above, below)
+    moved[first + 1 :: 2] = torch.where(swap[..., None], below, above)
+    return moved

@@ -1,4 +1,4 @@
-"""Recalls the right half of your own picture from its left."""
+"""Recalls the right half of your own picture from its left, or cleans it."""
 
 from pathlib import Path
 
@@ -13,8 +13,13 @@ from pipeline.inputs.own_picture import read_grey
 
 
 @torch.no_grad()
-def predict(models: list[LitBoltzmann], path: Path) -> Result:
-    """Recall the right half of one picture from its left.
+def predict(models: list[LitBoltzmann], path: Path, *, clean: float | None = None) -> Result:
+    """Recall the right half of one picture from its left, or clean the whole.
+
+    Args:
+        models: the machine.
+        path: the picture.
+        clean: share of its pixels that shows any grey, where it is to be cleaned.
 
     Raises:
         InputError: the file is no picture that can be read.
@@ -23,10 +28,22 @@ def predict(models: list[LitBoltzmann], path: Path) -> Result:
     torch.manual_seed(0)  # the same picture gets the same answer
     picture, warnings = read_grey(path, model.settings.size, padded=bool(model.padded), white=int(model.white))
     grey = stretch(picture.to(model.device))
-    known = model.left_half
-    recalled = torch.where(known, grey, model.recall(grey, known))
-    row = torch.cat([grey, torch.where(known, grey, torch.nan), recalled]).cpu()
+    if clean is None:
+        shown, metrics = recalled(model, grey)
+        name, caption = "recall", "The right half recalled from the left."
+    else:
+        cleaned = model.clean(grey, clean)
+        shown, metrics = {"given": grey, "cleaned": cleaned}, {"changed_rms": rms(cleaned, grey)}
+        name, caption = "cleaned", f"Cleaned, where {100 * clean:.3g} % of the pixels show any grey."
     with style():
-        figure = picture_rows({"": tiles(row, model.settings.size)}, path.name, ["original", "given", "recalled"])
-    metrics = {"recall_rms": rms(recalled[:, ~known], grey[:, ~known]), "warnings": warnings}
-    return Result(metrics, [Picture("recall", "The right half recalled from the left.", figure)])
+        row = tiles(torch.cat(list(shown.values())), model.settings.size).cpu()
+        figure = picture_rows({"": row}, path.name, list(shown))
+    return Result({**metrics, "warnings": warnings}, [Picture(name, caption, figure)])
+
+
+def recalled(model: LitBoltzmann, grey: torch.Tensor) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """What is shown of a recalled half, and its error."""
+    known = model.left_half
+    whole = torch.where(known, grey, model.recall(grey, known))
+    shown = {"original": grey, "given": torch.where(known, grey, torch.nan), "recalled": whole}
+    return shown, {"recall_rms": rms(whole[:, ~known], grey[:, ~known])}

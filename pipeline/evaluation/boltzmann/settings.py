@@ -1,5 +1,9 @@
 """Section boltzmann of params.yaml."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from datamodules.settings import PictureData
 from lit_modules.networks.boltzmann.settings import BoltzmannSettings
 from pipeline.settings.base import ModelSection, PositiveInt, Section
@@ -10,10 +14,14 @@ class Evaluate(Section):
 
     n_pictures: PositiveInt
     """Held-out pictures shown."""
-    chains: PositiveInt
-    """Samples of the machine."""
+    noise: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the pixels that show any grey in the pictures that are to be cleaned."""
+    chains: Annotated[int, Field(ge=32)]
+    """Samples of the machine, and chains that estimate log Z."""
     sweeps: PositiveInt
-    """Of the annealing that draws them."""
+    """Of each, from independent pixels to the machine."""
+    stored: Annotated[list[PositiveInt], Field(min_length=1)]
+    """Numbers of random pictures that machines are to remember."""
 
 
 class Boltzmann(ModelSection):

@@ -15,11 +15,12 @@ import torch
 from PIL import Image
 
 from datamodules.images import ImagesDataModule
-from lit_modules.boltzmann import LitBoltzmann
+from lit_modules.general_boltzmann import LitBoltzmann
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.errors import InputError
 from pipeline.evaluation.boltzmann import evaluation as boltzmann
 from pipeline.evaluation.boltzmann import settings as boltzmann_settings
+from pipeline.evaluation.boltzmann.capacity import wrong_pixels
 from pipeline.evaluation.boltzmann.prediction import predict as predict_boltzmann
 from pipeline.evaluation.common import gallery
 from pipeline.evaluation.common.bootstrap import root_mean
@@ -73,7 +74,7 @@ def machine(cls: Any, data: ImagesDataModule, **changes: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def general(data: ImagesDataModule) -> LitBoltzmann:
-    return machine(LitBoltzmann, data, sweeps=2, hot=2.0, levels=4, recall_sweeps=5)
+    return machine(LitBoltzmann, data, sweeps=2, temperatures=3, levels=4, recall_sweeps=5)
 
 
 def checked(metrics: dict[str, Any], labels: dict[str, str]) -> dict[str, float]:
@@ -83,15 +84,22 @@ def checked(metrics: dict[str, Any], labels: dict[str, str]) -> dict[str, float]
     return found
 
 
+SETTINGS = {"n_pictures": 3, "noise": 0.2, "chains": 320, "sweeps": 20, "stored": [2, 4]}
+
+
 def test_evaluate_general(general: LitBoltzmann, data: ImagesDataModule) -> None:
-    result = boltzmann.evaluate(
-        general, data, section(boltzmann_settings, {"n_pictures": 3, "chains": 20, "sweeps": 5})
-    )
+    result = boltzmann.evaluate(general, data, section(boltzmann_settings, SETTINGS))
     found = checked(result.metrics, boltzmann.LABELS)
     assert found["test/recall_rms_low"] < found["test/recall_rms"] < found["test/recall_rms_high"]
-    assert [picture.name for picture in result.pictures] == ["recall", "energies", "samples", "couplings"]
+    names = ["recall", "cleaned", "capacity", "surprise", "samples", "couplings"]
+    assert [picture.name for picture in result.pictures] == names
     assert result.title is None
     assert result.notes == ["Learned from 12 pictures labelled spots, watched on 2, judged by 4 that no training saw."]
+    # a machine that was never trained is nearly the independent pixels it starts as
+    for model, rival in (("test", "baseline"), ("train", "train/baseline")):
+        independent = found[f"{rival}/independent_pixels/log_likelihood_nats"]
+        assert found[f"{model}/log_likelihood_nats"] == pytest.approx(independent, abs=1)
+    assert found["model/log_z_nats_low"] < found["model/log_z_nats"] < found["model/log_z_nats_high"]
     # by hand: the mean picture over all symmetries is symmetric, so its right half is its left one
     train, test = stretch(data.images("train")), stretch(data.images("test"))
     square = train.mean(0).view(SIZE, SIZE)
@@ -109,6 +117,13 @@ def test_evaluate_general(general: LitBoltzmann, data: ImagesDataModule) -> None
     assert root_mean((chart.table["predicted"] - chart.table["truth"]) ** 2) == pytest.approx(found["test/recall_rms"])
 
 
+def test_a_learned_memory_keeps_more_pictures_than_hebbs() -> None:
+    torch.manual_seed(0)
+    wrong = wrong_pixels(torch.arange(64) % 8 < 4, [2, 16])
+    assert wrong["model"][0] < 0.02 and wrong["hebbs_rule"][0] < 0.02
+    assert wrong["model"][1] < 0.05 < wrong["hebbs_rule"][1] < 0.4
+
+
 def described(result: Result, data: ImagesDataModule) -> pl.DataFrame:
     """The rows of the held-out pictures, each with its picture."""
     items = result.items
@@ -120,9 +135,10 @@ def described(result: Result, data: ImagesDataModule) -> pl.DataFrame:
 def test_predict(general: LitBoltzmann, pictures: Path, tmp_path: Path) -> None:
     colour = tmp_path / "colour.png"
     Image.open(pictures / "spots/0.png").convert("RGB").resize((70, 50)).save(colour)
-    first, second = (predict_boltzmann([general], colour) for _ in range(2))
-    assert first.metrics == second.metrics
-    assert len(first.pictures) == 1
+    for clean, measure in ((None, "recall_rms"), (0.2, "changed_rms")):
+        first, second = (predict_boltzmann([general], colour, clean=clean) for _ in range(2))
+        assert first.metrics == second.metrics and 0 < float(first.metrics[measure]) < 1
+        assert len(first.pictures) == 1
     text = tmp_path / "text.png"
     text.write_text("no picture")
     with pytest.raises(InputError, match=r"text\.png"):
