@@ -15,7 +15,7 @@ class MachineSettings(ModelSettings):
     hidden: PositiveInt
     """Hidden units."""
     chains: PositiveInt
-    """Of the negative phase, and as many that estimate log Z; in each process, at each temperature."""
+    """Of the negative phase, in each process, at each temperature."""
     sweeps: PositiveInt
     """Gibbs sweeps of a step: k of contrastive divergence."""
 
