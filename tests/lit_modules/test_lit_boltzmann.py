@@ -115,7 +115,7 @@ def mean_of(images: Tensor, levels: int) -> Tensor:
 
 @pytest.mark.parametrize("levels", [1, 4])
 def test_rbm_improves_on_independent_pixels(levels: int) -> None:
-    module = make("rbm", levels=levels, lr=0.3 / levels**2)
+    module = make("rbm", levels=levels, lr=0.1)
     data = Discs("", seed=1, batch_size=16)
     data.setup()
     module.fit_statistics(data)
@@ -131,7 +131,7 @@ def test_rbm_improves_on_independent_pixels(levels: int) -> None:
     chances = torch.cat([torch.ones_like(mean[:1]), mean, torch.zeros_like(mean[:1])]).diff(dim=0).neg()
     independent = torch.distributions.Categorical(chances.T).log_prob(states).sum(1).mean()
     assert before == pytest.approx(float(independent), abs=0.3)
-    fit(module, 40)
+    fit(module, 80)
     assert likelihood() > before + 1
 
 
