@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lit_modules.base import Batch, PictureReader
 from lit_modules.examples import tiles
+from lit_modules.networks.boltzmann.convolutional import ConvolutionalBoltzmannMachine
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
 from lit_modules.networks.boltzmann.pixels import graded, mean_bits, stretch, thermometer
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
@@ -75,12 +76,18 @@ class LitMachine(PictureReader):
         self.net.start_from(symmetries(self.mean_bits(images).unflatten(-1, (size, size))).mean(0).flatten())
         self.watched = images[:WATCHED]
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Couplings, and biases, which do not decay: they hold the mean picture."""
+        biases = {name: weight for name, weight in self.named_parameters() if name.endswith("bias")}
+        couplings = [weight for name, weight in self.named_parameters() if name not in biases]
+        return [{"params": couplings}, {"params": list(biases.values()), "weight_decay": 0.0}]
+
     def configure_optimizers(self) -> Any:
         """Gradient descent at ``settings.lr``, which falls linearly to 0 after the first tenth of the steps.
 
         Centred gradients need no scale of their own for each weight, and chains follow steady steps best.
         """
-        optimizer = torch.optim.SGD(self.parameters(), self.settings.lr, weight_decay=self.settings.weight_decay)
+        optimizer = torch.optim.SGD(self.parameter_groups(), self.settings.lr, weight_decay=self.settings.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / 0.9))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -147,7 +154,10 @@ class LitRBM(LitMachine):
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         it = self.settings
-        self.net = RestrictedBoltzmannMachine(it.size**2, it.hidden, it.levels)
+        if it.filters:
+            self.net = ConvolutionalBoltzmannMachine(it.size**2, it.hidden, it.levels, it.filters)
+        else:
+            self.net = RestrictedBoltzmannMachine(it.size**2, it.hidden, it.levels)
         self.negative = NegativePhase(it.negative, it.chains, it.sweeps, it.temperatures)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -195,7 +205,7 @@ class LitRBM(LitMachine):
 
     def log_partition(self) -> Tensor | None:
         """Exact for few hidden units, else by chains along a training."""
-        if self.settings.hidden <= EXACT_HIDDEN:
+        if self.net.n_hidden <= EXACT_HIDDEN:
             return torch.tensor(self.net.log_partition(), device=self.device)
         return None if self.running is None else self.running.value
 

@@ -15,12 +15,12 @@ from pipeline.inputs.pictures import SUFFIXES
 MAPS = (".fits", ".fit", ".fts", ".fz", ".fits.gz", ".fits.bz2", ".npy")  # files taken from a folder
 
 
-def add_pictures(parser: argparse.ArgumentParser) -> None:
-    """One or more pictures."""
+def add_pictures(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
+    """One or more pictures; with ``*`` as ``nargs``, or none."""
     parser.set_defaults(suffixes=SUFFIXES)
     parser.add_argument(
         "input",
-        nargs="+",
+        nargs=nargs,
         type=Path,
         help=f"picture or folder of them ({', '.join(SUFFIXES)}), colour or grey, any size",
     )
@@ -124,6 +124,15 @@ def positive(text: str) -> float:
         argparse.ArgumentTypeError: it is none.
     """
     return number(text, "no number above zero", lambda value: 0 < value < math.inf)
+
+
+def whole(text: str) -> int:
+    """A whole number above zero.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    return int(number(text, "no whole number above zero", lambda value: 1 <= value < math.inf and value % 1 == 0))
 
 
 def number(text: str, complaint: str, good: Callable[[float], bool]) -> float:

@@ -38,11 +38,18 @@ def provenance(path: Path, models: "Trained", options: Mapping[str, Any]) -> dic
     return {
         "input": _identity(path),
         "family": models.family,
-        "options": {name: _identity(value) if isinstance(value, Path) else value for name, value in options.items()},
+        "options": {name: _told(value) for name, value in options.items()},
         "models": {readable(name): digest for name, digest in models.hashes.items()},
         "scale": models.scale,
         "version": f"{PROJECT} {version()}",
     }
+
+
+def _told(value: Any) -> Any:
+    """An option for the JSON: of files, and of lists of them, their identities."""
+    if isinstance(value, (list, tuple)):
+        return [_told(each) for each in value]
+    return _identity(value) if isinstance(value, Path) else value
 
 
 def _identity(path: Path) -> dict[str, str]:

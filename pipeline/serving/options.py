@@ -55,6 +55,7 @@ def options_of(family: str, text: str) -> tuple[dict[str, Any], list[str]]:
         parser.error(str(error))
     args, unknown = parser.parse_known_args(["file", *words])
     options = own(args)
-    if any(isinstance(value, Path) for value in options.values()):
-        parser.error("files cannot be named here")
+    for value in options.values():
+        if any(isinstance(each, Path) for each in (value if isinstance(value, list) else [value])):
+            parser.error("files cannot be named here")
     return options, [*map(str, args.input[1:]), *unknown]

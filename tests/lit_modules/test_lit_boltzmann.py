@@ -44,7 +44,7 @@ def make(name: str, **changes: Any) -> LitMachine:
     torch.manual_seed(1)
     common = {"size": SIZE, "hidden": 6, "chains": 50, "lr": 0.01, "weight_decay": 0.0, **changes}
     if name == "rbm":
-        rbm = {"levels": 1, "negative": "pcd", "sweeps": 2, "temperatures": 5, "offset_rate": 0.01}
+        rbm = {"levels": 1, "filters": 0, "negative": "pcd", "sweeps": 2, "temperatures": 5, "offset_rate": 0.01}
         return LitRBM(**{**rbm, **common})
     return LitBoltzmann(**{"sweeps": 2, "temperatures": 4, "levels": 8, "recall_sweeps": 10, **common})
 

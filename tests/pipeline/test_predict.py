@@ -172,7 +172,7 @@ def test_an_answer_replaces_only_one_to_the_same_question(family: Path, monkeypa
 
 
 def test_an_interrupted_run_keeps_what_it_has(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(models: list[Any], path: Path) -> Result:
+    def stopped(models: list[Any], path: Path, **options: Any) -> Result:
         if path.parent.name == "b":
             raise KeyboardInterrupt
         return answer(models, path)
@@ -244,6 +244,13 @@ def test_an_answer_says_where_it_comes_from(family: Path) -> None:
     assert "warning: odd" in told
 
 
+def test_an_answer_names_further_inputs_by_their_content(family: Path) -> None:
+    ask("a/map.png", "--with", "b/map.png", "--samples", "3")
+    digest = hashlib.sha256(b"b/map.png").hexdigest()
+    options = json.loads(Path("out/map.json").read_text())["provenance"]["options"]
+    assert options == {"parents": [{"name": "map.png", "sha256": digest}], "samples": 3}
+
+
 def test_an_answer_says_what_its_pictures_show(family: Path) -> None:
     ask("a/map.png")
     assert json.loads(Path("out/map.json").read_text())["pictures"] == {"map_seen.png": "What was seen."}
@@ -273,7 +280,7 @@ def test_names_of_every_kind(family: Path, name: bytes, capsys: pytest.CaptureFi
 def test_many_inputs_leave_no_figures_in_memory(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
     process, used = psutil.Process(), {}
 
-    def measured(models: list[Any], path: Path) -> Result:
+    def measured(models: list[Any], path: Path, **options: Any) -> Result:
         used[len(used)] = process.memory_info().rss
         return answer(models, path)
 

@@ -1,7 +1,7 @@
-"""log Z of a Boltzmann machine from below and from above: annealed importance sampling and its reverse.
+"""Log Z of a Boltzmann machine from below and from above: annealed importance sampling and its reverse.
 
-Neal (2001); Salakhutdinov & Murray (2008); the reverse: Burda, Grosse & Salakhutdinov (2015). The chains are resampled on
-their way (``weighted_chains.py``), in populations that know nothing of each other: their scatter tells the error.
+Neal (2001); Salakhutdinov & Murray (2008); the reverse: Burda, Grosse & Salakhutdinov (2015). The chains are resampled
+on their way (``weighted_chains.py``), in populations that know nothing of each other: their scatter tells the error.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class LogPartition:
 
 @torch.no_grad()
 def bracket(rbm: Machine, chains: int, steps: int) -> LogPartition:
-    """log Z by both annealed chains and reverse ones, which start where the annealed ones ended.
+    """Log Z by both annealed chains and reverse ones, which start where the annealed ones ended.
 
     The mean of annealed weights is unbiased, so that too few of them miss weight and log Z comes out too low; by the
     reverse ones it comes out too high. The interval holds those of both.
@@ -63,7 +63,7 @@ def bracket(rbm: Machine, chains: int, steps: int) -> LogPartition:
 
 
 def annealed(rbm: Machine, chains: int, betas: Tensor) -> LogPartition:
-    """log Z by chains that go from independent pixels to the machine: if anything, too low.
+    """Log Z by chains that go from independent pixels to the machine: if anything, too low.
 
     Args:
         rbm: the machine.
@@ -87,7 +87,7 @@ def annealed_chains(rbm: Machine, chains: int, betas: Tensor) -> WeightedChains:
 
 @torch.no_grad()
 def reverse_annealed(rbm: Machine, samples: Tensor, betas: Tensor) -> LogPartition:
-    """log Z by chains that go from samples of the machine to independent pixels: if anything, too high.
+    """Log Z by chains that go from samples of the machine to independent pixels: if anything, too high.
 
     Args:
         rbm: the machine.
@@ -124,7 +124,7 @@ def adaptive_betas(rbm: Machine, chains: int, ess_fraction: float) -> Tensor:
         Ascending, (rungs,).
     """
     states, betas = independent_pixels(rbm, chains), [0.0]
-    shorter = 2.0 ** (-0.5 * torch.arange(HALVINGS, device=states.device))
+    shorter = 0.5 ** (torch.arange(HALVINGS).to(states) / 2)
     while betas[-1] < 1:
         candidates = betas[-1] + (1 - betas[-1]) * shorter
         now = rbm.free_energy(states, betas[-1]).double()
@@ -132,12 +132,12 @@ def adaptive_betas(rbm: Machine, chains: int, ess_fraction: float) -> Tensor:
         first = int((effective_number(log_weight) >= ess_fraction * chains).int().argmax())
         betas.append(float(candidates[first]))
         states = rbm.gibbs(states[systematic(log_weight[first])], LADDER_SWEEPS, betas[-1])
-    return torch.tensor(betas, device=states.device)
+    return states.new_tensor(betas)
 
 
 def spaced(betas: Tensor, steps: int) -> Tensor:
     """A finer ladder of ``steps`` steps, as many between any two rungs as between any others."""
-    place = torch.linspace(0, len(betas) - 1, steps + 1, device=betas.device)
+    place = torch.linspace(0, len(betas) - 1, steps + 1).to(betas)
     below = place.long().clamp(max=len(betas) - 2)
     return torch.lerp(betas[below], betas[below + 1], place - below)
 

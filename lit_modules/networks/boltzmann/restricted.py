@@ -170,26 +170,6 @@ class RestrictedBoltzmannMachine(nn.Module):
         """Grey pictures of bits or their means; (..., levels * n_visible) -> (..., n_visible)."""
         return bits.unflatten(-1, (self.levels, -1)).mean(-2)
 
-    def log_pseudo_likelihood(self, visible: Tensor, pixels: Tensor) -> Tensor:
-        """Σ_i log p(state_i | all other pixels) (Besag 1975), estimated from a sample of the pixels.
-
-        Args:
-            visible: (pictures, levels * n_visible).
-            pixels: numbers of the pixels to use.
-
-        Returns:
-            Nats per picture, (pictures,).
-        """
-        weight = self.weight.unflatten(0, (self.levels, -1))[:, pixels]
-        bias = self.visible_bias.unflatten(0, (self.levels, -1))[:, pixels]
-        bits = visible.unflatten(-1, (self.levels, -1))[..., pixels].mT[..., None, :]  # (pictures, pixels, 1, levels)
-        ladder = torch.ones(self.levels + 1, self.levels).tril(-1).to(bits)  # a row a state
-        change = ladder - bits
-        field = self.hidden_field(visible)[:, None, None] + torch.einsum("npsl,lpj->npsj", change, weight)
-        log_weight = torch.einsum("npsl,lp->nps", change, bias) + self.log_hidden_sum(field)
-        state = bits.sum(-1).long()
-        return self.n_visible * log_weight.log_softmax(-1).gather(-1, state)[..., 0].mean(1)
-
     @torch.no_grad()
     def log_partition(self, beta: float = 1.0) -> float:
         """The exact log Z, in double precision: a sum over all states of the layer that has fewer of them.

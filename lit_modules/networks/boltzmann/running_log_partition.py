@@ -1,4 +1,4 @@
-"""log Z along a training (Desjardins, Courville & Bengio 2011, On tracking the partition function)."""
+"""Log Z along a training (Desjardins, Courville & Bengio 2011, On tracking the partition function)."""
 
 import torch
 from torch import Tensor

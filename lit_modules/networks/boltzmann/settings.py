@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.settings.base import ModelSettings, PositiveInt, Share
+from pipeline.settings.base import ModelSettings, NonNegativeInt, PositiveInt, Share
 
 
 class MachineSettings(ModelSettings):
@@ -13,7 +13,7 @@ class MachineSettings(ModelSettings):
     size: Annotated[int, Field(ge=2)]
     """Pixels of a side: that of the data."""
     hidden: PositiveInt
-    """Hidden units."""
+    """Hidden units that see the whole picture."""
     chains: PositiveInt
     """Of the negative phase, and as many that estimate log Z; in each process, at each temperature."""
     sweeps: PositiveInt
@@ -38,6 +38,8 @@ class RBMSettings(MachineSettings):
 
     levels: PositiveInt
     """Bits of a pixel, which then has levels + 1 states of grey; 1: it is lit or not."""
+    filters: NonNegativeInt
+    """Filters beside the hidden units that see the whole picture; each has a hidden unit at every pixel."""
     negative: Literal["cd", "pcd", "pt"]
     """Chains of the negative phase: cd from the data, pcd going on from step to step, pt the same at temperatures."""
     temperatures: Annotated[int, Field(ge=2)]

@@ -11,7 +11,13 @@ from lit_modules.networks.sampling.tempering import exchange_rows
 
 
 class Ladder(Protocol):
-    """Distributions over the same visible units, from an easy one to the one that is wanted."""
+    """Distributions over the same visible units, from an easy one to the one that is wanted.
+
+    Attributes:
+        rungs: how many.
+    """
+
+    rungs: int
 
     def gibbs(self, states: Tensor) -> Tensor:
         """One sweep at each rung; (rungs, chains, bits) -> the same shape."""
@@ -34,7 +40,7 @@ class Temperatures:
     """
 
     def __init__(self, rbm: Machine, betas: Tensor) -> None:
-        self.rbm, self.betas = rbm, betas[:, None, None]
+        self.rbm, self.betas, self.rungs = rbm, betas[:, None, None], len(betas)
         neighbours = [betas[:1], betas, betas[-1:]]
         self.around = torch.cat(neighbours).unfold(0, 3, 1).T[..., None, None]  # that below, its own, that above
 
@@ -59,7 +65,7 @@ class Trajectory:
     """
 
     def __init__(self, machines: Sequence[Machine]) -> None:
-        self.machines = machines
+        self.machines, self.rungs = machines, len(machines)
 
     def gibbs(self, states: Tensor) -> Tensor:
         """See ``Ladder``."""

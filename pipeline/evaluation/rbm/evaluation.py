@@ -2,114 +2,113 @@
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
+import polars as pl
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
-from torch.nn import functional as F
 
 from datamodules.images import ImagesDataModule
 from lit_modules.boltzmann import LitRBM
-from lit_modules.networks.boltzmann.annealed_importance import annealed_log_partition
+from lit_modules.networks.boltzmann.log_partition import LogPartition, bracket
 from lit_modules.networks.boltzmann.pixels import stretch
 from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, RestrictedBoltzmannMachine
 from lit_modules.networks.symmetry import symmetries
 from pipeline.evaluation.common.bootstrap import root_mean, scored
-from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
-from pipeline.evaluation.common.pictures import heading, item_table, learned, pairs, pixel_chart, tiles
-from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, Picture, Result, compared, style
+from pipeline.evaluation.common.charts import Chart
+from pipeline.evaluation.common.pictures import heading, item_table, learned, pairs, pixel_chart
+from pipeline.evaluation.common.result import Animation, Picture, Result, compared, style
+from pipeline.evaluation.common.two_sample import Array, deformed
+from pipeline.evaluation.rbm import film, likeness, recognition
+from pipeline.evaluation.rbm.figures import (
+    beside_nearest,
+    filter_figure,
+    likeness_figure,
+    rows_of,
+    squares,
+    surprise_figure,
+)
+from pipeline.evaluation.rbm.generation import from_noise, independent, mean_bits, seen
 from pipeline.evaluation.rbm.settings import Evaluate, Rbm
 
-LABELS = {
-    "loss": "difference of free energies of data and chains",
+LABELS = likeness.LABELS | {
+    "energy_gap": "difference of free energies of data and chains (nats)",
+    "free_energy_gap": "mean free energy of pictures above that of training ones (nats)",
+    "log_likelihood": "log-likelihood of a picture (nats)",
     "reconstruction_mse": "mean square error of the reconstruction",
-    "log_pseudo_likelihood": "log pseudo-likelihood (nats)",
     "log_likelihood_nats": "log-likelihood of a picture (nats)",
     "log_z_nats": "log Z (nats)",
-    "log_z_error_nats": "standard error of log Z (nats)",
     "free_energy_nats": "mean free energy of pictures (nats)",
     "sample_free_energy_nats": "mean free energy of artificial pictures (nats)",
+    "original_rms": "root mean square difference of artificial pictures from the nearest original",
     "reconstruction_rms": "root mean square error of the reconstruction",
-    "nearest_training_picture_gain_nats": "the nearest training picture explains a picture better by (nats)",
-    "sample_nearest_training_picture_gain_nats": "the nearest one explains an artificial picture better by (nats)",
+    "concentration_rms": "root mean square error of the concentration of light read off the hidden code",
 }
 N_PARENTS = 3
+N_ALIKE = 3
 
 
 @torch.no_grad()
 def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
-    """Log-likelihood beside independent pixels, free energies, and artificial pictures beside real ones."""
+    """Log-likelihood beside independent pixels, recognition, and artificial pictures beside real ones."""
     net, settings = model.net, params.evaluate
-    train, held_out = stretch(data.images("train")), stretch(data.images("test"))
-    log_z, error = log_partition(net, settings)
+    grey = {split: stretch(data.images(split)).to(model.device) for split in ("train", "val", "test")}
+    memory = stretch(symmetries(data.images("train")).flatten(0, 1)).to(model.device)
+    log_z = log_partition(net, settings)
     states = {
-        "training": train.expand(settings.draws, -1, -1).flatten(0, 1).bernoulli(),
-        "held-out": held_out.expand(settings.draws, -1, -1).flatten(0, 1).bernoulli(),
-        "artificial": net.grow(train.repeat(settings.draws, 1)[None], settings.sweeps[-1]).bernoulli(),
-        "independent pixels": net.offset.expand(len(train) * settings.draws, -1).bernoulli(),
+        "training": seen(net, grey["train"].repeat(settings.draws, 1)),
+        "held-out": seen(net, grey["test"].repeat(settings.draws, 1)),
+        "artificial": from_noise(net, settings.samples, settings.sweeps[-1]),
+        "independent pixels": independent(net, settings.samples),
     }
-    free_energies = {name: net.free_energy(visible) for name, visible in states.items()}
-    memory = stretch(symmetries(data.images("train")).flatten(0, 1))
     likelihood = {
-        name: {
-            "model": (-free_energies[name].double() - log_z).view(settings.draws, -1).mean(0),
-            "independent_pixels": independent_log_likelihood(net.offset, grey),
-        }
-        for name, grey in (("held-out", held_out), ("training", train))
+        name: log_likelihoods(net, states[name], log_z.value, settings.draws) for name in ("training", "held-out")
     }
-    gain = {
-        name: explained_by(states[name], memory).amax(1) + free_energies[name] + log_z
-        for name in ("training", "held-out", "artificial")
-    }
+    free_energies = {name: net.free_energy(bits) for name, bits in states.items()}
     mean = {name: float(values.mean()) for name, values in free_energies.items()}
-    answers = {"model": model.reconstruct(held_out), "mean_picture": net.offset}
-    squares = {who: (answer - held_out).square().mean(1) for who, answer in answers.items()}
+    answers = {"model": model.reconstruct(grey["test"]), "mean_picture": net.grey(mean_bits(net))}
+    squared = {who: (answer - grey["test"]).square().mean(1).cpu() for who, answer in answers.items()}
+    kinds = kinds_of_pictures(net, grey, states, settings.samples)
+    invented = {
+        "model": kinds["artificial"],
+        "independent_pixels": kinds["independent pixels"],
+        "deformed_originals": kinds["deformed originals"],
+    }
+    concentration, read = recognition.concentrations(net, data, grey["test"], memory)
     metrics: dict[str, Any] = {
         **scored("log_likelihood_nats", likelihood["held-out"]),
         **compared("log_likelihood_nats", {who: x.mean() for who, x in likelihood["training"].items()}, "train"),
-        "model/log_z_nats": log_z,
-        "model/log_z_error_nats": error,
+        "model/log_z_nats": log_z.value,
+        "model/log_z_nats_low": log_z.low,
+        "model/log_z_nats_high": log_z.high,
         **compared("free_energy_nats", {"model": mean["held-out"], "independent_pixels": mean["independent pixels"]}),
         "train/free_energy_nats": mean["training"],
         "model/sample_free_energy_nats": mean["artificial"],
-        **scored("reconstruction_rms", squares, root_mean),
-        "test/nearest_training_picture_gain_nats": gain["held-out"].mean(),
-        "train/nearest_training_picture_gain_nats": gain["training"].mean(),
-        "model/sample_nearest_training_picture_gain_nats": gain["artificial"].mean(),
+        **scored("reconstruction_rms", squared, root_mean),
+        **likeness.likeness(invented, kinds["held-out"], squares(memory)),
+        **scored("concentration_rms", {who: (x - concentration) ** 2 for who, x in read.items()}, root_mean),
     }
-    n = settings.n_pictures
+    surprise = {name: values + log_z.value for name, values in free_energies.items()}
     with style():
         pictures = [
+            *artificial_pictures(net, grey["train"], states["artificial"], memory, settings),
             Picture(
-                "grown_from_one",
-                "Artificial pictures, each grown from the original above it: the longer the Gibbs chain, the less is "
-                "left of the original. Grey is the chance that a pixel is lit; the last row is a draw, star by star.",
-                grown_from_one(model, train[:n], settings.sweeps),
+                "likeness",
+                "What a classifier looks at that is to tell artificial pictures from real ones, median and two thirds "
+                "of the pictures. The better the machine, the nearer its line lies to that of held-out pictures.",
+                likeness_figure(kinds),
             ),
-            Picture(
-                "grown_from_several",
-                f"Artificial pictures with {N_PARENTS} parents: each hidden unit inherits its state from one of them. "
-                "The last row is the training picture that explains the child best.",
-                grown_from_several(model, train, memory, n),
-            ),
-            Picture(
-                "reconstruction",
-                "Recognition: pictures the machine was never trained on, squeezed through "
-                f"{model.settings.hidden} hidden units and back.",
-                reconstruction_figure(model, held_out[:n]),
-            ),
+            *recognised(model, grey["test"], answers["model"], memory, settings),
             Picture(
                 "free_energies",
-                "Surprise -log p(v) = F(v) + log Z of binary pictures. Held-out pictures lie higher than training ones "
+                "Surprise -log p(v) = F(v) + log Z of pictures. Held-out pictures lie higher than training ones "
                 "if they are harder or if the machine learned by heart; the table of log-likelihoods tells which, for "
                 "independent pixels cannot learn by heart.",
-                surprise_figure({name: values + log_z for name, values in free_energies.items()}),
+                surprise_figure(surprise),
             ),
             Picture(
                 "filters",
                 "What each hidden unit looks at: light in red places switches it on, light in blue ones off.",
-                filter_figure(model),
+                filter_figure(net),
             ),
         ]
     measured = {f"{who}_log_likelihood_nats".removeprefix("model_"): x for who, x in likelihood["held-out"].items()}
@@ -118,86 +117,142 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
         pictures,
         title=heading("Restricted Boltzmann machine", data),
         notes=[learned(data)],
-        judged_by=f"{len(held_out)} pictures",
-        charts=[pixel_chart("Grey levels of held-out pictures, and as reconstructed", held_out, answers["model"])],
-        items=item_table(data.rows("test"), **measured, reconstruction_rms_error=squares["model"].sqrt()),
-        thumbnails=pairs(held_out, answers["model"], model.settings.size),
+        judged_by=f"{len(grey['test'])} pictures",
+        charts=[
+            pixel_chart("Grey levels of held-out pictures, and as reconstructed", grey["test"], answers["model"]),
+            Chart(
+                "concentration",
+                "predicted",
+                "Concentration of light of held-out pictures, and as read off their hidden codes",
+                pl.DataFrame({"truth": concentration, "predicted": read["model"]}),
+            ),
+        ],
+        animations=[running_chains(net, grey["train"], settings)],
+        items=item_table(data.rows("test"), **measured, reconstruction_rms_error=squared["model"].sqrt()),
+        thumbnails=pairs(grey["test"], answers["model"], model.settings.size),
     )
 
 
-def log_partition(net: RestrictedBoltzmannMachine, settings: Evaluate) -> tuple[float, float]:
-    """Log Z and its standard error: exact for few hidden units, by annealed importance sampling for more."""
-    if len(net.hidden_bias) <= MAX_EXACT_HIDDEN:
-        return net.log_partition(), 0.0
-    return annealed_log_partition(net, settings.ais_chains, settings.ais_steps)
+def log_partition(net: RestrictedBoltzmannMachine, settings: Evaluate) -> LogPartition:
+    """Log Z with its bounds: exact for few hidden units, by annealed importance sampling and its reverse for more."""
+    if net.n_hidden > MAX_EXACT_HIDDEN:
+        return bracket(net, settings.ais_chains, settings.ais_steps)
+    exact = net.log_partition()
+    return LogPartition(exact, exact, exact, effective=1.0)
 
 
-def independent_log_likelihood(mean: Tensor, grey: Tensor) -> Tensor:
-    """Log-likelihood, in nats, of each picture by pixels lit independently with probability ``mean``, (n,)."""
-    return -F.binary_cross_entropy(mean.expand_as(grey), grey, reduction="none").double().sum(1)
+def log_likelihoods(net: RestrictedBoltzmannMachine, bits: Tensor, log_z: float, draws: int) -> dict[str, Tensor]:
+    """Log-likelihood of each picture, mean over its draws, of the machine and of independent pixels; (n,) each.
+
+    Args:
+        net: the machine.
+        bits: all pictures drawn once, then again, (draws * n, levels * pixels).
+        log_z: of the machine, nats.
+        draws: of each picture.
+    """
+    values = {
+        "model": -net.free_energy(bits).double() - log_z,
+        "independent_pixels": -net.free_energy(bits, beta=0.0).double() - net.log_partition_base(),
+    }
+    return {who: each.view(draws, -1).mean(0).cpu() for who, each in values.items()}
 
 
-def explained_by(visible: Tensor, memory: Tensor) -> Tensor:
-    """Log-likelihood of binary pictures, (n, pixels), as draws from each remembered grey one, (m, pixels): (n, m)."""
-    memory = memory.clamp(0.01, 0.99)
-    return visible @ torch.logit(memory).T + (1 - memory).log().sum(1)
+def kinds_of_pictures(
+    net: RestrictedBoltzmannMachine, grey: dict[str, Tensor], states: dict[str, Tensor], n: int
+) -> dict[str, Array]:
+    """Held-out pictures, artificial ones and those of two rivals, all drawn with the machine's levels of grey."""
+    originals = squares(grey["train"])
+    changed = torch.from_numpy(deformed(np.resize(originals, (n, *originals.shape[1:])))).to(grey["train"]).flatten(1)
+    bits = {
+        "held-out": seen(net, torch.cat([grey["val"], grey["test"]])),
+        "artificial": states["artificial"],
+        "independent pixels": states["independent pixels"],
+        "deformed originals": seen(net, changed),
+    }
+    return {name: squares(net.grey(drawn)) for name, drawn in bits.items()}
 
 
-def grown_from_one(model: LitRBM, originals: Tensor, sweeps: list[int]) -> Figure:
-    """Originals, and what chains that start at them show after some sweeps."""
-    rows = {"original": originals}
-    for n in sweeps:
-        rows[f"sweep {n}"] = model.net.grow(originals[None], n)
-    rows["as stars"] = list(rows.values())[-1].bernoulli()
-    rows = {label: tiles(pixels, model.settings.size) for label, pixels in rows.items()}
-    return picture_rows(rows, "Artificial pictures, each grown from one original")
-
-
-def grown_from_several(model: LitRBM, train: Tensor, memory: Tensor, n: int) -> Figure:
-    """Parents drawn at random, a child, the child drawn star by star, and the training picture nearest to it."""
+def artificial_pictures(
+    net: RestrictedBoltzmannMachine, train: Tensor, dreamed: Tensor, memory: Tensor, settings: Evaluate
+) -> list[Picture]:
+    """Artificial pictures that grew from one original, from several, and from noise, beside the nearest originals."""
+    n = settings.n_pictures
+    grown = {f"sweep {sweeps}": net.grow(seen(net, train[:n])[None], sweeps) for sweeps in settings.sweeps}
+    drawn = net.draw(list(grown.values())[-1])
     parents = train[torch.rand(n, len(train)).argsort(1)[:, :N_PARENTS].T]  # different ones for each child
-    child = model.net.grow(parents, 1)
-    stars = child.bernoulli()
-    rows = {f"parent {k + 1}": parent for k, parent in enumerate(parents)}
-    rows |= {"child": child, "as stars": stars, "nearest\noriginal": memory[explained_by(stars, memory).argmax(1)]}
-    rows = {label: tiles(pixels, model.settings.size) for label, pixels in rows.items()}
-    return picture_rows(rows, "Artificial pictures with several parents")
+    child = net.grow(torch.stack([seen(net, parent) for parent in parents]), 1)
+    family = {f"parent {k + 1}": parent for k, parent in enumerate(parents)}
+    return [
+        Picture(
+            "from_noise",
+            "Artificial pictures that no original stands behind: chains that began as noise, after "
+            f"{settings.sweeps[-1]} Gibbs sweeps. Below each the most similar picture of the training, however turned, "
+            "and the root mean square difference of grey.",
+            beside_nearest({"artificial": net.grey(dreamed[:n])}, memory, "Artificial pictures, begun as noise"),
+        ),
+        Picture(
+            "grown_from_one",
+            "Artificial pictures, each grown from the original above it: the longer the Gibbs chain, the less is "
+            "left of the original. Shown is the mean grey that the hidden units ask for; drawn is the picture itself, "
+            "pixel by pixel. Below it the most similar picture of the training, and its difference.",
+            beside_nearest(
+                {
+                    "original": train[:n],
+                    **{label: net.grey(mean) for label, mean in grown.items()},
+                    "drawn": net.grey(drawn),
+                },
+                memory,
+                "Artificial pictures, each grown from one original",
+            ),
+        ),
+        Picture(
+            "grown_from_several",
+            f"Artificial pictures with {N_PARENTS} parents: each hidden unit inherits its state from one of them.",
+            beside_nearest(
+                {**family, "child": net.grey(child), "drawn": net.grey(net.draw(child))},
+                memory,
+                "Artificial pictures with several parents",
+            ),
+        ),
+    ]
 
 
-def reconstruction_figure(model: LitRBM, originals: Tensor) -> Figure:
-    """Originals above their reconstructions."""
-    rows = {"original": originals, "reconstructed": model.reconstruct(originals)}
-    rows = {label: tiles(pixels, model.settings.size) for label, pixels in rows.items()}
-    return picture_rows(rows, "Held-out pictures through the hidden layer and back")
+def recognised(
+    model: LitRBM, held_out: Tensor, reconstructed: Tensor, memory: Tensor, settings: Evaluate
+) -> list[Picture]:
+    """Held-out pictures through the hidden layer and back, and the training pictures with the nearest codes."""
+    n = settings.n_pictures
+    found = recognition.alike(model.net, held_out[:n], memory, N_ALIKE).T
+    return [
+        Picture(
+            "reconstruction",
+            "Recognition: pictures the machine was never trained on, through its hidden units and back.",
+            rows_of(
+                {"original": held_out[:n], "reconstructed": reconstructed[:n]},
+                "Held-out pictures through the hidden layer and back",
+            ),
+        ),
+        Picture(
+            "alike",
+            "Recognition: below each picture the machine was never trained on, those of its training, however turned, "
+            "that it thinks most alike: their hidden units agree best.",
+            rows_of(
+                {"held-out": held_out[:n], **{f"alike {k + 1}": memory[row] for k, row in enumerate(found)}},
+                "Pictures that the hidden units think alike",
+            ),
+        ),
+    ]
 
 
-def surprise_figure(surprise: dict[str, Tensor]) -> Figure:
-    """Histograms of -log p(v) of four kinds of pictures."""
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
-    values = torch.cat(list(surprise.values()))
-    bins = np.linspace(float(values.min()), float(values.max()), 60).tolist()
-    for (name, group), colour in zip(surprise.items(), (BLUE, GREEN, ORANGE, GREY), strict=True):
-        axis.hist(group.numpy(), bins=bins, density=True, histtype="step", lw=2, color=colour, label=name)
-        axis.axvline(float(group.mean()), color=colour, lw=1, ls=":")
-    axis.set(
-        xlabel="surprise -log p(v) in nats (dotted: mean)",
-        ylabel="fraction per nat",
-        title="How surprising a picture is",
+def running_chains(net: RestrictedBoltzmannMachine, train: Tensor, settings: Evaluate) -> Animation:
+    """Chains that start at originals, above those that start as noise."""
+    originals = seen(net, train[: settings.n_pictures])
+    start = torch.cat([originals, independent(net, len(originals))])
+    frames, _ = film.chain_frames(net, start, settings.sweeps[-1], len(originals), len(start))
+    return Animation(
+        "chain",
+        "The Gibbs chain as it runs, faster and faster: above from originals, below from noise. Both rows should end "
+        "alike, and unlike where they began.",
+        frames,
+        film.SECONDS,
     )
-    axis.legend()
-    return figure
-
-
-def filter_figure(model: LitRBM) -> Figure:
-    """The weights of each hidden unit, those with the largest ones first."""
-    weight = model.net.weight.T
-    filters = tiles(weight[weight.norm(dim=1).argsort(descending=True)], model.settings.size)
-    columns = int(np.ceil(1.25 * len(filters) ** 0.5))
-    picture = mosaic(filters, columns, gap=2, fill=np.nan)
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.85 * WIDTH * len(picture) / picture.shape[1] + 0.5))
-    limit = float(weight.abs().flatten()[::7].quantile(0.995))
-    image = axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="antialiased")
-    axis.set_title(f"What the {len(filters)} hidden units look at")
-    bare(axis)
-    figure.colorbar(image, ax=axis, shrink=0.8, label="weight w (nats)")
-    return figure

@@ -1,44 +1,120 @@
-"""Recognises your own picture, and grows artificial ones from it."""
+"""Recognises your own picture, and grows artificial ones from it, from several, or from noise."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import matplotlib.pyplot as plt
+import numpy as np
 import torch
+from astropy.io import fits
+from matplotlib.figure import Figure
+from torch import Tensor
 
 from lit_modules.boltzmann import LitRBM
 from lit_modules.networks.boltzmann.pixels import stretch
-from pipeline.evaluation.common.panels import picture_rows
-from pipeline.evaluation.common.pictures import rms, tiles
-from pipeline.evaluation.common.result import Picture, Result, style
+from pipeline.evaluation.common.panels import WIDTH, bare, mosaic
+from pipeline.evaluation.common.pictures import rms
+from pipeline.evaluation.common.result import Animation, Picture, Result, style
+from pipeline.evaluation.common.two_sample import Array, nearest
+from pipeline.evaluation.rbm.figures import rows_of, squares
+from pipeline.evaluation.rbm.film import SECONDS, chain_frames
+from pipeline.evaluation.rbm.generation import independent, seen
 from pipeline.inputs.own_picture import read_grey
 
-SWEEPS = (1, 10, 100)  # of the Gibbs chains that grow pictures
+COLUMNS = 6  # artificial pictures in a row
+FILMED = 12  # of them at most
+LEAST_DPI = 110
 
 
 @torch.no_grad()
-def predict(models: list[LitRBM], path: Path) -> Result:
-    """Free energy and reconstruction of one picture, and artificial pictures grown from it.
+def predict(
+    models: list[LitRBM], path: Path, *, samples: int, sweeps: int, noise: bool = False, parents: Sequence[Path] = ()
+) -> Result:
+    """Artificial pictures, and free energy and reconstruction of the original that they grew from.
+
+    Args:
+        models: the machine.
+        path: the original; of ``noise``, the weights.
+        samples: artificial pictures.
+        sweeps: of the Gibbs chain behind each.
+        noise: chains begin as independent pixels, and no picture is read.
+        parents: further originals; each hidden unit inherits its state from one of all.
 
     Raises:
-        InputError: the file is no picture that can be read.
+        InputError: a file is no picture that can be read.
     """
     [model] = models
     torch.manual_seed(0)  # the same picture gets the same answer
-    picture, warnings = read_grey(path, model.settings.size, padded=bool(model.padded), white=int(model.white))
-    grey = stretch(picture.to(model.device))
-    reconstructed = model.reconstruct(grey)
+    if noise:
+        start, metrics, pictures, origin = independent(model.net, samples), {}, [], "noise"
+    else:
+        grey, warnings = read(model, [path, *parents])
+        start = children(model, grey, samples)
+        metrics = recognised(model, grey[:1]) | {"warnings": warnings}
+        pictures = [recognition(model, grey)]
+        origin = path.name if len(grey) == 1 else f"{path.name} and {len(grey) - 1} more"
+    frames, bits = chain_frames(model.net, start, sweeps, min(COLUMNS, samples), FILMED)
+    artificial = model.net.grey(bits)
     metrics = {
-        "free_energy_nats": float(model.net.free_energy(grey.expand(100, -1).bernoulli()).mean()),
-        "reconstruction_rms": rms(reconstructed, grey),
-        "warnings": warnings,
+        "sample_free_energy_nats": float(model.net.free_energy(bits).mean()),
+        **({} if noise else {"original_rms": float(nearest(artificial.cpu().numpy(), grey.cpu().numpy())[1].mean())}),
+        **metrics,
     }
-    grown = [model.net.grow(grey[None], sweeps) for sweeps in SWEEPS]
-    row = torch.cat([grey, reconstructed, *grown, grown[-1].bernoulli()]).cpu()
-    headings = ["original", "reconstructed", *(f"sweep {sweeps}" for sweeps in SWEEPS), "as stars"]
     with style():
-        figure = picture_rows(
-            {"": tiles(row, model.settings.size)}, f"{path.name} and pictures grown from it", headings
-        )
-    caption = (
-        "The picture as the machine sees it, its reconstruction, and artificial ones grown from it by Gibbs sweeps."
-    )
-    return Result(metrics, [Picture("grown", caption, figure)])
+        title = f"Artificial pictures after {sweeps} Gibbs sweeps from {origin}"
+        pictures.append(Picture("artificial", f"{title}.", mosaic_figure(squares(artificial), title)))
+    film = Animation("chain", "The Gibbs chains as they run, faster and faster.", frames, SECONDS)
+    cube = fits.HDUList([fits.PrimaryHDU(squares(artificial)[:, ::-1].astype(np.float32))])
+    return Result(metrics, pictures, hdus={"artificial": cube}, animations=[film])
+
+
+def read(model: LitRBM, paths: Sequence[Path]) -> tuple[Tensor, list[str]]:
+    """Stretched pictures, (n, pixels), as the machine was trained on; and what is doubtful about their white.
+
+    Raises:
+        InputError: a file cannot be read as a picture.
+    """
+    padded, white = bool(model.padded), int(model.white)
+    found = [read_grey(path, model.settings.size, padded=padded, white=white) for path in paths]
+    warnings = [warning for _, doubts in found for warning in doubts]
+    return stretch(torch.cat([picture for picture, _ in found]).to(model.device)), warnings
+
+
+def children(model: LitRBM, grey: Tensor, n: int) -> Tensor:
+    """Bits that chains start from: those of the one original, or of children whose hidden units inherit from several.
+
+    Shapes:
+        (originals, pixels) -> (n, levels * pixels).
+    """
+    bits = torch.stack([seen(model.net, original.expand(n, -1)) for original in grey])
+    return bits[0] if len(grey) == 1 else model.net.draw(model.net.grow(bits, 1))
+
+
+def recognised(model: LitRBM, grey: Tensor) -> dict[str, Any]:
+    """What the machine thinks of a picture, (1, pixels), in numbers."""
+    bits = seen(model.net, grey.expand(100, -1))
+    return {
+        "free_energy_nats": float(model.net.free_energy(bits).mean()),
+        "reconstruction_rms": rms(model.reconstruct(grey), grey),
+    }
+
+
+def recognition(model: LitRBM, grey: Tensor) -> Picture:
+    """Originals through the hidden layer and back."""
+    with style():
+        figure = rows_of({"original": grey, "reconstructed": model.reconstruct(grey)}, "As the machine sees it")
+    return Picture("recognised", "As the machine sees it, and through its hidden units and back.", figure)
+
+
+def mosaic_figure(pictures: Array, title: str) -> Figure:
+    """Pictures (n, size, size) in rows, each pixel large enough to be seen."""
+    columns = min(COLUMNS, len(pictures))
+    picture = mosaic(pictures, columns, gap=max(1, pictures.shape[1] // 25))
+    width = WIDTH * columns / COLUMNS
+    shape = (max(width, WIDTH / 2), width * picture.shape[0] / picture.shape[1] + 0.4)
+    figure, axis = plt.subplots(figsize=shape, dpi=max(LEAST_DPI, picture.shape[1] / width))
+    axis.imshow(picture, vmin=0, vmax=1)
+    axis.set_title(title)
+    bare(axis)
+    return figure

@@ -15,11 +15,13 @@ class Evaluate(Section):
     n_pictures: PositiveInt
     """Originals from which artificial pictures grow."""
     draws: PositiveInt
-    """Binary draws of each picture, over which likelihoods are averaged."""
+    """Draws of the bits of each picture, over which likelihoods are averaged."""
     sweeps: Annotated[list[PositiveInt], Field(min_length=1)]
     """Gibbs sweeps after which a growing picture is shown."""
-    ais_chains: Annotated[int, Field(ge=2)]
-    """Of annealed importance sampling of log Z, beyond 20 hidden units."""
+    samples: Annotated[int, Field(ge=5)]
+    """Artificial pictures, begun as noise, that are compared with real ones after the last of the sweeps."""
+    ais_chains: Annotated[int, Field(ge=32)]
+    """Of annealed importance sampling of log Z and of its reverse, beyond 20 hidden units."""
     ais_steps: PositiveInt
     """Temperatures of the same."""
 

@@ -143,17 +143,6 @@ def test_moving_offsets_leave_the_distribution_as_it_is(machine: RestrictedBoltz
     assert torch.allclose(machine.free_energy(visible_states(machine)) + machine.log_partition(), -before, atol=1e-10)
 
 
-def test_pseudo_likelihood(machine: RestrictedBoltzmannMachine) -> None:
-    log_p, states = exact_log_p(machine), visible_states(machine)
-    grey = states.view(-1, machine.levels, machine.n_visible).sum(1)
-    exact = torch.zeros_like(log_p)
-    for pixel in range(machine.n_visible):
-        others = torch.cat([grey[:, :pixel], grey[:, pixel + 1 :]], 1)
-        same = (others[:, None] == others[None]).all(-1)  # all states that differ in this pixel alone
-        exact = exact + log_p - torch.where(same, log_p, -torch.inf).logsumexp(1)
-    assert torch.allclose(machine.log_pseudo_likelihood(states, torch.arange(machine.n_visible)), exact)
-
-
 def test_gibbs_samples_the_machine(machine: RestrictedBoltzmannMachine) -> None:
     """At the temperature of each chain, in ordered bits alone, from a far start."""
     states = visible_states(machine)

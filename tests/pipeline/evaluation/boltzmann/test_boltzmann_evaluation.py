@@ -1,4 +1,4 @@
-"""Evaluation and prediction of both Boltzmann machines, and the gallery, on a few drawn clusters."""
+"""Evaluation and prediction of the general Boltzmann machine, and the gallery, on a few drawn clusters."""
 
 import csv
 import re
@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from datamodules.images import ImagesDataModule
-from lit_modules.boltzmann import LitBoltzmann, LitRBM
+from lit_modules.boltzmann import LitBoltzmann
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.errors import InputError
 from pipeline.evaluation.boltzmann import evaluation as boltzmann
@@ -24,9 +24,6 @@ from pipeline.evaluation.boltzmann.prediction import predict as predict_boltzman
 from pipeline.evaluation.common import gallery
 from pipeline.evaluation.common.bootstrap import root_mean
 from pipeline.evaluation.common.result import Result, numbers
-from pipeline.evaluation.rbm import evaluation as rbm
-from pipeline.evaluation.rbm import settings as rbm_settings
-from pipeline.evaluation.rbm.prediction import predict as predict_rbm
 
 SIZE, N = 12, 18
 
@@ -79,11 +76,6 @@ def general(data: ImagesDataModule) -> LitBoltzmann:
     return machine(LitBoltzmann, data, sweeps=2, hot=2.0, levels=4, recall_sweeps=5)
 
 
-@pytest.fixture(scope="module")
-def restricted(data: ImagesDataModule) -> LitRBM:
-    return machine(LitRBM, data, persistent=True, sweeps=1)
-
-
 def checked(metrics: dict[str, Any], labels: dict[str, str]) -> dict[str, float]:
     """The numbers, each with a label."""
     found = numbers(metrics)
@@ -125,58 +117,16 @@ def described(result: Result, data: ImagesDataModule) -> pl.DataFrame:
     return items
 
 
-SETTINGS = {"n_pictures": 3, "draws": 200, "sweeps": [1, 5], "ais_chains": 20, "ais_steps": 20}
-
-
-def test_evaluate_restricted(restricted: LitRBM, data: ImagesDataModule) -> None:
-    result = rbm.evaluate(restricted, data, section(rbm_settings, SETTINGS))
-    found = checked(result.metrics, rbm.LABELS)
-    assert found["test/reconstruction_rms_low"] < found["test/reconstruction_rms"]
-    assert len(result.pictures) == 5
-    # an untrained machine is nearly the independent pixels it starts as: both columns must agree
-    for model, rival in (("test", "baseline"), ("train", "train/baseline")):
-        likelihood = found[f"{rival}/independent_pixels/log_likelihood_nats"]
-        assert found[f"{model}/log_likelihood_nats"] == pytest.approx(likelihood, abs=1)
-    items = described(result, data)
-    assert items["log_likelihood_nats"].mean() == pytest.approx(found["test/log_likelihood_nats"], rel=1e-6)
-    assert root_mean(items["reconstruction_rms_error"] ** 2) == pytest.approx(found["test/reconstruction_rms"])
-    gain = "nearest_training_picture_gain_nats"
-    assert found[f"train/{gain}"] > found[f"test/{gain}"]
-
-
-def test_log_z_beyond_the_exact_sum(data: ImagesDataModule) -> None:
-    torch.manual_seed(0)
-    net = rbm.RestrictedBoltzmannMachine(30, 21)
-    with torch.no_grad():
-        net.weight[:, 20] = 0  # a unit without couplings or bias doubles Z
-    log_z, error = rbm.log_partition(net, rbm_settings.Evaluate(**{**SETTINGS, "ais_chains": 200}))
-    smaller = rbm.RestrictedBoltzmannMachine(30, 20)
-    for name in ("weight", "hidden_bias"):
-        getattr(smaller, name).data = getattr(net, name).data[..., :20].clone()
-    assert rbm.log_partition(smaller, rbm_settings.Evaluate(**SETTINGS))[1] == 0
-    assert log_z == pytest.approx(smaller.log_partition() + np.log(2), abs=max(4 * error, 1e-3))
-
-
-def test_explained_by_is_a_log_likelihood() -> None:
-    memory = torch.rand(3, 40).clamp(0.05, 0.95)
-    visible = torch.rand(2, 40).round()
-    exact = torch.distributions.Bernoulli(memory).log_prob(visible[:, None]).sum(-1)
-    assert torch.allclose(rbm.explained_by(visible, memory), exact, atol=1e-4)
-
-
-@pytest.mark.parametrize("family", ["general", "restricted"])
-def test_predict(family: str, request: pytest.FixtureRequest, pictures: Path, tmp_path: Path) -> None:
-    model = request.getfixturevalue(family)
-    predict = predict_boltzmann if family == "general" else predict_rbm
+def test_predict(general: LitBoltzmann, pictures: Path, tmp_path: Path) -> None:
     colour = tmp_path / "colour.png"
     Image.open(pictures / "spots/0.png").convert("RGB").resize((70, 50)).save(colour)
-    first, second = (predict([model], colour) for _ in range(2))
+    first, second = (predict_boltzmann([general], colour) for _ in range(2))
     assert first.metrics == second.metrics
     assert len(first.pictures) == 1
     text = tmp_path / "text.png"
     text.write_text("no picture")
     with pytest.raises(InputError, match=r"text\.png"):
-        predict([model], text)
+        predict_boltzmann([general], text)
 
 
 def test_gallery(pictures: Path, tmp_path: Path) -> None:
