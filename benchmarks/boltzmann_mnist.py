@@ -54,7 +54,8 @@ def mnist16(quick: bool) -> list[Row]:
         minutes = (time.process_time() - start) / 60 / len(found)
         mean = statistics.mean(found)
         seeds = ", ".join(f"{value:.2f}" for value in found)
-        note = f"last {LAST} of {STOCHASTIC} epochs by chains and {EXACT} exact; seeds {seeds}; {minutes:.1f} CPU min each"
+        epochs = f"last {LAST} of {STOCHASTIC} epochs by chains and {EXACT} exact"
+        note = f"{epochs}; seeds {seeds}; {minutes:.1f} CPU min each"
         rows.append(Row(f"{name}, 784x16, exact", mean, "nats", PYDEEP[name], goal, "higher", note))
     return rows
 
