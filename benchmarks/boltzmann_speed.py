@@ -92,6 +92,8 @@ def by_rbms(train: Tensor, hidden: int, epochs: int) -> None:
 
     bias = torch.logit((train.sum(0) + 0.5) / (len(train) + 1))
     machine = BBRBM(0.01 * torch.randn(train.shape[1], hidden), bias, torch.zeros(hidden))
+    for parameter in machine.parameters():
+        parameter.grad = torch.zeros_like(parameter)
     chains = machine.init_chains(BATCH)
     optimizer = torch.optim.SGD(machine.parameters(), lr=0.01, maximize=True)
     with torch.no_grad():

@@ -33,6 +33,7 @@ PACKAGES = (
     "torch-geometric",
     "rebound",
     "scikit-learn",
+    "rbms",
     "sbi",
 )
 

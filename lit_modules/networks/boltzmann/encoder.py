@@ -88,7 +88,7 @@ class RBMEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     def sample(self, sweeps: int) -> np.ndarray:
         """Binary pictures by the chains after further sweeps, (chains, pixels)."""
-        return self.machine_.gibbs(self.states_[-1], sweeps).numpy()
+        return self.machine_.gibbs(self.states_[-1], sweeps).numpy(force=True)
 
     def pictures(self, X: Any, reset: bool = False) -> Tensor:
         """Pictures as a tensor, checked.
@@ -117,7 +117,7 @@ def contrast(rbm: RestrictedBoltzmannMachine, data: Tensor, samples: Tensor, rat
     visible = torch.cat([data, samples])
     hidden = rbm.hidden(visible)
     mean = hidden[: len(data)].mean(0)
-    share = torch.full((len(visible), 1), -rate / len(samples))
+    share = visible.new_full((len(visible), 1), -rate / len(samples))
     share[: len(data)] = rate / len(data)
     hidden = share * (hidden - rbm.hidden_offset)
     rbm.weight.addmm_((visible - rbm.offset).T, hidden)
