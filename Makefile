@@ -72,7 +72,7 @@ weights: setup
 	python -m pipeline.weights
 
 clean:
-	@du -sch data models reports runs dvc_plots .dvc/cache .dvc/tmp 2>/dev/null | tail -n 1
+	@{ du -sch data models reports runs dvc_plots .dvc/cache .dvc/tmp 2>/dev/null || true; } | tail -n 1
 	git clean -ffdXq data models reports runs dvc_plots .dvc/cache .dvc/tmp
 
 help:

@@ -8,7 +8,7 @@ from torch import Tensor
 from lit_modules.base import Batch, PictureReader
 from lit_modules.examples import tiles
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
-from lit_modules.networks.boltzmann.pixels import graded, mean_bits, stretch, thermometer
+from lit_modules.networks.boltzmann.pixels import drawn, graded, mean_bits, stretch
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 from lit_modules.networks.boltzmann.running_log_partition import RunningLogPartition
 from lit_modules.networks.boltzmann.settings import MachineSettings, RBMSettings
@@ -141,8 +141,9 @@ class LitMachine(PictureReader):
 class LitRBM(LitMachine):
     """Restricted Boltzmann machine by contrastive divergence, persistent chains or parallel tempering.
 
-    A pixel has levels + 1 states of grey, and its stretched intensity is rounded up or down at random (dithering): a
-    picture is drawn anew, turned and mirrored, each time it is shown.
+    A pixel is lit with a probability that is its stretched intensity, drawn anew each time a picture is shown; or, of
+    several levels, its intensity is rounded to one of them, for noise would hide that a star covers several pixels.
+    Clusters have no orientation, so each picture is turned and mirrored at random.
     """
 
     Settings = RBMSettings
@@ -161,11 +162,11 @@ class LitRBM(LitMachine):
         return self.reconstruct(stretch(images))
 
     def mean_bits(self, images: Tensor) -> Tensor:
-        return mean_bits(stretch(images), self.settings.levels)
+        grey, levels = stretch(images), self.settings.levels
+        return mean_bits(grey if levels == 1 else self.bits(images), levels)
 
     def bits(self, images: Tensor) -> Tensor:
-        grey = stretch(images)
-        return thermometer(grey, self.settings.levels, torch.rand_like(grey))
+        return drawn(stretch(images), self.settings.levels)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         if not self.training:
@@ -201,7 +202,7 @@ class LitRBM(LitMachine):
 
     def log_partition(self) -> Tensor | None:
         """Exact for few hidden units, else by chains along a training."""
-        if self.settings.hidden <= EXACT_HIDDEN:
+        if self.net.n_hidden <= EXACT_HIDDEN:
             return torch.tensor(self.net.log_partition(), device=self.device)
         return None if self.running is None else self.running.value
 

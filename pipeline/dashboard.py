@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError, one_line, run
 from pipeline.outputs import atomic_file
+from pipeline.report import read_json
 from pipeline.training.registry import MODELS, Model
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def bars(model: Model) -> "BarPlot":
     """
     import wandb_workspaces.reports.v2 as wr
 
-    metrics = _json(Path("reports/evaluate") / f"{model.name}.json", f"evaluate@{model.name}")
+    metrics = read_json(Path("reports/evaluate") / f"{model.name}.json", f"evaluate@{model.name}")
     what = model.headline.removeprefix("test/")
     rivals = [key for key in metrics if key.startswith("baseline/") and key.endswith(f"/{what}")]
     return wr.BarPlot(title=f"{model.name}: {what}, and rivals", metrics=[model.headline, *rivals])
@@ -184,7 +185,7 @@ def pictures(model: Model) -> list[str]:
     Raises:
         InputError: the model has no evaluation.
     """
-    captions = _json(Path("reports/figures") / model.name / "captions.json", f"evaluate@{model.name}")
+    captions = read_json(Path("reports/figures") / model.name / "captions.json", f"evaluate@{model.name}")
     examples = [f"examples/{EXAMPLES[model.name]}"] if model.name in EXAMPLES else []
     return [*examples, *(f"figures/{name}" for name in captions)]
 
@@ -233,13 +234,6 @@ def replacing(view: "Workspace | Report", address: str) -> "Workspace | Report":
         if hasattr(view, part):
             setattr(saved, part, getattr(view, part))
     return saved
-
-
-def _json(path: Path, stage: str) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: missing or unreadable; `dvc repro {stage}` writes it") from error
 
 
 if __name__ == "__main__":

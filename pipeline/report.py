@@ -103,8 +103,12 @@ def model_entry(name: str) -> dict[str, Any]:
     }
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, stage: str = "") -> dict[str, Any]:
     """A stage's JSON.
+
+    Args:
+        path: of the file.
+        stage: that writes it, where one has to be named.
 
     Raises:
         InputError: it is missing or cut.
@@ -112,7 +116,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: missing or unreadable; `dvc repro` writes it") from error
+        raise InputError(f"{path}: missing or unreadable; `{f'dvc repro {stage}'.rstrip()}` writes it") from error
 
 
 if __name__ == "__main__":

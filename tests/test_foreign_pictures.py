@@ -118,7 +118,8 @@ def trained_on(place: Path, lungs: Path, clusters: Path) -> Path:
     for name in set(MODELS) - set(PICTURE_MODELS):  # of the other models, the page shows their committed numbers alone
         figures = folder / "reports/figures" / name
         figures.mkdir(parents=True)
-        for file, content in (("captions", {}), ("labels", {}), ("learned", {"title": name, "notes": []})):
+        learned = {"title": name, "notes": [], "judged_by": "", "monitor": "val/loss", "parameters": {}}
+        for file, content in (("captions", {}), ("labels", {}), ("learned", learned)):
             (figures / f"{file}.json").write_text(json.dumps(content))
     repro(folder, "--single-item", "report")
     return folder
@@ -134,9 +135,9 @@ def index(folder: Path, name: str) -> list[dict[str, str]]:
 
 
 def section(page: str, model: str) -> str:
-    """The text of the page under the heading of a model, without its pictures."""
-    start = page.index(f'<h2 id="{model}">')
-    end = page.find("<h2", start + 4)
+    """The text of a model's section of the page, without its pictures."""
+    start = page.index(f'<section id="{model}">')
+    end = page.index("</section>", start)
     return re.sub(r'src="[^"]*"', "", page[start:end])
 
 

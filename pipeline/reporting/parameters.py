@@ -20,5 +20,12 @@ def parameter_rows(values: dict[str, Any], declared: type[BaseModel], before: st
         if isinstance(value, dict) and isinstance(part, type) and issubclass(part, BaseModel):
             rows += parameter_rows(value, part, f"{before}{name}.")
         else:
-            rows.append((f"{before}{name}", "null" if value is None else str(value), field.description or ""))
+            rows.append((f"{before}{name}", _text(value), field.description or ""))
     return rows
+
+
+def _text(value: Any) -> str:
+    """A value as params.yaml has it: what ``auto`` became in one of several models is ``auto`` again."""
+    if isinstance(value, dict):
+        return "auto"
+    return "null" if value is None else str(value)

@@ -39,20 +39,33 @@ def thermometer(grey: Tensor, levels: int, noise: Tensor) -> Tensor:
     return (graded(grey, levels) >= 1 - noise[:, None]).flatten(1).to(grey)
 
 
+def drawn(grey: Tensor, levels: int) -> Tensor:
+    """Bits of stretched pictures as machines learn them, (pictures, pixels) -> (pictures, levels * pixels).
+
+    A pixel of one bit is lit with a probability that is its grey. Of several bits the grey is rounded, for the noise of
+    dithering would hide that a star covers several pixels.
+    """
+    return thermometer(grey, levels, torch.rand_like(grey) if levels == 1 else torch.full_like(grey, 0.5))
+
+
 def graded(grey: Tensor, levels: int) -> Tensor:
     """Mean of the bits l of dithered pictures, g L - l + 1 cut to [0, 1]; (n, pixels) -> (n, levels, pixels)."""
     below = torch.arange(levels, device=grey.device)[:, None]
     return (levels * grey[:, None] - below).clamp(0, 1)
 
 
-def mean_bits(grey: Tensor, levels: int) -> Tensor:
-    """Mean of the bits over dithered pictures and one more in which all states are equally likely.
+def mean_bits(bits: Tensor, levels: int) -> Tensor:
+    """Mean of the bits over pictures and one more in which all states are equally likely.
 
-    Shapes:
-        (n, pixels) -> (levels, pixels), inside (0, 1) and falling with the level.
+    Args:
+        bits: of pictures, or their chances to be lit, (n, levels * pixels).
+        levels: L, bits of a pixel.
+
+    Returns:
+        Shape (levels, pixels), inside (0, 1) and falling with the level.
     """
-    uniform = 1 - torch.arange(1, levels + 1, device=grey.device)[:, None] / (levels + 1)
-    return (graded(grey, levels).sum(0) + uniform) / (len(grey) + 1)
+    uniform = 1 - torch.arange(1, levels + 1, device=bits.device)[:, None] / (levels + 1)
+    return (bits.sum(0).view(levels, -1) + uniform) / (len(bits) + 1)
 
 
 def isophotes(probabilities: Tensor, levels: Tensor) -> Tensor:

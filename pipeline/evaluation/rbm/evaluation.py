@@ -39,6 +39,7 @@ LABELS = likeness.LABELS | {
     "log_z_nats": "log Z (nats)",
     "free_energy_nats": "mean free energy of pictures (nats)",
     "sample_free_energy_nats": "mean free energy of artificial pictures (nats)",
+    "original_rms": "root mean square difference of artificial pictures from the nearest original",
     "reconstruction_rms": "root mean square error of the reconstruction",
     "concentration_rms": "root mean square error of the concentration of light read off the hidden code",
 }
@@ -184,7 +185,7 @@ def artificial_pictures(
     return [
         Picture(
             "from_noise",
-            f"Artificial pictures that no original stands behind: chains that began as noise, after "
+            "Artificial pictures that no original stands behind: chains that began as noise, after "
             f"{settings.sweeps[-1]} Gibbs sweeps. Below each the most similar picture of the training, however turned, "
             "and the root mean square difference of grey.",
             beside_nearest({"artificial": net.grey(dreamed[:n])}, memory, "Artificial pictures, begun as noise"),
@@ -245,9 +246,9 @@ def recognised(
 
 def running_chains(net: RestrictedBoltzmannMachine, train: Tensor, settings: Evaluate) -> Animation:
     """Chains that start at originals, above those that start as noise."""
-    n = settings.n_pictures
-    start = torch.cat([seen(net, train[:n]), independent(net, n)])
-    frames, _ = film.chain_frames(net, start, settings.sweeps[-1], n, 2 * n)
+    originals = seen(net, train[: settings.n_pictures])
+    start = torch.cat([originals, independent(net, len(originals))])
+    frames, _ = film.chain_frames(net, start, settings.sweeps[-1], len(originals), len(start))
     return Animation(
         "chain",
         "The Gibbs chain as it runs, faster and faster: above from originals, below from noise. Both rows should end "

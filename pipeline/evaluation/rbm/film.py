@@ -9,7 +9,7 @@ from pipeline.evaluation.common.panels import mosaic
 from pipeline.evaluation.common.two_sample import Array
 from pipeline.evaluation.rbm.figures import squares
 
-FRAMES, SECONDS = 30, 0.2  # at most so many, and how long each stays
+FRAMES, SECONDS = 24, 0.25  # at most so many, and how long each stays
 TILE, CAPTION = 128, 20  # pixels of a side of a picture, and of the line above all
 
 

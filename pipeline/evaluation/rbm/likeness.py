@@ -34,16 +34,16 @@ def likeness(artificial: Mapping[str, Array], held_out: Array, memory: Array) ->
         held_out: real pictures that no training saw.
         memory: those of the training, in all symmetries.
     """
-    distance = nearest(held_out, memory)[1]
+    real, distance = features(held_out), nearest(held_out, memory)[1]
     measures: dict[str, dict[str, float]] = {what: {} for what in LABELS}
     metrics: dict[str, Any] = {}
     for who, pictures in artificial.items():
         apart = nearest(pictures, memory)[1]
         measures["memorisation"][who] = memorisation(apart, distance)
         measures["nearest_original_rms"][who] = float(apart.mean())
-        if len(held_out) <= NEIGHBOURS:
+        if len(real) <= NEIGHBOURS:
             continue
-        real, found = features(held_out), features(pictures)
+        found = features(pictures)
         auc = classifier_auc(real, found)
         measures["two_sample_auc"][who] = auc.value
         measures["density"][who], measures["coverage"][who] = density_coverage(real, found)

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.simulation.nbody import gravity
 from pipeline.simulation.nbody.gravity import FASTMATH, LANE_STARS, invariants
+from pipeline.simulation.nbody.integrators import LANES, enter, store
 
 Array = NDArray[np.float64]
 
-LANES = 64  # systems side by side: whole vectors
 ORDER = 6
 FIRST_STEP = 1 / 64  # of the time between outputs; it is repeated if it proves too long
 LEAST_STEP = 2.0**-14  # likewise
@@ -142,6 +142,24 @@ def _fitting(h: float, left: float) -> tuple[float, bool]:
     return (left, True) if number <= 1 else (left / number, False)
 
 
+@njit(inline="always")
+def _pair(
+    r2: float, dx: float, dy: float, dz: float, du: float, dv: float, dw: float, da: float, db: float, dc: float
+) -> Any:
+    """Of two stars the weight r^-3, and what it makes jerk and snap, from softened square r2 and differences of state.
+
+    Nitadori & Makino 2008, section 2: alpha = x v / r2, beta = (v^2 + x a) / r2 + alpha^2.
+    """
+    inverse2 = 1.0 / r2
+    alpha = (dx * du + dy * dv + dz * dw) * inverse2
+    beta = (du * du + dv * dv + dw * dw + dx * da + dy * db + dz * dc) * inverse2 + alpha * alpha
+    jx, jy, jz = du - 3.0 * alpha * dx, dv - 3.0 * alpha * dy, dw - 3.0 * alpha * dz
+    sx = da - 6.0 * alpha * jx - 3.0 * beta * dx
+    sy = db - 6.0 * alpha * jy - 3.0 * beta * dy
+    sz = dc - 6.0 * alpha * jz - 3.0 * beta * dz
+    return inverse2 * np.sqrt(inverse2), jx, jy, jz, sx, sy, sz
+
+
 # --- many small systems in SIMD lanes --------------------------------------------------------------------------------
 
 
@@ -159,14 +177,8 @@ def _lane_snaps(
                 dx, dy, dz = x[0, k, w] - x[0, i, w], x[1, k, w] - x[1, i, w], x[2, k, w] - x[2, i, w]
                 du, dv, dw = v[0, k, w] - v[0, i, w], v[1, k, w] - v[1, i, w], v[2, k, w] - v[2, i, w]
                 da, db, dc = b[0, k, w] - b[0, i, w], b[1, k, w] - b[1, i, w], b[2, k, w] - b[2, i, w]
-                inverse2 = 1.0 / (dx * dx + dy * dy + dz * dz + softening2)
-                weight = inverse2 * np.sqrt(inverse2)
-                alpha = (dx * du + dy * dv + dz * dw) * inverse2
-                beta = (du * du + dv * dv + dw * dw + dx * da + dy * db + dz * dc) * inverse2 + alpha * alpha
-                jx, jy, jz = du - 3.0 * alpha * dx, dv - 3.0 * alpha * dy, dw - 3.0 * alpha * dz
-                sx = da - 6.0 * alpha * jx - 3.0 * beta * dx
-                sy = db - 6.0 * alpha * jy - 3.0 * beta * dy
-                sz = dc - 6.0 * alpha * jz - 3.0 * beta * dz
+                r2 = dx * dx + dy * dy + dz * dz + softening2
+                weight, jx, jy, jz, sx, sy, sz = _pair(r2, dx, dy, dz, du, dv, dw, da, db, dc)
                 wi, wk = gm[i, w] * weight, gm[k, w] * weight
                 a[0, i, w] += wk * dx
                 a[1, i, w] += wk * dy
@@ -188,22 +200,6 @@ def _lane_snaps(
                 s[2, k, w] -= wi * sz
 
 
-@njit(inline="always")
-def _enter(stars: int, w: int, row: int, x0: Array, v0: Array, gm0: Array, x: Array, v: Array, gm: Array) -> None:
-    """Let a system begin in a lane."""
-    for i in range(stars):
-        gm[i, w] = gm0[row, i]
-        for c in range(3):
-            x[c, i, w], v[c, i, w] = x0[row, i, c], v0[row, i, c]
-
-
-@njit(inline="always")
-def _store(stars: int, w: int, row: int, t: int, x: Array, v: Array, out: Array) -> None:
-    for i in range(stars):
-        for c in range(3):
-            out[row, t, i, c], out[row, t, i, 3 + c] = x[c, i, w], v[c, i, w]
-
-
 @lru_cache
 def _kernel(stars: int) -> Any:
     @njit(fastmath=FASTMATH, cache=True, error_model="numpy", nogil=True)
@@ -223,7 +219,7 @@ def _kernel(stars: int) -> Any:
         row, t, starting = np.full(LANES, -1), np.zeros(LANES, np.int64), np.zeros(LANES, np.int64)
         waiting, moving = first, 0
         for w in range(LANES):  # spare lanes repeat the first system, at rest
-            _enter(stars, w, min(first + w, last - 1), x0, v0, gm0, x, v, gm)
+            enter(stars, w, min(first + w, last - 1), x0, v0, gm0, x, v, gm)
             if waiting < last:
                 row[w], starting[w] = waiting, 2
                 waiting, moving = waiting + 1, moving + 1
@@ -231,7 +227,7 @@ def _kernel(stars: int) -> Any:
             for w in range(LANES):
                 h[w], arrives[w] = 0.0, False
                 if starting[w] == 2:  # two steps of no length: the first finds a and j, the second s
-                    _store(stars, w, row[w], 0, x, v, out)
+                    store(stars, w, row[w], 0, x, v, out)
                     t[w], left[w], bound2[w] = 1, dt, allowed2[row[w]]
                 elif starting[w] == 0 and row[w] >= 0:
                     h[w], arrives[w] = _fitting(wish[w], left[w])
@@ -285,12 +281,12 @@ def _kernel(stars: int) -> Any:
                 if starting[w] > 0:
                     starting[w] -= 1
                 elif arrives[w] and keep[w]:
-                    _store(stars, w, row[w], t[w], x, v, out)
+                    store(stars, w, row[w], t[w], x, v, out)
                     t[w], left[w] = t[w] + 1, dt
                     if t[w] == out.shape[1]:
                         row[w], moving = -1, moving - 1
                         if waiting < last:
-                            _enter(stars, w, waiting, x0, v0, gm0, x, v, gm)
+                            enter(stars, w, waiting, x0, v0, gm0, x, v, gm)
                             for c in range(3):
                                 for i in range(stars):
                                     a[c, i, w] = j[c, i, w] = s[c, i, w] = 0.0
@@ -358,20 +354,18 @@ def _snaps_of_some(
             dx, dy, dz = x[0, k] - x[0, i], x[1, k] - x[1, i], x[2, k] - x[2, i]
             du, dv, dw = v[0, k] - v[0, i], v[1, k] - v[1, i], v[2, k] - v[2, i]
             da, db, dc = b[0, k] - b[0, i], b[1, k] - b[1, i], b[2, k] - b[2, i]
-            inverse2 = 1.0 / (dx * dx + dy * dy + dz * dz + softening2 if k != i else 1.0)
-            weight = gm[k] * inverse2 * np.sqrt(inverse2)
-            alpha = (dx * du + dy * dv + dz * dw) * inverse2
-            beta = (du * du + dv * dv + dw * dw + dx * da + dy * db + dz * dc) * inverse2 + alpha * alpha
-            ju, jv, jw = du - 3.0 * alpha * dx, dv - 3.0 * alpha * dy, dw - 3.0 * alpha * dz
+            r2 = dx * dx + dy * dy + dz * dz + softening2 if k != i else 1.0
+            cube, ju, jv, jw, su, sv, sw = _pair(r2, dx, dy, dz, du, dv, dw, da, db, dc)
+            weight = gm[k] * cube
             ax += weight * dx
             ay += weight * dy
             az += weight * dz
             jx += weight * ju
             jy += weight * jv
             jz += weight * jw
-            sx += weight * (da - 6.0 * alpha * ju - 3.0 * beta * dx)
-            sy += weight * (db - 6.0 * alpha * jv - 3.0 * beta * dy)
-            sz += weight * (dc - 6.0 * alpha * jw - 3.0 * beta * dz)
+            sx += weight * su
+            sy += weight * sv
+            sz += weight * sw
         a[0, i], a[1, i], a[2, i] = ax, ay, az
         jerk[0, i], jerk[1, i], jerk[2, i] = jx, jy, jz
         snap[0, i], snap[1, i], snap[2, i] = sx, sy, sz

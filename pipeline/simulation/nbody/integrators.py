@@ -214,21 +214,32 @@ def _integrate_torch(
 
 
 @njit(inline="always")
+def enter(stars: int, w: int, row: int, x0: Array, v0: Array, gm0: Array, x: Array, v: Array, gm: Array) -> None:
+    """Let a system begin in a lane."""
+    for i in range(stars):
+        gm[i, w] = gm0[row, i]
+        for c in range(3):
+            x[c, i, w], v[c, i, w] = x0[row, i, c], v0[row, i, c]
+
+
+@njit(inline="always")
+def store(stars: int, w: int, row: int, t: int, x: Array, v: Array, out: Array) -> None:
+    """Keep the state of a lane as the output t of its system."""
+    for i in range(stars):
+        for c in range(3):
+            out[row, t, i, c], out[row, t, i, 3 + c] = x[c, i, w], v[c, i, w]
+
+
+@njit(inline="always")
 def _load(stars: int, block: int, x0: Array, v0: Array, gm0: Array, x: Array, v: Array, gm: Array) -> None:
     for w in range(LANES):
-        s = min(block + w, len(x0) - 1)  # spare lanes repeat the last system
-        for i in range(stars):
-            gm[i, w] = gm0[s, i]
-            for c in range(3):
-                x[c, i, w], v[c, i, w] = x0[s, i, c], v0[s, i, c]
+        enter(stars, w, min(block + w, len(x0) - 1), x0, v0, gm0, x, v, gm)  # spare lanes repeat the last system
 
 
 @njit(inline="always")
 def _store(stars: int, block: int, last: int, t: int, x: Array, v: Array, out: Array) -> None:
     for w in range(min(LANES, last - block)):
-        for i in range(stars):
-            for c in range(3):
-                out[block + w, t, i, c], out[block + w, t, i, 3 + c] = x[c, i, w], v[c, i, w]
+        store(stars, w, block + w, t, x, v, out)
 
 
 @njit(inline="always")

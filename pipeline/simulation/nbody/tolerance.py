@@ -72,17 +72,19 @@ def integrate_to_tolerance(
         FloatingPointError: an energy is zero, or a result is not finite.
     """
     settings: dict[str, Any] = {"dt": dt, "steps": steps, "softening": softening, "G": G}
-    finest = {"hermite6": math.log2(step_error / LEAST_STEP_ERROR) / ORDER}
-    most = math.floor(finest.get(integrator, math.log2(MOST_SUBSTEPS / substeps)))
+    if integrator == "hermite6":
+        most = math.floor(math.log2(step_error / LEAST_STEP_ERROR) / ORDER)
+    else:
+        most = math.floor(math.log2(MOST_SUBSTEPS / substeps))
 
     def path(rows: Any, halvings: int) -> tuple[Array, Array, Array]:
         start = x[rows], v[rows], mass[rows]
         if integrator == "hermite6":
-            *states, count = integrate_adaptively(*start, step_error=step_error / 2 ** (ORDER * halvings), **settings)
-            return states[0], states[1], count / steps
+            xs, vs, count = integrate_adaptively(*start, step_error=step_error / 2 ** (ORDER * halvings), **settings)
+            return xs, vs, count / steps
         of_each = substeps << halvings
-        states = list(integrate(*start, substeps=of_each, integrator=integrator, **settings))
-        return states[0], states[1], np.full(len(start[0]), float(of_each))
+        xs, vs = integrate(*start, substeps=of_each, integrator=integrator, **settings)
+        return xs, vs, np.full(len(xs), float(of_each))
 
     def attempt(rows: Any, halvings: int) -> Trajectories:
         xs, vs, of_each = path(rows, halvings)

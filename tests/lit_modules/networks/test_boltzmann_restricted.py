@@ -29,7 +29,7 @@ def ordered_states(pixels: int, levels: int) -> Tensor:
 def make(n_visible: int, n_hidden: int, scale: float, levels: int = 1) -> RestrictedBoltzmannMachine:
     torch.manual_seed(5)
     machine = RestrictedBoltzmannMachine(n_visible, n_hidden, levels).double()
-    machine.start_from(mean_bits(torch.rand(3, n_visible).double(), levels).flatten())
+    machine.start_from(mean_bits(graded(torch.rand(3, n_visible).double(), levels).flatten(1), levels).flatten())
     with torch.no_grad():
         machine.weight.normal_(std=scale)
         machine.visible_bias.normal_()
@@ -123,7 +123,7 @@ def test_conditionals(machine: RestrictedBoltzmannMachine, beta: float) -> None:
 
 def test_it_starts_as_independent_pixels_of_the_mean() -> None:
     grey = torch.rand(5, 4).double()
-    mean = mean_bits(grey, 3)
+    mean = mean_bits(graded(grey, 3).flatten(1), 3)
     machine = RestrictedBoltzmannMachine(4, 2, levels=3).double()
     machine.start_from(mean.flatten())
     h = all_states(2)
