@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmarks.results import Row
 from lit_modules.networks.boltzmann.convolutional import ConvolutionalBoltzmannMachine
-from lit_modules.networks.boltzmann.log_partition import LogPartition, bracket
+from lit_modules.networks.boltzmann.log_partition import LogPartition, annealed_chains, interval, reverse_annealed
 from lit_modules.networks.boltzmann.pixels import stretch, thermometer
 from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, RestrictedBoltzmannMachine
 from lit_modules.networks.symmetry import random_symmetry, symmetries
@@ -189,11 +189,14 @@ def new_machine(levels: int, dense: int, filters: int) -> RestrictedBoltzmannMac
 
 
 def log_partition(machine: RestrictedBoltzmannMachine, quick: bool) -> LogPartition:
-    """Exact for few hidden units, else between the bounds of annealed and reverse chains."""
+    """Exact for few hidden units, else between annealed and reverse chains on evenly spaced inverse temperatures."""
     if machine.n_hidden <= MAX_EXACT_HIDDEN:
         exact = machine.log_partition()
         return LogPartition(exact, exact, exact, torch.inf)
-    return bracket(machine, AIS_CHAINS, 10 if quick else AIS_STEPS)
+    betas = torch.linspace(0, 1, (10 if quick else AIS_STEPS) + 1)
+    forward = annealed_chains(machine, AIS_CHAINS, betas)
+    below, above = interval(forward.estimates()), reverse_annealed(machine, forward.sample(), betas)
+    return LogPartition(below.value, min(below.low, above.low), max(below.high, above.high), below.effective)
 
 
 @torch.no_grad()
