@@ -48,7 +48,7 @@ def bracket(rbm: Machine, chains: int, steps: int) -> LogPartition:
     """Log Z by both annealed chains and reverse ones, which start where the annealed ones ended.
 
     The mean of annealed weights is unbiased, so that too few of them miss weight and log Z comes out too low; by the
-    reverse ones it comes out too high. The interval holds those of both.
+    reverse ones it comes out too high. The interval holds those of both. A mode that no chain finds is missing in both.
 
     Args:
         rbm: the machine.
