@@ -61,7 +61,7 @@ test: setup
 	pytest -q -n $(CORES) --dist loadfile
 
 test-slow: setup
-	pytest -q -m "slow or not slow"
+	pytest -q -n $(CORES) --dist loadfile -m "slow or not slow"
 
 lint: setup
 	ruff check .
