@@ -126,13 +126,13 @@ def positive(text: str) -> float:
     return number(text, "no number above zero", lambda value: 0 < value < math.inf)
 
 
-def whole(text: str) -> int:
-    """A whole number above zero.
+def whole(most: int) -> Callable[[str], int]:
+    """Reads whole numbers from 1 to ``most``; of others it raises argparse.ArgumentTypeError."""
 
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    return int(number(text, "no whole number above zero", lambda value: 1 <= value < math.inf and value % 1 == 0))
+    def read(text: str) -> int:
+        return int(number(text, f"no whole number, 1 to {most}", lambda value: 1 <= value <= most and value % 1 == 0))
+
+    return read
 
 
 def share(text: str) -> float:

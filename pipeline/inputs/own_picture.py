@@ -36,6 +36,16 @@ def read_grey(path: Path, size: int, *, padded: bool = False, white: int = 255) 
     return grey_square(picture, size, pad=padded)[None] / 255, warnings
 
 
+def refuse_single_grey(path: Path, picture: "Tensor") -> None:
+    """Refuse a picture without contrast: stretching one would only show its round-off.
+
+    Raises:
+        InputError: all pixels are equal.
+    """
+    if picture.max() == picture.min():
+        raise InputError(f"{path}: a picture of a single grey; give one that shows something")
+
+
 def white_warnings(own: int, trained: int) -> list[str]:
     """What is doubtful about a picture of 16 bits whose white is ``own``, seen by a model of the white ``trained``."""
     if trained <= 255:

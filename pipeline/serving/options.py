@@ -46,7 +46,7 @@ def options_of(family: str, text: str) -> tuple[dict[str, Any], list[str]]:
     """The keywords of a family, and the words that it does not know.
 
     Raises:
-        InputError: a value is none of its option's, or names a file.
+        InputError: a value is none of its option's, names a file, or goes with none.
     """
     parser = Parser(family)
     try:
@@ -58,4 +58,7 @@ def options_of(family: str, text: str) -> tuple[dict[str, Any], list[str]]:
     for value in options.values():
         if any(isinstance(each, Path) for each in (value if isinstance(value, list) else [value])):
             parser.error("files cannot be named here")
+    declared = declaration(family)
+    if hasattr(declared, "inputs"):
+        declared.inputs(args)
     return options, [*map(str, args.input[1:]), *unknown]

@@ -49,7 +49,7 @@ def chances(grey: Tensor, levels: int) -> Tensor:
 
 
 def drawn(grey: Tensor, levels: int) -> Tensor:
-    """Bits by their ``chances``, drawn anew at each call; (pictures, pixels) -> (pictures, levels * pixels)."""
+    """Bits by their ``chances``, of one level drawn anew at each call; (n, pixels) -> (n, levels * pixels)."""
     chance = chances(grey, levels)
     return (torch.rand_like(chance) < chance).to(chance)
 

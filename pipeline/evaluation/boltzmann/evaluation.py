@@ -9,7 +9,8 @@ from torch import Tensor
 
 from datamodules.images import ImagesDataModule
 from lit_modules.general_boltzmann import LitBoltzmann
-from lit_modules.networks.boltzmann.log_partition import bracket
+from lit_modules.networks.boltzmann.general import BoltzmannMachine
+from lit_modules.networks.boltzmann.log_partition import LogPartition, bracket
 from lit_modules.networks.boltzmann.pixels import stretch
 from lit_modules.networks.symmetry import symmetries
 from pipeline.evaluation.boltzmann.capacity import wrong_pixels
@@ -18,12 +19,12 @@ from pipeline.evaluation.boltzmann.figures import (
     capacity_figure,
     coupling_figure,
     sample_figure,
-    surprise_figure,
 )
-from pipeline.evaluation.boltzmann.settings import Boltzmann
+from pipeline.evaluation.boltzmann.settings import Boltzmann, Evaluate
 from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.pictures import heading, item_table, learned, pairs, pixel_chart, rms
 from pipeline.evaluation.common.result import Picture, Result, compared, style
+from pipeline.evaluation.common.surprise import surprise_figure
 
 LABELS = {
     "energy_gap": "difference of free energies of data and chains (nats)",
@@ -31,8 +32,9 @@ LABELS = {
     "log_likelihood": "log-likelihood of an isophote (nats)",
     "recall_mse": "mean square error of the recalled half",
     "recall_rms": "root mean square error of the recalled half",
+    "changed_rms": "root mean square change of the cleaned picture",
     "cleaned_rms": "root mean square error of cleaned pictures",
-    "wrong_pixels_percent": "wrong pixels of recalled random pictures, mean over the numbers stored (%)",
+    "wrong_pixels_percent": "wrong pixels of recalled random pictures, mean over the numbers of stored pictures (%)",
     "log_likelihood_nats": "log-likelihood of an isophote (nats)",
     "log_z_nats": "log Z (nats)",
 }
@@ -49,7 +51,7 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
     cleaned = clean_by_all(model, noisy, memory, settings.noise)
     recall = {way: (answer - grey)[:, ~known].square().mean(1).cpu() for way, answer in answers.items()}
     cleaning = {way: (answer - grey).square().mean(1).cpu() for way, answer in cleaned.items()}
-    log_z = bracket(model.net, settings.chains, settings.sweeps)
+    log_z = log_partition(model.net, settings)
     likelihood = {split: log_likelihoods(model, x, log_z.value) for split, x in (("train", train), ("test", grey))}
     samples = draw_samples(model, settings.chains, settings.sweeps)
     wrong = wrong_pixels(known, settings.stored)
@@ -71,7 +73,7 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
     surprise = {
         "training": model.net.free_energy(model.shapes(train)),
         "held-out": model.net.free_energy(model.shapes(grey)),
-        "samples": model.net.free_energy(samples),
+        "artificial": model.net.free_energy(samples),
         "independent pixels": model.net.free_energy(model.net.offset.expand_as(samples).bernoulli()),
     }
     with style():
@@ -103,7 +105,8 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
             Picture(
                 "surprise",
                 "Surprise -log p(v) of isophotes, of the machine's own samples and of pixels lit independently with "
-                "the same mean. Where pictures and samples lie together, the machine has learned what pictures are.",
+                "the same mean. Where pictures and samples lie together, the machine has learned what pictures are. "
+                "The interval of the mean log-likelihood is over pictures and leaves out that of log Z.",
                 surprise_figure({name: values + log_z.value for name, values in surprise.items()}),
             ),
             Picture(
@@ -114,9 +117,9 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
             ),
             Picture(
                 "couplings",
-                "Left: how strongly the pixel marked grey is coupled to every other pixel. Red ones are lit together: "
-                "in a ring about the centre where it found out by itself that the pictures show round things. "
-                "Right: how each hidden unit is coupled to the pixels.",
+                "Left: how strongly the pixel marked grey is coupled to every other pixel: red ones tend to be lit "
+                "together with it, blue ones not. Right: how each hidden unit is coupled to the pixels. Each side has "
+                "a scale of its own.",
                 coupling_figure(model),
             ),
         ]
@@ -132,6 +135,14 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
         items=item_table(data.rows("test"), **items),
         thumbnails=pairs(grey, torch.where(known, grey, answers["model"]), size),
     )
+
+
+def log_partition(net: BoltzmannMachine, settings: Evaluate) -> LogPartition:
+    """Log Z with its bounds: exact for few units, by annealed importance sampling and its reverse for more."""
+    if not net.enumerable:
+        return bracket(net, settings.chains, settings.sweeps)
+    exact = net.log_partition()
+    return LogPartition(exact, exact, exact, effective=1.0)
 
 
 def means(squares: dict[str, Tensor]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from lit_modules.general_boltzmann import LitBoltzmann
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
 from pipeline.evaluation.common.pictures import tiles
-from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE
+from pipeline.evaluation.common.result import BLUE, GREY, ORANGE
 
 
 def answers_figure(
@@ -50,18 +50,6 @@ def capacity_figure(numbers: list[int], wrong: dict[str, list[float]]) -> Figure
     return figure
 
 
-def surprise_figure(surprise: dict[str, Tensor]) -> Figure:
-    """Histograms of -log p(v) of four kinds of states."""
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
-    values = torch.cat(list(surprise.values()))
-    bins = np.linspace(float(values.min()), float(values.max()), 60).tolist()
-    for (name, group), colour in zip(surprise.items(), (BLUE, GREEN, ORANGE, GREY), strict=True):
-        axis.hist(group.cpu().numpy(), bins=bins, density=True, histtype="step", lw=2, color=colour, label=name)
-    axis.set(xlabel="surprise -log p(v) in nats", ylabel="fraction per nat", title="How surprising a state is")
-    axis.legend()
-    return figure
-
-
 def sample_figure(samples: Tensor, size: int) -> Figure:
     """Free samples, from few lit pixels to many."""
     pictures = tiles(samples, size).cpu()
@@ -74,22 +62,22 @@ def sample_figure(samples: Tensor, size: int) -> Figure:
 
 
 def coupling_figure(model: LitBoltzmann) -> Figure:
-    """Couplings of some pixels to all others, and of the hidden units to the pixels."""
+    """Couplings of some pixels to all others, and of the hidden units to the pixels, each on a scale of its own."""
     size, weight = model.settings.size, model.net.weight.cpu()
     weight.fill_diagonal_(torch.nan)
     places = [(row * size // 6, column * size // 6) for row in (1, 3, 5) for column in (1, 3, 5)]
     pixels = tiles(weight[[row * size + column for row, column in places]], size)
     hidden = tiles(weight[size * size :], size)
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 4.3), width_ratios=(1, 1.25))
-    limit = float(weight.nan_to_num().abs().quantile(0.999))
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 4.9), width_ratios=(1, 1.25))
     colours = plt.get_cmap("RdBu_r").with_extremes(bad="0.55")
     columns = max(1, round(len(hidden) ** 0.5 * 1.1))
     for axis, maps, width, title in (
         (axes[0], pixels, 3, "of nine pixels"),
         (axes[1], hidden, columns, f"of the {len(hidden)} hidden units"),
     ):
+        limit = float(maps.nan_to_num().abs().quantile(0.999))
         image = axis.imshow(mosaic(maps, width, fill=np.nan), cmap=colours, vmin=-limit, vmax=limit)
         axis.set_title(f"Couplings {title}")
         bare(axis)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="coupling w (nats)")
+        figure.colorbar(image, ax=axis, orientation="horizontal", shrink=0.8, label="coupling w (nats)")
     return figure

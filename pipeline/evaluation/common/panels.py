@@ -30,6 +30,7 @@ def picture_rows(rows: Mapping[str, Any], title: str, columns: Sequence[str] = (
     for (label, pictures), row in zip(rows.items(), axes, strict=True):
         for axis in row:
             bare(axis)
+            axis.set_anchor("W")  # of a square in a wider place: the layout keeps room for labels beside the place
         row[0].set_ylabel(label, rotation=0, ha="right", va="center")
         for axis, picture in zip(row, np.asarray(pictures), strict=False):
             axis.imshow(picture, **{"vmin": 0, "vmax": 1, **imshow})

@@ -7,6 +7,7 @@ from pipeline.errors import InputError
 from pipeline.inputs.arguments import add_pictures, whole
 
 HELP = "Recognise a picture, and grow artificial ones from it, from several, or from noise"
+SAMPLES, SWEEPS = 1000, 100_000  # at most
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +20,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="FILE",
-        help="further originals: the artificial pictures of each input inherit from all of them as well",
+        help="further originals, of which the artificial pictures of each input inherit too; inputs stand before",
     )
-    parser.add_argument("--noise", action="store_true", help="begin as noise, with no original: give no input")
+    parser.add_argument("--noise", action="store_true", help="begin as noise: give no input; weights name the answer")
     parser.add_argument(
-        "--samples", type=whole, default=12, metavar="N", help="artificial pictures of an answer; default: %(default)s"
+        "--samples",
+        type=whole(SAMPLES),
+        default=12,
+        metavar="N",
+        help=f"artificial pictures of an answer, at most {SAMPLES}; default: %(default)s",
     )
     parser.add_argument(
-        "--sweeps", type=whole, default=500, metavar="N", help="Gibbs sweeps behind each; default: %(default)s"
+        "--sweeps",
+        type=whole(SWEEPS),
+        default=500,
+        metavar="N",
+        help=f"Gibbs sweeps behind each, at most {SWEEPS}; default: %(default)s",
     )
 
 

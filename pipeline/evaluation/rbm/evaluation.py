@@ -17,6 +17,7 @@ from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.charts import Chart
 from pipeline.evaluation.common.pictures import heading, item_table, learned, pairs, pixel_chart
 from pipeline.evaluation.common.result import Animation, Picture, Result, compared, style
+from pipeline.evaluation.common.surprise import surprise_figure
 from pipeline.evaluation.common.two_sample import Array, deformed
 from pipeline.evaluation.rbm import film, likeness, recognition
 from pipeline.evaluation.rbm.figures import (
@@ -25,7 +26,6 @@ from pipeline.evaluation.rbm.figures import (
     likeness_figure,
     rows_of,
     squares,
-    surprise_figure,
 )
 from pipeline.evaluation.rbm.generation import from_noise, independent, mean_bits
 from pipeline.evaluation.rbm.settings import Evaluate, Rbm
@@ -54,15 +54,14 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     images = {split: data.images(split).to(model.device) for split in ("train", "val", "test")}
     held_out, memory = stretch(images["test"]), stretch(symmetries(images["train"]).flatten(0, 1))
     log_z = log_partition(net, settings)
+    draws = settings.draws if net.levels == 1 else 1  # bits of several levels are rounded, and always the same
     states = {
-        "training": model.bits(images["train"].repeat(settings.draws, 1, 1, 1)),
-        "held-out": model.bits(images["test"].repeat(settings.draws, 1, 1, 1)),
+        "training": model.bits(images["train"].repeat(draws, 1, 1, 1)),
+        "held-out": model.bits(images["test"].repeat(draws, 1, 1, 1)),
         "artificial": from_noise(net, settings.samples, settings.sweeps[-1]),
         "independent pixels": independent(net, settings.samples),
     }
-    likelihood = {
-        name: log_likelihoods(net, states[name], log_z.value, settings.draws) for name in ("training", "held-out")
-    }
+    likelihood = {name: log_likelihoods(net, states[name], log_z.value, draws) for name in ("training", "held-out")}
     free_energies = {name: net.free_energy(bits) for name, bits in states.items()}
     mean = {name: float(values.mean()) for name, values in free_energies.items()}
     answers = {"model": model.reconstruct(held_out), "mean_picture": net.grey(mean_bits(net))}
@@ -94,7 +93,8 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
             Picture(
                 "likeness",
                 "What a classifier looks at that is to tell artificial pictures from real ones, median and two thirds "
-                "of the pictures. The better the machine, the nearer its line lies to that of held-out pictures.",
+                f"of the pictures. Held-out are the {len(kinds['held-out'])} of validation and test together. The "
+                "better the machine, the nearer its line lies to theirs.",
                 likeness_figure(kinds),
             ),
             *recognised(model, held_out, answers["model"], memory, settings),
@@ -102,7 +102,7 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
                 "free_energies",
                 "Surprise -log p(v) = F(v) + log Z of pictures. Held-out pictures lie higher than training ones "
                 "if they are harder or if the machine learned by heart; the table of log-likelihoods tells which, for "
-                "independent pixels cannot learn by heart.",
+                "independent pixels cannot learn by heart. Its interval is over pictures and leaves out that of log Z.",
                 surprise_figure(surprise),
             ),
             Picture(
@@ -205,7 +205,9 @@ def artificial_pictures(
         ),
         Picture(
             "grown_from_several",
-            f"Artificial pictures with {N_PARENTS} parents: each hidden unit inherits its state from one of them.",
+            f"Artificial pictures with {len(parents)} parents: each hidden unit inherits its state from one of them. "
+            "The child is the mean grey that these ask for; drawn is the picture itself, pixel by pixel. Below it the "
+            "most similar picture of the training, however turned, and the root mean square difference of grey.",
             beside_nearest(
                 {**family, "child": net.grey(child), "drawn": net.grey(net.draw(child))},
                 memory,

@@ -10,7 +10,7 @@ from torch import Tensor
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic, picture_rows
 from pipeline.evaluation.common.pictures import tiles
-from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE
+from pipeline.evaluation.common.surprise import COLOURS
 from pipeline.evaluation.common.two_sample import (
     CONTRASTS,
     Array,
@@ -21,7 +21,6 @@ from pipeline.evaluation.common.two_sample import (
 )
 
 FILTERS = 60  # hidden units shown, at most
-COLOURS = (BLUE, ORANGE, GREY, GREEN)  # of real, artificial, independent and deformed pictures
 
 
 def squares(pixels: Tensor) -> Array:
@@ -50,23 +49,6 @@ def beside_nearest(rows: Mapping[str, Tensor], memory: Tensor, title: str) -> Fi
     return figure
 
 
-def surprise_figure(surprise: Mapping[str, Tensor]) -> Figure:
-    """Histograms of -log p(v) of four kinds of pictures."""
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.2))
-    values = np.concatenate([group.cpu().numpy() for group in surprise.values()])
-    bins = np.linspace(values.min(), values.max(), 60).tolist()
-    for (name, group), colour in zip(surprise.items(), (BLUE, GREEN, ORANGE, GREY), strict=True):
-        axis.hist(group.cpu().numpy(), bins=bins, density=True, histtype="step", lw=2, color=colour, label=name)
-        axis.axvline(float(group.mean()), color=colour, lw=1, ls=":")
-    axis.set(
-        xlabel="surprise -log p(v) in nats (dotted: mean)",
-        ylabel="fraction per nat",
-        title="How surprising a picture is",
-    )
-    axis.legend()
-    return figure
-
-
 def filter_figure(net: RestrictedBoltzmannMachine) -> Figure:
     """The weights of the hidden units that have the largest ones, mean over the levels of a pixel."""
     weight = net.grey(net.weight.T)
@@ -86,7 +68,8 @@ def filter_figure(net: RestrictedBoltzmannMachine) -> Figure:
 def likeness_figure(kinds: Mapping[str, Array]) -> Figure:
     """Radial profile, power spectrum and star counts of four kinds of pictures, (n, size, size): median, spread."""
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.1))
-    for (name, pictures), colour in zip(kinds.items(), COLOURS, strict=True):
+    for name, pictures in kinds.items():
+        colour = COLOURS[name]
         for axis, values in zip(
             axes, (radial_profile(pictures), power_spectrum(pictures), star_counts(pictures)), strict=True
         ):
@@ -95,8 +78,8 @@ def likeness_figure(kinds: Mapping[str, Array]) -> Figure:
             axis.fill_between(place, low, high, color=colour, alpha=0.15, lw=0)
             axis.plot(place, middle, color=colour, label=name, lw=2)
     axes[0].set(title="Radial profile", xlabel="radius (half-pictures)", ylabel="grey")
-    axes[1].set(title="Power spectrum", xlabel="frequency (of the highest)", yscale="log")
-    axes[2].set(title="Stars in a picture", xlabel="brighter than around by")
+    axes[1].set(title="Power spectrum", xlabel="frequency (of the highest)", ylabel="power (grey²)", yscale="log")
+    axes[2].set(title="Stars in a picture", xlabel="brighter than around by (grey)", ylabel="number")
     axes[2].set_ylim(bottom=0)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

@@ -22,17 +22,30 @@ SMALLEST = 0.5  # pixels: the least radius that is told apart
 
 
 def codes(net: RestrictedBoltzmannMachine, grey: Tensor) -> Tensor:
-    """What the hidden units that see all pixels say of stretched pictures, p(h = 1 | mean bits).
+    """What the hidden units say of stretched pictures, p(h = 1 | mean bits).
 
     Shapes:
-        (n, pixels) -> (n, columns of net.weight).
+        (n, pixels) -> (n, n_hidden).
     """
-    return net.hidden(chances(grey, net.levels))[:, : net.weight.shape[1]]
+    return net.hidden(chances(grey, net.levels))
 
 
 def alike(net: RestrictedBoltzmannMachine, grey: Tensor, memory: Tensor, n: int) -> Tensor:
-    """Numbers of the ``n`` remembered pictures whose codes are nearest, nearest first; (pictures, n)."""
-    return torch.cdist(codes(net, grey), codes(net, memory)).topk(n, largest=False).indices
+    """Which ``n`` remembered originals have the nearest codes, each in its nearest symmetry, nearest first.
+
+    Args:
+        net: the machine.
+        grey: stretched, (pictures, pixels).
+        memory: all symmetries of the originals, one after another, (8 * originals, pixels).
+        n: originals, at most as many as there are.
+
+    Returns:
+        Rows of ``memory``, (pictures, n).
+    """
+    distance = torch.cdist(codes(net, grey), codes(net, memory)).view(len(grey), 8, -1)
+    nearest, symmetry = distance.min(1)
+    original = nearest.topk(min(n, nearest.shape[1]), largest=False).indices
+    return symmetry.gather(1, original) * nearest.shape[1] + original
 
 
 def probe(train: Array, truth: Array, held_out: Array) -> Array:

@@ -15,7 +15,7 @@ class Evaluate(Section):
     n_pictures: PositiveInt
     """Originals from which artificial pictures grow."""
     draws: PositiveInt
-    """Draws of the bits of each picture, over which likelihoods are averaged."""
+    """Draws of the bits of each picture, over which likelihoods are averaged; of several levels nothing is drawn."""
     sweeps: Annotated[list[PositiveInt], Field(min_length=1)]
     """Gibbs sweeps after which a growing picture is shown."""
     samples: Annotated[int, Field(ge=5)]

@@ -117,6 +117,7 @@ def test_warnings_stand_out(client: httpx.Client) -> None:
         ("a.fits", FITS, "a word", "options: a word is not known; correct it, or leave the line empty"),
         ("a.fits", FITS, "'", "options: No closing quotation; correct them, or leave the line empty"),
         ("a.fits", FITS, "--g a --r b", "options: files cannot be named here; correct them, or leave the line empty"),
+        ("a.png", FITS, "--noise", "file beside --noise, which needs no picture; leave out either"),
         ("a.png", FITS, "--with b c", "options: files cannot be named here; correct them, or leave the line empty"),
     ],
 )

@@ -16,6 +16,7 @@ from PIL import Image
 
 from datamodules.images import ImagesDataModule
 from lit_modules.general_boltzmann import LitBoltzmann
+from lit_modules.networks.boltzmann.general import BoltzmannMachine
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.errors import InputError
 from pipeline.evaluation.boltzmann import evaluation as boltzmann
@@ -143,6 +144,17 @@ def test_predict(general: LitBoltzmann, pictures: Path, tmp_path: Path) -> None:
     text.write_text("no picture")
     with pytest.raises(InputError, match=r"text\.png"):
         predict_boltzmann([general], text)
+    flat = tmp_path / "flat.png"
+    Image.new("L", (70, 50), 90).save(flat)
+    with pytest.raises(InputError, match=r"flat\.png: a picture of a single grey"):
+        predict_boltzmann([general], flat, clean=0.2)
+
+
+def test_log_z_of_few_units_is_exact() -> None:
+    few = BoltzmannMachine(6, 2)
+    torch.nn.init.normal_(few.upper)
+    found = boltzmann.log_partition(few, boltzmann_settings.Evaluate(**SETTINGS))
+    assert found.low == found.value == found.high == few.log_partition()
 
 
 def test_gallery(pictures: Path, tmp_path: Path) -> None:
