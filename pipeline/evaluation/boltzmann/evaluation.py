@@ -118,8 +118,8 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
             Picture(
                 "couplings",
                 "Left: how strongly the pixel marked grey is coupled to every other pixel: red ones tend to be lit "
-                "together with it, blue ones not. Right: how each hidden unit is coupled to the pixels. Each side has "
-                "a scale of its own.",
+                "together with it, often in a ring about the centre, and blue ones not. Right: how each hidden "
+                "unit is coupled to the pixels. Each side has a scale of its own.",
                 coupling_figure(model),
             ),
         ]
