@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.results import Row
 from lit_modules.networks.boltzmann.convolutional import ConvolutionalBoltzmannMachine
 from lit_modules.networks.boltzmann.log_partition import LogPartition, annealed_chains, interval, reverse_annealed
-from lit_modules.networks.boltzmann.pixels import stretch, thermometer
+from lit_modules.networks.boltzmann.pixels import chances, drawn, mean_bits, stretch
 from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, RestrictedBoltzmannMachine
 from lit_modules.networks.symmetry import random_symmetry, symmetries
 from pipeline.draw_cluster_pictures import picture
@@ -103,11 +103,6 @@ class Trained:
         return torch.cat(found)[:n]
 
 
-def bits(grey: Tensor, levels: int) -> Tensor:
-    """One bit a pixel is drawn with the grey as its chance; more levels are rounded, for dither looks like snow."""
-    return thermometer(grey, levels, torch.rand_like(grey) if levels == 1 else torch.full_like(grey, 0.5))
-
-
 def train(machine: RestrictedBoltzmannMachine, pictures: Tensor, seconds: float) -> Trained:
     """Adam on persistent chains; the weights are the mean of those in the last part of the training.
 
@@ -115,7 +110,8 @@ def train(machine: RestrictedBoltzmannMachine, pictures: Tensor, seconds: float)
     filters do in the long run: the machine then fills whole corners with light.
     """
     start = time.process_time()
-    machine.start_from(mean_of_bits(pictures, machine.levels).flatten())
+    mean = mean_bits(chances(pictures, machine.levels), machine.levels).unflatten(-1, (SIZE, SIZE))
+    machine.start_from(symmetries(mean).mean(0).flatten())
     rates = {"filters": FILTER_RATE, "visible_bias": BIAS_RATE}
     groups = [{"params": [weight], "lr": rates.get(name, RATE)} for name, weight in machine.named_parameters()]
     optimiser = torch.optim.AdamW(groups, betas=(0.5, 0.99), weight_decay=0)
@@ -126,9 +122,9 @@ def train(machine: RestrictedBoltzmannMachine, pictures: Tensor, seconds: float)
     states, averaged = machine.draw(machine.offset.expand(CHAINS, -1)), 0
     while spent(start, seconds) < 1:
         batch = squares(pictures[torch.randint(len(pictures), (CHAINS,))])
-        data = bits(random_symmetry(batch)[0].flatten(1), machine.levels)
+        data = drawn(random_symmetry(batch)[0].flatten(1), machine.levels)
         with torch.no_grad():
-            machine.move_offsets(machine.offset, machine.hidden(data).mean(0), OFFSET_RATE)
+            machine.move_hidden_offset(machine.hidden(data).mean(0), OFFSET_RATE)
         states = machine.gibbs(states, 1)
         gap = machine.free_energy(data).mean() - machine.free_energy(states).mean()
         optimiser.zero_grad()
@@ -145,14 +141,6 @@ def train(machine: RestrictedBoltzmannMachine, pictures: Tensor, seconds: float)
 def spent(start: float, seconds: float) -> float:
     """Share of the CPU seconds that a training may take."""
     return min(1.0, (time.process_time() - start) / seconds)
-
-
-def mean_of_bits(pictures: Tensor, levels: int) -> Tensor:
-    """Mean of the bits over all turns and mirrors of pictures and one more of evenly drawn states, (levels, pixels)."""
-    every = symmetries(squares(pictures)).reshape(-1, PIXELS)
-    uniform = 1 - torch.arange(1, levels + 1)[:, None] / (levels + 1)
-    mean = bits(every.repeat(DRAWS, 1), levels).mean(0)
-    return (len(pictures) * mean.view(levels, -1) + uniform) / (len(pictures) + 1)
 
 
 # --- log-likelihood --------------------------------------------------------------------------------------------------
@@ -202,7 +190,7 @@ def log_partition(machine: RestrictedBoltzmannMachine, quick: bool) -> LogPartit
 @torch.no_grad()
 def above_independent_pixels(machine: RestrictedBoltzmannMachine, grey: Tensor, log_z: float) -> float:
     """Mean difference of the log-likelihoods, nats a picture."""
-    states = bits(grey.repeat(DRAWS, 1), machine.levels)
+    states = drawn(grey.repeat(DRAWS if machine.levels == 1 else 1, 1), machine.levels)
     independent = machine.free_energy(states, 0.0).double() + machine.log_partition_base()
     return float((independent - machine.free_energy(states).double() - log_z).mean())
 

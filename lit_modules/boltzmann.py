@@ -91,6 +91,15 @@ class LitMachine(PictureReader):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / 0.9))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_fit_start(self) -> None:
+        """Refuse what would round log-likelihoods in silence.
+
+        Raises:
+            InputError: the precision is mixed.
+        """
+        if self.trainer.precision.endswith("mixed"):
+            raise InputError(f"trainer.precision is {self.trainer.precision}, which rounds energies; take 32-true")
+
     def on_train_start(self) -> None:
         if self.resumed:
             self.states = self.resumed["negative"].to(self.net.offset)
@@ -184,7 +193,7 @@ class LitRBM(LitMachine):
     def recentre(self, data: Tensor) -> None:
         """Move the hidden units' offsets towards their mean over a batch of all processes (Melchior et al. 2016)."""
         mean = self.of_all_processes(self.net.hidden(data).mean(0)).mean(0)
-        self.net.move_offsets(self.net.offset, mean, self.settings.offset_rate)
+        self.net.move_hidden_offset(mean, self.settings.offset_rate)
 
     def on_train_start(self) -> None:
         super().on_train_start()

@@ -12,8 +12,7 @@ from lit_modules.networks.boltzmann.general import BoltzmannMachine, all_states
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
 from lit_modules.networks.boltzmann.pixels import isophotes, mean_bits, stretch
 from lit_modules.networks.boltzmann.settings import BoltzmannSettings
-from lit_modules.networks.boltzmann.tempering import Temperatures
-from lit_modules.networks.boltzmann.weighted_chains import log_mean_exp
+from lit_modules.networks.boltzmann.tempering import Temperatures, log_bridge
 from lit_modules.networks.symmetry import random_symmetry
 
 
@@ -86,7 +85,7 @@ class LitBoltzmann(LitMachine):
         if self.states is None:
             return None
         ladder = Temperatures(self.net, self.negative.betas.to(self.states))
-        hotter, colder = (log_mean_exp(log_ratio.double() / 2) for log_ratio in ladder.log_ratios(self.states))
+        hotter, colder = log_bridge(ladder.log_ratios(self.states))
         return self.net.log_partition_base() + (hotter - colder).sum()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -107,14 +106,14 @@ class LitBoltzmann(LitMachine):
 
     def recall(self, grey: Tensor, known: Tensor) -> Tensor:
         """Complete stretched pictures, (pictures, pixels), from the pixels where ``known``, (pixels,), is True."""
-        return self.believe(grey, torch.where(known, torch.inf, 0.0))
+        return self.posterior_mean(grey, torch.where(known, torch.inf, 0.0))
 
     def clean(self, grey: Tensor, wrong: float) -> Tensor:
         """Clean stretched pictures, (pictures, pixels), of which a share ``wrong`` of the pixels shows any grey."""
         flipped = wrong / 2  # an isophote sees half of the wrong pixels on the right side
-        return self.believe(grey, torch.full_like(self.net.offset, math.log((1 - flipped) / flipped)))
+        return self.posterior_mean(grey, torch.full_like(self.net.offset, math.log((1 - flipped) / flipped)))
 
-    def believe(self, grey: Tensor, certainty: Tensor) -> Tensor:
+    def posterior_mean(self, grey: Tensor, log_odds: Tensor) -> Tensor:
         """Mean over the isophotes of what the machine makes of them; see ``BoltzmannMachine.recall``."""
-        recalled = self.net.recall(self.shapes(grey), certainty, self.settings.recall_sweeps)
+        recalled = self.net.recall(self.shapes(grey), log_odds, self.settings.recall_sweeps)
         return recalled.view(len(grey), self.settings.levels, -1).mean(1)

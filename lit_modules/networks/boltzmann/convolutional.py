@@ -33,7 +33,9 @@ class ConvolutionalBoltzmannMachine(RestrictedBoltzmannMachine):
         self.n_dense, self.size, n_local = n_dense, round(n_visible**0.5), n_filters * n_visible
         self.n_hidden = n_dense + n_local
         self.filters = nn.Parameter(0.5 + 0.3 * torch.randn(n_filters, 1, WIDTH, WIDTH))
-        self.hidden_bias = nn.Parameter(torch.cat([torch.zeros(n_dense), torch.full((n_local,), math.log(RARE))]))
+        self.hidden_bias = nn.Parameter(
+            torch.cat([torch.zeros(n_dense), torch.full((n_local,), math.log(RARE / (1 - RARE)))])
+        )
         self.hidden_offset = torch.cat([self.hidden_offset, torch.full((n_local,), RARE)])
 
     def to_hidden(self, centred: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class RBMEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
         negative: Literal["cd", "pcd", "pt"] = "pcd",
         chains: int = 100,
         sweeps: int = 1,
-        temperatures: int = 1,
+        temperatures: int = 10,
         random_state: int = 0,
     ) -> None:
         self.n_components, self.learning_rate, self.batch_size = n_components, learning_rate, batch_size
@@ -123,4 +123,4 @@ def contrast(rbm: RestrictedBoltzmannMachine, data: Tensor, samples: Tensor, rat
     rbm.weight.addmm_((visible - rbm.offset).T, hidden)
     rbm.visible_bias.add_((visible.T @ share)[:, 0])
     rbm.hidden_bias.add_(hidden.sum(0))
-    rbm.move_offsets(rbm.offset, mean, OFFSET_RATE)
+    rbm.move_hidden_offset(mean, OFFSET_RATE)

@@ -124,25 +124,25 @@ class BoltzmannMachine(nn.Module):
         return self.hidden_states[choice.squeeze(1)]
 
     @torch.no_grad()
-    def recall(self, visible: Tensor, certainty: Tensor, sweeps: int) -> Tensor:
+    def recall(self, observed: Tensor, log_odds: Tensor, sweeps: int) -> Tensor:
         """Complete or clean pictures from what is known of their pixels: associative memory.
 
-        The posterior p(v | told) ∝ p(v) Π_i p(told_i | v_i) is sampled: chains start as independent
+        The posterior p(v | observed) ∝ p(v) Π_i p(observed_i | v_i) is sampled: chains start as independent
         pixels, are cooled from β = 0 to 1, and are averaged from there on.
 
         Args:
-            visible: what is told of the pixels, (chains, n_visible).
-            certainty: log odds that a pixel is told right, (n_visible,): infinite where it is given, 0 where it is
+            observed: pixels, (chains, n_visible).
+            log_odds: that an observed pixel is right, (n_visible,): infinite where it is given, 0 where it is
                 unknown, log((1 - ε) / ε) where it is wrong with probability ε.
             sweeps: of the cooling, and of the average after it.
 
         Returns:
             Given pixels as given and the mean of the others, (chains, n_visible).
         """
-        given = certainty.isinf()
+        given = log_odds.isinf()
         free = (~given).nonzero().squeeze(1).tolist()
-        evidence = (2 * visible - 1) * certainty.masked_fill(given, 0)
-        states = torch.where(given, visible, self.offset.expand_as(visible).bernoulli())
+        evidence = (2 * observed - 1) * log_odds.masked_fill(given, 0)
+        states = torch.where(given, observed, self.offset.expand_as(observed).bernoulli())
         one = torch.ones_like(states[:, :1])
         for step in range(sweeps):
             states = self.sweep(states, one * (step + 1) / sweeps, evidence, free)
@@ -161,7 +161,7 @@ class BoltzmannMachine(nn.Module):
         """
         if not self.enumerable:
             raise ValueError(f"an exact log Z needs at most {MAX_EXACT_UNITS} units, not {len(self.bias)}")
-        return float(torch.logsumexp(-self.free_energy(all_states(self.n_visible).to(self.base), beta), 0))
+        return float(torch.logsumexp(-self.free_energy(all_states(self.n_visible).to(self.base), beta).double(), 0))
 
     @property
     def enumerable(self) -> bool:

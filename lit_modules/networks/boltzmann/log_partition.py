@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.machine import Machine
+from lit_modules.networks.boltzmann.machine import Machine, independent_pixels
 from lit_modules.networks.boltzmann.weighted_chains import (
     WeightedChains,
     effective_number,
@@ -48,7 +48,8 @@ def bracket(rbm: Machine, chains: int, steps: int) -> LogPartition:
     """Log Z by both annealed chains and reverse ones, which start where the annealed ones ended.
 
     The mean of annealed weights is unbiased, so that too few of them miss weight and log Z comes out too low; by the
-    reverse ones it comes out too high. The interval holds those of both. A mode that no chain finds is missing in both.
+    reverse ones it comes out too high. The interval holds those of both. It is no proof: a mode that no chain finds is
+    missing in both, and the reverse chains start at draws from all annealed populations together.
 
     Args:
         rbm: the machine.
@@ -76,7 +77,7 @@ def annealed(rbm: Machine, chains: int, betas: Tensor) -> LogPartition:
 @torch.no_grad()
 def annealed_chains(rbm: Machine, chains: int, betas: Tensor) -> WeightedChains:
     """Chains of p_β(v) ∝ exp(-F_β(v)) as β rises, each weighted by the ratios p_{β'}(v) / p_β(v) on its way."""
-    states = independent_pixels(rbm, POPULATIONS * (chains // POPULATIONS)).unflatten(0, (POPULATIONS, -1))
+    states = independent_pixels(rbm, POPULATIONS, chains // POPULATIONS)
     weighted = WeightedChains(states, rbm.log_partition_base())
     for pair in betas.unfold(0, 2, 1):
         low, high = rbm.free_energy(weighted.states, pair[:, None, None, None]).double()
@@ -140,8 +141,3 @@ def spaced(betas: Tensor, steps: int) -> Tensor:
     place = torch.linspace(0, len(betas) - 1, steps + 1).to(betas)
     below = place.long().clamp(max=len(betas) - 2)
     return torch.lerp(betas[below], betas[below + 1], place - below)
-
-
-def independent_pixels(rbm: Machine, chains: int) -> Tensor:
-    """Draws from the machine at β = 0, (chains, levels * n_visible)."""
-    return rbm.gibbs(rbm.offset.expand(chains, -1), 1, 0.0)

@@ -22,3 +22,8 @@ class Machine(Protocol):
 
     def log_partition_base(self) -> float:
         """Log Z at β = 0, in nats."""
+
+
+def independent_pixels(machine: Machine, *shape: int) -> Tensor:
+    """Draws from the machine at β = 0, (*shape, bits)."""
+    return machine.gibbs(machine.offset.expand(*shape, -1), 1, 0.0)

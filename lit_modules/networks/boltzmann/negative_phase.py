@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.machine import Machine
+from lit_modules.networks.boltzmann.machine import Machine, independent_pixels
 from lit_modules.networks.boltzmann.tempering import Temperatures, temper
 
 
@@ -20,13 +20,17 @@ class NegativePhase:
             al. 2010).
         chains: that go on, at each temperature.
         sweeps: k, of a step.
-        temperatures: of ``pt``; their inverses are spaced evenly from 0, independent pixels, to 1.
+        temperatures: of ``pt``, at least 2; their inverses are spaced evenly from 0, independent pixels, to 1.
     """
 
     kind: Literal["cd", "pcd", "pt"]
     chains: int
     sweeps: int
     temperatures: int
+
+    def __post_init__(self) -> None:
+        if self.kind == "pt" and self.temperatures < 2:
+            raise ValueError(f"negative: pt needs at least 2 temperatures, not {self.temperatures}")
 
     def step(self, machine: Machine, states: Tensor | None, data: Tensor) -> Tensor:
         """Move the chains by a step.
@@ -42,7 +46,7 @@ class NegativePhase:
         if self.kind == "cd":
             return machine.gibbs(data[None], self.sweeps)
         if states is None:
-            states = self.independent_pixels(machine)
+            states = independent_pixels(machine, self.temperatures if self.kind == "pt" else 1, self.chains)
         if self.kind == "pcd":
             return machine.gibbs(states, self.sweeps)
         return temper(Temperatures(machine, self.betas.to(states)), states, self.sweeps)
@@ -51,8 +55,3 @@ class NegativePhase:
     def betas(self) -> Tensor:
         """Inverse temperatures of ``pt``, (temperatures,)."""
         return torch.linspace(0, 1, self.temperatures)
-
-    def independent_pixels(self, machine: Machine) -> Tensor:
-        """Where chains that go on start, (temperatures, chains, bits)."""
-        rows = self.temperatures if self.kind == "pt" else 1
-        return machine.gibbs(machine.offset.expand(rows, self.chains, -1), 1, 0.0)

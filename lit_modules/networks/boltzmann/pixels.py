@@ -22,42 +22,22 @@ def stretch(images: Tensor) -> Tensor:
     return torch.asinh(scaled / SOFTENING) / torch.asinh(pixels.new_tensor(1 / SOFTENING))
 
 
-def thermometer(grey: Tensor, levels: int, noise: Tensor) -> Tensor:
-    """Ordinal pixels: grey g becomes the bits t_l = [state >= l] of the state floor(g L + u), with u in [0, 1).
-
-    With u drawn evenly (dithering) the mean of the bits is g itself: for L = 1 the pixel is lit with probability g.
-    A fixed u of ½ rounds.
-
-    Args:
-        grey: (pictures, pixels) in [0, 1].
-        levels: L, bits of a pixel.
-        noise: u, broadcast against ``grey``.
-
-    Returns:
-        The bits, one level after another, (pictures, levels * pixels).
-    """
-    return (graded(grey, levels) >= 1 - noise[:, None]).flatten(1).to(grey)
-
-
 def chances(grey: Tensor, levels: int) -> Tensor:
     """Chance of each bit of stretched pictures to be lit; (pictures, pixels) -> (pictures, levels * pixels).
 
-    That of a single bit is the grey itself. Of several bits the grey is rounded, for the noise of dithering would hide
-    that a star covers several pixels.
+    That of a single bit is the grey g itself. Of several bits t_l = [g > (l - ½) / levels] the chance is 0 or 1: g is
+    rounded, for the noise of dithering would hide that a star covers several pixels.
     """
-    return grey if levels == 1 else thermometer(grey, levels, torch.full_like(grey, 0.5))
+    if levels == 1:
+        return grey
+    half_way = (torch.arange(levels, device=grey.device)[:, None] + 0.5) / levels
+    return isophotes(grey[:, None], half_way.to(grey)).flatten(1)
 
 
 def drawn(grey: Tensor, levels: int) -> Tensor:
-    """Bits by their ``chances``, of one level drawn anew at each call; (n, pixels) -> (n, levels * pixels)."""
+    """Bits by their ``chances``: a single one is drawn anew at each call; as ``chances``."""
     chance = chances(grey, levels)
-    return (torch.rand_like(chance) < chance).to(chance)
-
-
-def graded(grey: Tensor, levels: int) -> Tensor:
-    """Mean of the bits l of dithered pictures, g L - l + 1 cut to [0, 1]; (n, pixels) -> (n, levels, pixels)."""
-    below = torch.arange(levels, device=grey.device)[:, None]
-    return (levels * grey[:, None] - below).clamp(0, 1)
+    return (torch.rand_like(chance) < chance).to(chance) if levels == 1 else chance
 
 
 def mean_bits(bits: Tensor, levels: int) -> Tensor:

@@ -63,13 +63,11 @@ class RestrictedBoltzmannMachine(nn.Module):
         self.visible_bias.copy_(self.base)
 
     @torch.no_grad()
-    def move_offsets(self, offset: Tensor, hidden_offset: Tensor, rate: float) -> None:
-        """Move the offsets by a fraction ``rate`` towards new means; biases follow, the distribution stays."""
-        step, hidden_step = rate * (offset - self.offset), rate * (hidden_offset - self.hidden_offset)
-        self.visible_bias.add_(self.to_visible(hidden_step))
-        self.hidden_bias.add_(self.to_hidden(step))
-        self.offset += step
-        self.hidden_offset += hidden_step
+    def move_hidden_offset(self, mean: Tensor, rate: float) -> None:
+        """Move μ by a fraction ``rate`` towards a mean, (n_hidden,); b follows, so that the distribution stays."""
+        step = rate * (mean - self.hidden_offset)
+        self.visible_bias.add_(self.to_visible(step))
+        self.hidden_offset += step
 
     def hidden(self, visible: Tensor, beta: float | Tensor = 1.0) -> Tensor:
         """p(h = 1 | v); (..., levels * n_visible) -> (..., n_hidden)."""
@@ -179,7 +177,9 @@ class RestrictedBoltzmannMachine(nn.Module):
         """
         hidden, visible = 2**self.n_hidden, (self.levels + 1) ** self.n_visible
         if min(hidden, visible) > MAX_EXACT_STATES:
-            raise ValueError(f"an exact log Z needs at most {MAX_EXACT_HIDDEN} hidden units, not {self.n_hidden}")
+            raise ValueError(
+                f"an exact log Z needs at most {MAX_EXACT_HIDDEN} hidden units, not {self.n_hidden}; estimate it"
+            )
         machine = copy.deepcopy(self).double()
         log_z = machine.weight.new_tensor(-torch.inf)
         rows = MAX_EXACT_STATES // len(self.visible_bias) + 1  # at once: 8 MB of fields

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.machine import Machine
-from lit_modules.networks.boltzmann.tempering import Temperatures, exchanged
-from lit_modules.networks.boltzmann.weighted_chains import log_mean_exp
+from lit_modules.networks.boltzmann.machine import Machine, independent_pixels
+from lit_modules.networks.boltzmann.tempering import Temperatures, exchanged, log_bridge
 
 RUNGS = 10  # inverse temperatures, evenly spaced from 0 to 1
 CHAINS = 10  # at each
@@ -15,20 +14,20 @@ WINDOW = 10  # steps of the training over which the ratios are averaged: what th
 class RunningLogPartition:
     r"""log Z of a machine at each step of its training, by parallel tempering with chains of its own.
 
-    At β = 0 log Z is known. From one temperature to the next a geometric bridge (Bennett 1976; Meng & Wong 1996) leads:
-    Z_{k+1} / Z_k = ⟨exp(½ (F_k - F_{k+1}))⟩_k / ⟨exp(½ (F_{k+1} - F_k))⟩_{k+1}. Weights carried along by the changes of
-    the machine alone (Jarzynski) drift away from the truth, step by step, when their chains miss a new mode; here each
-    step starts anew from β = 0. What is left is a lag: where a training runs fast, log Z comes out too low.
+    At β = 0 log Z is known, and bridges lead from one temperature to the next (``log_bridge``). Weights carried along
+    by the changes of the machine alone (Jarzynski) drift away from the truth, step by step, when their chains miss a
+    new mode; here each step starts anew from β = 0. What is left is a lag: where a training runs fast, log Z comes out
+    too low.
 
     Attributes:
-        value: the estimate of log Z, nats, (); exact before the first step.
+        value: the estimate of log Z, nats, (); that of independent pixels before the first step.
         states: (rungs, chains, bits).
-        log_bridge: logarithms of both means above, running over ``WINDOW`` steps, (2, rungs - 1).
+        log_bridge: logarithms of both means of each bridge, running over ``WINDOW`` steps, (2, rungs - 1).
         steps: how often it followed, ().
     """
 
     def __init__(self, rbm: Machine) -> None:
-        self.states = rbm.gibbs(rbm.offset.expand(RUNGS, CHAINS, -1), 1, 0.0)
+        self.states = independent_pixels(rbm, RUNGS, CHAINS)
         self.log_bridge = self.states.new_zeros(2, RUNGS - 1, dtype=torch.float64)
         self.steps = self.log_bridge.new_zeros(())
         self.value = self.steps + rbm.log_partition_base()
@@ -42,8 +41,7 @@ class RunningLogPartition:
         self.states = exchanged(states, log_ratios, int(torch.randint(2, ())))
         self.steps += 1
         share = 1 / self.steps.clamp(max=WINDOW)
-        now = log_mean_exp(torch.stack(log_ratios).double() / 2)
-        self.log_bridge = torch.logaddexp(torch.log1p(-share) + self.log_bridge, share.log() + now)
+        self.log_bridge = torch.logaddexp(torch.log1p(-share) + self.log_bridge, share.log() + log_bridge(log_ratios))
         self.value = rbm.log_partition_base() + (self.log_bridge[0] - self.log_bridge[1]).sum()
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lit_modules.networks.boltzmann.machine import Machine
+from lit_modules.networks.boltzmann.weighted_chains import log_mean_exp
 
 
 class Ladder(Protocol):
@@ -116,3 +117,18 @@ def exchanged(states: Tensor, log_ratios: tuple[Tensor, Tensor], first: int) -> 
     moved[lower] = torch.where(swap[..., None], above, below)
     moved[first + 1 :: 2] = torch.where(swap[..., None], below, above)
     return moved
+
+
+def log_bridge(log_ratios: tuple[Tensor, Tensor]) -> Tensor:
+    r"""Geometric bridges between neighbours (Bennett 1976; Meng & Wong 1996).
+
+    log Z_{k+1} - log Z_k = log ⟨exp(½ (F_k - F_{k+1}))⟩_k - log ⟨exp(½ (F_{k+1} - F_k))⟩_{k+1}, the first row less the
+    second.
+
+    Args:
+        log_ratios: see ``Ladder``, (rungs - 1, chains) each.
+
+    Returns:
+        Shape (2, rungs - 1), in double precision.
+    """
+    return log_mean_exp(torch.stack(log_ratios).double() / 2)

@@ -171,8 +171,8 @@ def clean_by_all(model: LitBoltzmann, noisy: Tensor, memory: Tensor, noise: floa
     """Pictures without their noise, by the machine and by other ways; see ``recall_by_all``."""
     pictures = noisy.view(-1, model.settings.size, model.settings.size).cpu().numpy()
     return {
-        "model": model.clean(noisy, noise),
         "noisy_picture": noisy,
+        "model": model.clean(noisy, noise),
         "mean_picture": memory.mean(0).expand_as(noisy),
         "nearest_training_picture": memory[torch.cdist(noisy, memory).argmin(1)],
         "median_filter": torch.from_numpy(median_filter(pictures, 3, axes=(1, 2))).to(noisy).flatten(1),

@@ -60,6 +60,6 @@ def test_log_z_is_that_of_all_states() -> None:
 def test_moving_the_hidden_offsets_leaves_the_distribution() -> None:
     net, visible = machine(levels=2), bits(2)
     before = net.free_energy(visible)
-    net.move_offsets(net.offset, torch.rand(net.n_hidden, dtype=torch.float64), 0.3)
+    net.move_hidden_offset(torch.rand(net.n_hidden, dtype=torch.float64), 0.3)
     difference = net.free_energy(visible) - before
     torch.testing.assert_close(difference, difference[0, 0].expand_as(difference))

@@ -32,7 +32,7 @@ def test_a_step_is_that_of_automatic_differentiation() -> None:
     (other.free_energy(data).mean() - other.free_energy(samples).mean()).backward()
     mean = other.hidden(data).mean(0).detach()
     torch.optim.SGD(other.parameters(), lr=0.1).step()
-    other.move_offsets(other.offset, mean, OFFSET_RATE)
+    other.move_hidden_offset(mean, OFFSET_RATE)
     contrast(rbm, data, samples, 0.1)
     for name, tensor in other.state_dict().items():
         torch.testing.assert_close(rbm.state_dict()[name], tensor, msg=name)

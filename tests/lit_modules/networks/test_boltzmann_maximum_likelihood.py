@@ -35,6 +35,14 @@ def test_moments_are_the_gradient_of_log_z() -> None:
         torch.testing.assert_close(getattr(found, name), getattr(rbm, name).grad, atol=1e-5, rtol=1e-4)
 
 
+def test_steep_machines_keep_a_finite_log_z() -> None:
+    """Fields of some hundred nats, beyond what single precision can exponentiate."""
+    rbm = machine(7, 4)
+    torch.nn.init.normal_(rbm.weight, std=100)
+    exact = (-rbm.double().free_energy(every_picture(7).double())).logsumexp(0).item()
+    assert moments(rbm.float()).log_partition == pytest.approx(exact, rel=1e-5)
+
+
 def test_the_maximum_is_found() -> None:
     """Two pictures, equally often: no machine gives more than ln ½ each, and three hidden units suffice."""
     rbm, data = machine(5, 3), torch.tensor([[1.0, 1, 0, 0, 1], [0.0, 0, 1, 1, 1]]).repeat(4, 1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
-from lit_modules.networks.boltzmann.pixels import graded, mean_bits, thermometer
+from lit_modules.networks.boltzmann.pixels import chances, drawn, mean_bits
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 
 H = 4
@@ -29,7 +29,7 @@ def ordered_states(pixels: int, levels: int) -> Tensor:
 def make(n_visible: int, n_hidden: int, scale: float, levels: int = 1) -> RestrictedBoltzmannMachine:
     torch.manual_seed(5)
     machine = RestrictedBoltzmannMachine(n_visible, n_hidden, levels).double()
-    machine.start_from(mean_bits(graded(torch.rand(3, n_visible).double(), levels).flatten(1), levels).flatten())
+    machine.start_from(mean_bits(chances(torch.rand(3, n_visible).double(), levels), levels).flatten())
     with torch.no_grad():
         machine.weight.normal_(std=scale)
         machine.visible_bias.normal_()
@@ -123,7 +123,7 @@ def test_conditionals(machine: RestrictedBoltzmannMachine, beta: float) -> None:
 
 def test_it_starts_as_independent_pixels_of_the_mean() -> None:
     grey = torch.rand(5, 4).double()
-    mean = mean_bits(graded(grey, 3).flatten(1), 3)
+    mean = mean_bits(chances(grey, 3), 3)
     machine = RestrictedBoltzmannMachine(4, 2, levels=3).double()
     machine.start_from(mean.flatten())
     h = all_states(2)
@@ -133,11 +133,11 @@ def test_it_starts_as_independent_pixels_of_the_mean() -> None:
     assert torch.allclose(flat.visible(torch.zeros(1, 2), beta=0.0)[0], flat.offset)
 
 
-def test_moving_offsets_leave_the_distribution_as_it_is(machine: RestrictedBoltzmannMachine) -> None:
+def test_a_moving_offset_leaves_the_distribution_as_it_is(machine: RestrictedBoltzmannMachine) -> None:
     before = exact_log_p(machine)
-    offset, hidden_offset = torch.rand_like(machine.offset), torch.rand_like(machine.hidden_offset)
-    expected = torch.lerp(machine.hidden_offset, hidden_offset, 0.3)
-    machine.move_offsets(offset, hidden_offset, 0.3)
+    mean = torch.rand_like(machine.hidden_offset)
+    expected = torch.lerp(machine.hidden_offset, mean, 0.3)
+    machine.move_hidden_offset(mean, 0.3)
     assert torch.allclose(machine.hidden_offset, expected)
     assert torch.allclose(exact_log_p(machine), before, atol=1e-12)
     assert torch.allclose(machine.free_energy(visible_states(machine)) + machine.log_partition(), -before, atol=1e-10)
@@ -200,18 +200,19 @@ def test_growing_from_one_and_from_several(machine: RestrictedBoltzmannMachine) 
     assert torch.allclose(machine.grow(both, 40).mean(0), p @ every, atol=0.01)  # forgotten
 
 
-@pytest.mark.parametrize("levels", [1, 4])
-def test_dithered_bits_have_the_grey_as_their_mean(levels: int) -> None:
+def test_one_bit_is_lit_with_the_grey_as_its_chance() -> None:
     torch.manual_seed(0)
     grey = torch.tensor([[0.0, 0.13, 0.5, 0.77, 1.0]])
-    machine = RestrictedBoltzmannMachine(5, 1, levels)
-    many = grey.expand(40_000, -1)
-    bits = thermometer(many, levels, torch.rand_like(many))
+    assert torch.allclose(drawn(grey.expand(40_000, -1), 1).mean(0), grey[0], atol=0.01)
+
+
+@pytest.mark.parametrize("levels", [2, 4, 7])
+def test_several_bits_are_the_rounded_grey_in_order(levels: int) -> None:
+    grey = torch.rand(20, 5)
+    bits = drawn(grey, levels)
     assert (bits.view(-1, levels, 5).diff(dim=1) <= 0).all()  # a thermometer
-    assert torch.allclose(machine.grey(bits).mean(0), grey[0], atol=0.01)
-    assert torch.allclose(machine.grey(graded(grey, levels).flatten(1)), grey)
-    rounded = machine.grey(thermometer(grey, levels, torch.full_like(grey, 0.5)))
-    assert torch.allclose(rounded, (grey * levels + 0.5).floor() / levels)
+    rounded = RestrictedBoltzmannMachine(5, 1, levels).grey(bits)
+    assert torch.allclose(rounded, (grey * levels).round() / levels)
 
 
 @pytest.mark.parametrize("kind", ["cd", "pcd", "pt"])
@@ -227,9 +228,19 @@ def test_negative_phases(kind: str) -> None:
         chains = phase.step(machine, chains, data)
     assert chains is not None
     assert chains.shape == {"cd": (1, 2, 6), "pcd": (1, 4000, 6), "pt": (4, 4000, 6)}[kind]
-    if kind != "cd":
+    if kind == "cd":  # wherever the chains stood
+        torch.manual_seed(1)
+        found = phase.step(machine, states[None], data)
+        torch.manual_seed(1)
+        assert torch.equal(found, machine.gibbs(data[None], 3))
+    else:
         p = exact_log_p(machine).exp().detach()
         assert float((frequencies(chains[-1], states) - p).abs().sum() / 2) < 0.05
+
+
+def test_tempering_needs_two_temperatures() -> None:
+    with pytest.raises(ValueError, match="at least 2 temperatures, not 1"):
+        NegativePhase("pt", chains=10, sweeps=1, temperatures=1)
 
 
 def learn(
