@@ -12,8 +12,10 @@ from torch import Tensor
 
 from benchmarks.results import Row
 from lit_modules.networks.boltzmann.encoder import RBMEncoder
-from lit_modules.networks.boltzmann.general import BoltzmannMachine, all_states
+from lit_modules.networks.boltzmann.general import BoltzmannMachine
+from lit_modules.networks.boltzmann.learning_rate import held_then_falling
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
+from lit_modules.networks.boltzmann.restricted import all_states
 
 SIDE = 3
 BOUND = 12 * math.log(1 / 16) + 4 * math.log(2 / 16)
@@ -59,7 +61,7 @@ def general(steps: int, negative: NegativePhase | None) -> float:
     data, states = bars_and_stripes(), all_states(SIDE**2)
     machine = BoltzmannMachine(SIDE**2, HIDDEN["general"])
     optimizer = torch.optim.SGD(machine.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / 0.9))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: held_then_falling(step, steps))
     chains: Tensor | None = None
     for _ in range(steps):
         if negative is None:

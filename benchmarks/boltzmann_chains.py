@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.results import Row
 from lit_modules.networks.boltzmann.log_partition import LogPartition, bracket
-from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine, thermometers
+from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine, all_states
 from lit_modules.networks.boltzmann.tempering import Ladder, Temperatures, Trajectory, exchanged
 from pipeline.progress import track
 
@@ -126,7 +126,7 @@ def learned(centres: Tensor, steps: int) -> list[RestrictedBoltzmannMachine]:
 
 def hidden_log_weights(rbm: RestrictedBoltzmannMachine) -> tuple[Tensor, Tensor]:
     """All states of the hidden layer and log p(h) + log Z, (states, hidden) and (states,)."""
-    states = thermometers(torch.arange(2**rbm.n_hidden), rbm.n_hidden, 1).float()
+    states = all_states(rbm.n_hidden)
     return states, (states - rbm.hidden_offset) @ rbm.hidden_bias + rbm.log_visible_sum(rbm.visible_field(states))
 
 

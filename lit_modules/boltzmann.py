@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lit_modules.base import Batch, PictureReader
 from lit_modules.examples import tiles
+from lit_modules.networks.boltzmann.learning_rate import held_then_falling
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
 from lit_modules.networks.boltzmann.pixels import chances, drawn, mean_bits, stretch
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
@@ -88,7 +89,7 @@ class LitMachine(PictureReader):
         """
         optimizer = torch.optim.SGD(self.parameter_groups(), self.settings.lr, weight_decay=self.settings.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (1 - step / steps) / 0.9))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: held_then_falling(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_fit_start(self) -> None:

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from lit_modules.base import Batch
 from lit_modules.boltzmann import N_EXAMPLES, LitMachine
-from lit_modules.networks.boltzmann.general import BoltzmannMachine, all_states
+from lit_modules.networks.boltzmann.general import BoltzmannMachine
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
 from lit_modules.networks.boltzmann.pixels import isophotes, mean_bits, stretch
+from lit_modules.networks.boltzmann.restricted import all_states
 from lit_modules.networks.boltzmann.settings import BoltzmannSettings
 from lit_modules.networks.boltzmann.tempering import Temperatures, log_bridge
 from lit_modules.networks.symmetry import random_symmetry

@@ -1,5 +1,6 @@
 """The trained models behind the page: loaded while it is served already, then asked one question at a time."""
 
+import gc
 import json
 import shutil
 import traceback
@@ -56,6 +57,7 @@ class Models:
         """Begin to load, ahead of all questions."""
         for group in self.groups:
             self.thread.submit(self.load_group, group)
+        self.thread.submit(gc.freeze)  # what is loaded stays: no collection of an answer's figures looks through it
 
     def load_group(self, group: Group) -> None:
         """Load a group; trouble with it does not stop the others."""
@@ -133,6 +135,7 @@ class Models:
             return Part(group, error=f"{path.name}: {FAILED}")
         finally:
             plt.close("all")
+            gc.collect()  # figures hold themselves, and Python alone waits for many answers
         files = {file.name: file.read_bytes() for file in sorted(answers.iterdir())}
         return answered(group, models.scale, json.loads(files[written.name]), files, unused)
 

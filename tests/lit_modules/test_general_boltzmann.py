@@ -7,8 +7,8 @@ import torch
 from test_lit_boltzmann import SIZE, curves_of, discs, fit, make
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.general import all_states
 from lit_modules.networks.boltzmann.pixels import stretch
+from lit_modules.networks.boltzmann.restricted import all_states
 
 
 def test_the_negative_phase_is_as_cold_as_the_machine() -> None:

@@ -1,6 +1,5 @@
 """A restricted Boltzmann machine with the habits of scikit-learn, trained by a loop in plain torch."""
 
-from collections.abc import Iterator
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -9,10 +8,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from lit_modules.networks.boltzmann.learning_rate import held_then_falling
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 
-HELD = 0.1  # of the updates have the full rate; it then falls to 0
 OFFSET_RATE = 0.01  # of the hidden offset towards the mean of a batch
 
 
@@ -50,12 +49,6 @@ class RBMEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from pictures."""
-        for _ in self.epochs(X):
-            pass
-        return self
-
-    def epochs(self, X: Any) -> Iterator[RestrictedBoltzmannMachine]:
-        """Learn from pictures, and give the machine after each epoch."""
         data = self.pictures(X, reset=True)
         torch.manual_seed(self.random_state)
         self.machine_ = RestrictedBoltzmannMachine(data.shape[1], self.n_components)
@@ -66,10 +59,10 @@ class RBMEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
         for _ in range(self.n_iter):
             for rows in torch.randperm(len(data)).split(self.batch_size):
                 self.states_ = states = negative.step(self.machine_, states, data[rows])
-                rate = self.learning_rate * min(1, (1 - step / steps) / (1 - HELD))
+                rate = self.learning_rate * held_then_falling(step, steps)
                 contrast(self.machine_, data[rows], states[-1], rate)
                 step += 1
-            yield self.machine_
+        return self
 
     def transform(self, X: Any) -> np.ndarray:
         """p(h = 1 | v), (pictures, n_components)."""

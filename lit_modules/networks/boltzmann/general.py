@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lit_modules.networks.boltzmann.restricted import all_states
+
 MAX_EXACT_UNITS = 20
 
 
@@ -172,8 +174,3 @@ class BoltzmannMachine(nn.Module):
         """The exact log Z at β = 0, that of independent pixels."""
         pixels = F.softplus(self.base) - self.offset * self.base
         return float(pixels.sum()) + self.n_hidden * math.log(2)
-
-
-def all_states(n: int) -> Tensor:
-    """All states of n binary units, the first unit the lowest bit, (2^n, n)."""
-    return ((torch.arange(2**n)[:, None] >> torch.arange(n)) & 1).float()

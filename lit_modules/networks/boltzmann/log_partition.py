@@ -4,6 +4,7 @@ Neal (2001); Salakhutdinov & Murray (2008); the reverse: Burda, Grosse & Salakhu
 on their way (``weighted_chains.py``), in populations that know nothing of each other: their scatter tells the error.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -34,7 +35,7 @@ class LogPartition:
         value: best estimate, nats.
         low: end of the interval of 95 %.
         high: its other end.
-        effective: effective number of the weights behind it.
+        effective: effective number of the weights behind it; infinite of an exact sum.
     """
 
     value: float
@@ -43,8 +44,30 @@ class LogPartition:
     effective: float
 
 
-@torch.no_grad()
+def exact_or_bracket(rbm: Machine, chains: int, steps: int) -> LogPartition:
+    """Log Z summed over all states where these are few enough, else as in ``bracket``."""
+    return exact(rbm) if rbm.enumerable else bracket(rbm, chains, steps)
+
+
+def exact(rbm: Machine) -> LogPartition:
+    """Log Z of an enumerable machine, without a width."""
+    log_z = rbm.log_partition()
+    return LogPartition(log_z, log_z, log_z, effective=math.inf)
+
+
 def bracket(rbm: Machine, chains: int, steps: int) -> LogPartition:
+    """Log Z from both sides, on inverse temperatures that are as far apart as the machine allows.
+
+    Args:
+        rbm: the machine.
+        chains: of all populations together, at least ``POPULATIONS``.
+        steps: from independent pixels to the machine.
+    """
+    return from_both_sides(rbm, chains, spaced(adaptive_betas(rbm, LADDER_CHAINS, ESS_FRACTION), steps))
+
+
+@torch.no_grad()
+def from_both_sides(rbm: Machine, chains: int, betas: Tensor) -> LogPartition:
     """Log Z by both annealed chains and reverse ones, which start where the annealed ones ended.
 
     The mean of annealed weights is unbiased, so that too few of them miss weight and log Z comes out too low; by the
@@ -54,9 +77,8 @@ def bracket(rbm: Machine, chains: int, steps: int) -> LogPartition:
     Args:
         rbm: the machine.
         chains: of all populations together, at least ``POPULATIONS``.
-        steps: from independent pixels to the machine.
+        betas: inverse temperatures from 0 to 1.
     """
-    betas = spaced(adaptive_betas(rbm, LADDER_CHAINS, ESS_FRACTION), steps)
     forward = annealed_chains(rbm, chains, betas)
     below = interval(forward.estimates())
     above = reverse_annealed(rbm, forward.sample(), betas)

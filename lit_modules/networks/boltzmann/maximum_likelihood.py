@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine, thermometers
+from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine, all_states
 
 ROWS = 1024  # hidden states at once
 MEMORY = 30  # steps and gradients from which L-BFGS knows the curvature
@@ -34,7 +34,7 @@ class Moments(NamedTuple):
 @torch.no_grad()
 def moments(rbm: RestrictedBoltzmannMachine) -> Moments:
     """Sum over all states of the hidden layer of a machine with one bit a pixel."""
-    states = thermometers(torch.arange(2**rbm.n_hidden), rbm.n_hidden, 1).to(rbm.weight)
+    states = all_states(rbm.n_hidden).to(rbm.weight)
     log_weight = torch.cat([log_weights(rbm, rows) for rows in states.split(ROWS)])
     log_z = log_weight.logsumexp(0)
     p = (log_weight - log_z).exp().to(states)

@@ -175,11 +175,11 @@ class RestrictedBoltzmannMachine(nn.Module):
         Raises:
             ValueError: both layers have too many states; ``log_partition.py`` estimates it.
         """
-        hidden, visible = 2**self.n_hidden, (self.levels + 1) ** self.n_visible
-        if min(hidden, visible) > MAX_EXACT_STATES:
+        if not self.enumerable:
             raise ValueError(
                 f"an exact log Z needs at most {MAX_EXACT_HIDDEN} hidden units, not {self.n_hidden}; estimate it"
             )
+        hidden, visible = self.states_of_layers()
         machine = copy.deepcopy(self).double()
         log_z = machine.weight.new_tensor(-torch.inf)
         rows = MAX_EXACT_STATES // len(self.visible_bias) + 1  # at once: 8 MB of fields
@@ -193,6 +193,15 @@ class RestrictedBoltzmannMachine(nn.Module):
             log_z = torch.logaddexp(log_z, log_weight.logsumexp(0))
         return float(log_z)
 
+    @property
+    def enumerable(self) -> bool:
+        """Whether a layer has so few states that all can be summed."""
+        return min(self.states_of_layers()) <= MAX_EXACT_STATES
+
+    def states_of_layers(self) -> tuple[int, int]:
+        """How many states the hidden and the visible layer have."""
+        return 2**self.n_hidden, (self.levels + 1) ** self.n_visible
+
     @torch.no_grad()
     def log_partition_base(self) -> float:
         """The exact log Z at β = 0, where pixels and hidden units are independent."""
@@ -202,6 +211,11 @@ class RestrictedBoltzmannMachine(nn.Module):
 def bernoulli(chance: Tensor) -> Tensor:
     """Draw 0 or 1: faster than torch's, and no error where a training diverged, whose loss tells that in words."""
     return (torch.rand_like(chance) < chance).to(chance)
+
+
+def all_states(n: int) -> Tensor:
+    """All states of n binary units, the first unit the lowest bit, (2^n, n)."""
+    return thermometers(torch.arange(2**n), n, 1).float()
 
 
 def thermometers(numbers: Tensor, units: int, levels: int) -> Tensor:

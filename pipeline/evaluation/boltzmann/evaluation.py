@@ -9,8 +9,8 @@ from torch import Tensor
 
 from datamodules.images import ImagesDataModule
 from lit_modules.general_boltzmann import LitBoltzmann
-from lit_modules.networks.boltzmann.general import BoltzmannMachine
-from lit_modules.networks.boltzmann.log_partition import LogPartition, bracket
+from lit_modules.networks.boltzmann.log_partition import exact_or_bracket
+from lit_modules.networks.boltzmann.machine import independent_pixels
 from lit_modules.networks.boltzmann.pixels import stretch
 from lit_modules.networks.symmetry import symmetries
 from pipeline.evaluation.boltzmann.capacity import wrong_pixels
@@ -20,11 +20,11 @@ from pipeline.evaluation.boltzmann.figures import (
     coupling_figure,
     sample_figure,
 )
-from pipeline.evaluation.boltzmann.settings import Boltzmann, Evaluate
+from pipeline.evaluation.boltzmann.settings import Boltzmann
 from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.pictures import heading, item_table, learned, pairs, pixel_chart, rms
 from pipeline.evaluation.common.result import Picture, Result, compared, style
-from pipeline.evaluation.common.surprise import surprise_figure
+from pipeline.evaluation.common.surprise import log_likelihoods, log_z_measures, surprise_figure
 
 LABELS = {
     "energy_gap": "difference of free energies of data and chains (nats)",
@@ -51,8 +51,12 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
     cleaned = clean_by_all(model, noisy, memory, settings.noise)
     recall = {way: (answer - grey)[:, ~known].square().mean(1).cpu() for way, answer in answers.items()}
     cleaning = {way: (answer - grey).square().mean(1).cpu() for way, answer in cleaned.items()}
-    log_z = log_partition(model.net, settings)
-    likelihood = {split: log_likelihoods(model, x, log_z.value) for split, x in (("train", train), ("test", grey))}
+    log_z = exact_or_bracket(model.net, settings.chains, settings.sweeps)
+    likelihood = {
+        split: {who: x.view(len(pictures), -1).mean(1) for who, x in nats.items()}
+        for split, pictures in (("train", train), ("test", grey))
+        for nats in [log_likelihoods(model.net, model.shapes(pictures), log_z.value)]
+    }
     samples = draw_samples(model, settings.chains, settings.sweeps)
     wrong = wrong_pixels(known, settings.stored)
     recalled = model.recall(train, known)
@@ -62,9 +66,7 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
         **scored("cleaned_rms", cleaning, root_mean),
         **scored("log_likelihood_nats", likelihood["test"]),
         **compared("log_likelihood_nats", {who: x.mean() for who, x in likelihood["train"].items()}, "train"),
-        "model/log_z_nats": log_z.value,
-        "model/log_z_nats_low": log_z.low,
-        "model/log_z_nats_high": log_z.high,
+        **log_z_measures(log_z),
         **compared("wrong_pixels_percent", {rule: 100 * np.mean(shares) for rule, shares in wrong.items()}),
     }
     n = settings.n_pictures
@@ -74,7 +76,7 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
         "training": model.net.free_energy(model.shapes(train)),
         "held-out": model.net.free_energy(model.shapes(grey)),
         "artificial": model.net.free_energy(samples),
-        "independent pixels": model.net.free_energy(model.net.offset.expand_as(samples).bernoulli()),
+        "independent pixels": model.net.free_energy(independent_pixels(model.net, len(samples))),
     }
     with style():
         pictures = [
@@ -137,14 +139,6 @@ def evaluate(model: LitBoltzmann, data: ImagesDataModule, params: Boltzmann) -> 
     )
 
 
-def log_partition(net: BoltzmannMachine, settings: Evaluate) -> LogPartition:
-    """Log Z with its bounds: exact for few units, by annealed importance sampling and its reverse for more."""
-    if not net.enumerable:
-        return bracket(net, settings.chains, settings.sweeps)
-    exact = net.log_partition()
-    return LogPartition(exact, exact, exact, effective=1.0)
-
-
 def means(squares: dict[str, Tensor]) -> dict[str, float]:
     """Root mean square error over all pictures, by way."""
     return {way: root_mean(square) for way, square in squares.items()}
@@ -179,19 +173,9 @@ def clean_by_all(model: LitBoltzmann, noisy: Tensor, memory: Tensor, noise: floa
     }
 
 
-def log_likelihoods(model: LitBoltzmann, grey: Tensor, log_z: float) -> dict[str, Tensor]:
-    """Log-likelihood of each picture, mean over its isophotes, of the machine and of independent pixels; (n,) each."""
-    net, shapes = model.net, model.shapes(grey)
-    values = {
-        "model": -net.free_energy(shapes).double() - log_z,
-        "independent_pixels": -net.free_energy(shapes, 0.0).double() - net.log_partition_base(),
-    }
-    return {who: each.view(len(grey), -1).mean(1).cpu() for who, each in values.items()}
-
-
 def draw_samples(model: LitBoltzmann, chains: int, sweeps: int) -> Tensor:
     """States of the pixels, cooled from independent ones, (chains, pixels)."""
-    states = model.net.offset.expand(chains, -1).bernoulli()
+    states = independent_pixels(model.net, chains)
     for beta in torch.linspace(0, 1, sweeps).tolist():
         states = model.net.gibbs(states, 1, beta)
     return states

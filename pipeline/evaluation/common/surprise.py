@@ -1,4 +1,4 @@
-"""How surprising pictures are to a Boltzmann machine, and the colour of each kind of picture."""
+"""How likely, or how surprising, pictures are to a Boltzmann machine, and the colour of each kind of picture."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lit_modules.networks.boltzmann.log_partition import LogPartition
+from lit_modules.networks.boltzmann.machine import Machine
 from pipeline.evaluation.common.panels import WIDTH
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, PURPLE
 
@@ -17,6 +19,23 @@ COLOURS = {
     "independent pixels": GREY,
     "deformed originals": PURPLE,
 }
+
+
+def log_likelihoods(machine: Machine, bits: Tensor, log_z: float) -> dict[str, Tensor]:
+    """Of bits, (n, bits), by the machine and by the independent pixels that it started as; nats, (n,) each."""
+    return {
+        "model": (-machine.free_energy(bits).double() - log_z).cpu(),
+        "independent_pixels": (-machine.free_energy(bits, 0.0).double() - machine.log_partition_base()).cpu(),
+    }
+
+
+def log_z_measures(log_z: LogPartition) -> dict[str, float]:
+    """Log Z with its bounds, under flat keys."""
+    return {
+        "model/log_z_nats": log_z.value,
+        "model/log_z_nats_low": log_z.low,
+        "model/log_z_nats_high": log_z.high,
+    }
 
 
 def surprise_figure(surprise: Mapping[str, Tensor]) -> Figure:

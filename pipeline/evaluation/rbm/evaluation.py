@@ -9,15 +9,15 @@ from torch import Tensor
 
 from datamodules.images import ImagesDataModule
 from lit_modules.boltzmann import LitRBM
-from lit_modules.networks.boltzmann.log_partition import LogPartition, bracket
+from lit_modules.networks.boltzmann.log_partition import exact_or_bracket
+from lit_modules.networks.boltzmann.machine import independent_pixels
 from lit_modules.networks.boltzmann.pixels import stretch
-from lit_modules.networks.boltzmann.restricted import MAX_EXACT_HIDDEN, RestrictedBoltzmannMachine
 from lit_modules.networks.symmetry import symmetries
 from pipeline.evaluation.common.bootstrap import root_mean, scored
 from pipeline.evaluation.common.charts import Chart
 from pipeline.evaluation.common.pictures import heading, item_table, learned, pairs, pixel_chart
 from pipeline.evaluation.common.result import Animation, Picture, Result, compared, style
-from pipeline.evaluation.common.surprise import surprise_figure
+from pipeline.evaluation.common.surprise import log_likelihoods, log_z_measures, surprise_figure
 from pipeline.evaluation.common.two_sample import Array, deformed
 from pipeline.evaluation.rbm import film, likeness, recognition
 from pipeline.evaluation.rbm.figures import (
@@ -27,7 +27,6 @@ from pipeline.evaluation.rbm.figures import (
     rows_of,
     squares,
 )
-from pipeline.evaluation.rbm.generation import from_noise, independent, mean_bits
 from pipeline.evaluation.rbm.settings import Evaluate, Rbm
 
 LABELS = likeness.LABELS | {
@@ -53,18 +52,21 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     net, settings = model.net, params.evaluate
     images = {split: data.images(split).to(model.device) for split in ("train", "val", "test")}
     held_out, memory = stretch(images["test"]), stretch(symmetries(images["train"]).flatten(0, 1))
-    log_z = log_partition(net, settings)
+    log_z = exact_or_bracket(net, settings.ais_chains, settings.ais_steps)
     draws = settings.draws if net.levels == 1 else 1  # bits of several levels are rounded, and always the same
     states = {
         "training": model.bits(images["train"].repeat(draws, 1, 1, 1)),
         "held-out": model.bits(images["test"].repeat(draws, 1, 1, 1)),
-        "artificial": from_noise(net, settings.samples, settings.sweeps[-1]),
-        "independent pixels": independent(net, settings.samples),
+        "artificial": net.gibbs(independent_pixels(net, settings.samples), settings.sweeps[-1]),
+        "independent pixels": independent_pixels(net, settings.samples),
     }
-    likelihood = {name: log_likelihoods(net, states[name], log_z.value, draws) for name in ("training", "held-out")}
+    likelihood = {
+        name: {who: x.view(draws, -1).mean(0) for who, x in log_likelihoods(net, states[name], log_z.value).items()}
+        for name in ("training", "held-out")
+    }
     free_energies = {name: net.free_energy(bits) for name, bits in states.items()}
     mean = {name: float(values.mean()) for name, values in free_energies.items()}
-    answers = {"model": model.reconstruct(held_out), "mean_picture": net.grey(mean_bits(net))}
+    answers = {"model": model.reconstruct(held_out), "mean_picture": net.grey(net.offset)}
     squared = {who: (answer - held_out).square().mean(1).cpu() for who, answer in answers.items()}
     kinds = kinds_of_pictures(model, images, states, settings.samples)
     invented = {
@@ -76,9 +78,7 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
     metrics: dict[str, Any] = {
         **scored("log_likelihood_nats", likelihood["held-out"]),
         **compared("log_likelihood_nats", {who: x.mean() for who, x in likelihood["training"].items()}, "train"),
-        "model/log_z_nats": log_z.value,
-        "model/log_z_nats_low": log_z.low,
-        "model/log_z_nats_high": log_z.high,
+        **log_z_measures(log_z),
         **compared("free_energy_nats", {"model": mean["held-out"], "independent_pixels": mean["independent pixels"]}),
         "train/free_energy_nats": mean["training"],
         "model/sample_free_energy_nats": mean["artificial"],
@@ -131,30 +131,6 @@ def evaluate(model: LitRBM, data: ImagesDataModule, params: Rbm) -> Result:
         items=item_table(data.rows("test"), **measured, reconstruction_rms_error=squared["model"].sqrt()),
         thumbnails=pairs(held_out, answers["model"], model.settings.size),
     )
-
-
-def log_partition(net: RestrictedBoltzmannMachine, settings: Evaluate) -> LogPartition:
-    """Log Z with its bounds: exact for few hidden units, by annealed importance sampling and its reverse for more."""
-    if net.n_hidden > MAX_EXACT_HIDDEN:
-        return bracket(net, settings.ais_chains, settings.ais_steps)
-    exact = net.log_partition()
-    return LogPartition(exact, exact, exact, effective=1.0)
-
-
-def log_likelihoods(net: RestrictedBoltzmannMachine, bits: Tensor, log_z: float, draws: int) -> dict[str, Tensor]:
-    """Log-likelihood of each picture, mean over its draws, of the machine and of independent pixels; (n,) each.
-
-    Args:
-        net: the machine.
-        bits: all pictures drawn once, then again, (draws * n, levels * pixels).
-        log_z: of the machine, nats.
-        draws: of each picture.
-    """
-    values = {
-        "model": -net.free_energy(bits).double() - log_z,
-        "independent_pixels": -net.free_energy(bits, beta=0.0).double() - net.log_partition_base(),
-    }
-    return {who: each.view(draws, -1).mean(0).cpu() for who, each in values.items()}
 
 
 def kinds_of_pictures(model: LitRBM, images: dict[str, Tensor], states: dict[str, Tensor], n: int) -> dict[str, Array]:
@@ -247,7 +223,7 @@ def recognised(
 def running_chains(model: LitRBM, images: Tensor, settings: Evaluate) -> Animation:
     """Chains that start at originals, above those that start as noise."""
     originals = model.bits(images[: settings.n_pictures])
-    start = torch.cat([originals, independent(model.net, len(originals))])
+    start = torch.cat([originals, independent_pixels(model.net, len(originals))])
     frames, _ = film.chain_frames(model.net, start, settings.sweeps[-1], len(originals), len(start))
     return Animation(
         "chain",

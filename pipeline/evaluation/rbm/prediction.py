@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lit_modules.boltzmann import LitRBM
+from lit_modules.networks.boltzmann.machine import independent_pixels
 from lit_modules.networks.boltzmann.pixels import drawn, stretch
 from pipeline.errors import InputError
 from pipeline.evaluation.common.panels import WIDTH, bare, mosaic
@@ -20,7 +21,6 @@ from pipeline.evaluation.common.result import Animation, Picture, Result, style
 from pipeline.evaluation.common.two_sample import Array, nearest
 from pipeline.evaluation.rbm.figures import rows_of, squares
 from pipeline.evaluation.rbm.film import SECONDS, chain_frames
-from pipeline.evaluation.rbm.generation import independent
 from pipeline.inputs.own_picture import read_grey, refuse_single_grey
 from pipeline.inputs.pictures import SUFFIXES
 
@@ -52,7 +52,7 @@ def predict(
         raise InputError(f"{[*parents, path][0]} beside --noise, which needs no picture; leave out either")
     torch.manual_seed(0)  # the same picture gets the same answer
     if noise:
-        start, metrics, pictures, origin = independent(model.net, samples), {}, [], "noise"
+        start, metrics, pictures, origin = independent_pixels(model.net, samples), {}, [], "noise"
     else:
         images, warnings = read(model, [path, *parents])
         grey = stretch(images)

@@ -1,10 +1,7 @@
 """What the hidden codes of pictures are good for: finding pictures alike, and reading a quantity off them."""
 
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
@@ -14,8 +11,7 @@ from torch import Tensor
 from datamodules.images import ImagesDataModule
 from lit_modules.networks.boltzmann.pixels import SKY, chances
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
-
-Array = NDArray[Any]
+from pipeline.evaluation.common.two_sample import Array
 
 PENALTIES = np.logspace(-2, 4, 13)  # of the ridge regression, chosen by leaving one out
 SMALLEST = 0.5  # pixels: the least radius that is told apart

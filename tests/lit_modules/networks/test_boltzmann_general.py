@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.general import BoltzmannMachine, all_states
+from lit_modules.networks.boltzmann.general import BoltzmannMachine
+from lit_modules.networks.boltzmann.restricted import all_states
 
 VISIBLE, HIDDEN = 5, 3
 N = VISIBLE + HIDDEN

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from machines import random_machine
 from torch import Tensor
 
 from lit_modules.networks.boltzmann.log_partition import (
@@ -17,19 +18,6 @@ from lit_modules.networks.boltzmann.log_partition import (
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine, thermometers
 from lit_modules.networks.boltzmann.running_log_partition import RunningLogPartition
 from lit_modules.networks.boltzmann.weighted_chains import WeightedChains, effective_number, log_mean_exp, systematic
-
-
-def make(n_visible: int, n_hidden: int, scale: float, levels: int = 1) -> RestrictedBoltzmannMachine:
-    torch.manual_seed(5)
-    machine = RestrictedBoltzmannMachine(n_visible, n_hidden, levels).double()
-    exceeds = (0.1 + 0.8 * torch.rand(levels, n_visible)).sort(0, descending=True).values
-    machine.start_from(exceeds.flatten().double())
-    with torch.no_grad():
-        machine.weight.normal_(std=scale)
-        machine.visible_bias.normal_()
-        machine.hidden_bias.normal_()
-        machine.hidden_offset.uniform_()
-    return machine
 
 
 def exact_samples(machine: RestrictedBoltzmannMachine, n: int) -> Tensor:
@@ -76,7 +64,7 @@ def test_weights_of_unmoved_chains_are_unbiased_with_resampling() -> None:
 
 @pytest.mark.parametrize("levels", [1, 3])
 def test_annealing_from_both_ends_meets_the_sum(levels: int) -> None:
-    machine = make(6, 4, 1.0, levels)
+    machine = random_machine(6, 4, 1.0, levels)
     exact = machine.log_partition()
     torch.manual_seed(0)
     betas = spaced(adaptive_betas(machine, 256, 0.5), 100)
@@ -91,7 +79,7 @@ def test_annealing_from_both_ends_meets_the_sum(levels: int) -> None:
 
 
 def test_too_few_steps_show_as_a_wide_bracket_around_the_truth() -> None:
-    machine = make(14, 10, 2.0)
+    machine = random_machine(14, 10, 2.0)
     exact = machine.log_partition()
     torch.manual_seed(0)
     betas = torch.linspace(0, 1, 5).double()
@@ -107,7 +95,7 @@ def test_too_few_steps_show_as_a_wide_bracket_around_the_truth() -> None:
 
 
 def test_sampled_states_forget_their_weights() -> None:
-    machine = make(6, 4, 1.0)
+    machine = random_machine(6, 4, 1.0)
     torch.manual_seed(0)
     chains = annealed_chains(machine, 20_000, torch.linspace(0, 1, 12).double())
     exact = exact_samples(machine, 50_000).mean(0)
@@ -126,7 +114,7 @@ def test_interval_of_the_mean_of_independent_estimates() -> None:
 
 
 def test_neighbours_on_the_ladder_know_of_each_other() -> None:
-    machine = make(30, 12, 1.0)
+    machine = random_machine(30, 12, 1.0)
     torch.manual_seed(0)
     betas = adaptive_betas(machine, 512, 0.5)
     assert betas[0] == 0 and betas[-1] == 1 and (betas.diff() > 0).all()
@@ -161,7 +149,7 @@ def test_running_estimate_is_exact_at_first_and_near_along_a_training() -> None:
 
 
 def test_running_estimate_goes_on_from_a_checkpoint() -> None:
-    machine = make(8, 4, 0.5).float()
+    machine = random_machine(8, 4, 0.5).float()
     running, resumed = RunningLogPartition(machine), RunningLogPartition(machine)
     for _ in range(15):
         running.advance(machine)

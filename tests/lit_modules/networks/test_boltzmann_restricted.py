@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 import torch
+from machines import random_machine
 from torch import Tensor
 
 from lit_modules.networks.boltzmann.negative_phase import NegativePhase
@@ -26,18 +27,6 @@ def ordered_states(pixels: int, levels: int) -> Tensor:
     return torch.cat([(states >= level).double() for level in range(1, levels + 1)], 1)
 
 
-def make(n_visible: int, n_hidden: int, scale: float, levels: int = 1) -> RestrictedBoltzmannMachine:
-    torch.manual_seed(5)
-    machine = RestrictedBoltzmannMachine(n_visible, n_hidden, levels).double()
-    machine.start_from(mean_bits(chances(torch.rand(3, n_visible).double(), levels), levels).flatten())
-    with torch.no_grad():
-        machine.weight.normal_(std=scale)
-        machine.visible_bias.normal_()
-        machine.hidden_bias.normal_()
-        machine.hidden_offset.uniform_()
-    return machine
-
-
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Steps of a millisecond only lose by a second thread."""
@@ -50,7 +39,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(params=[(6, 1), (3, 3), (4, 2)], ids=["6 pixels", "3 pixels of 4 greys", "4 pixels of 3 greys"])
 def machine(request: pytest.FixtureRequest) -> RestrictedBoltzmannMachine:
     pixels, levels = request.param
-    return make(pixels, H, 1.0, levels)
+    return random_machine(pixels, H, 1.0, levels)
 
 
 def visible_states(machine: RestrictedBoltzmannMachine) -> Tensor:
@@ -97,11 +86,11 @@ def test_log_partition_sums_over_everything(machine: RestrictedBoltzmannMachine,
 @pytest.mark.parametrize("levels", [1, 3])
 def test_log_partition_over_either_layer(levels: int) -> None:
     """7 pixels of 4 greys, 16384 states, and 15 hidden units, 32768: each layer is the smaller one in turn."""
-    machine = make(7, 15, 0.5, levels)
+    machine = random_machine(7, 15, 0.5, levels)
     states = ordered_states(7, levels)
     exact = float(torch.logsumexp(-machine.free_energy(states), 0).detach())
     assert machine.log_partition() == pytest.approx(exact, abs=1e-9)
-    few = make(7, 3, 0.5, levels)
+    few = random_machine(7, 3, 0.5, levels)
     exact = float(torch.logsumexp(-few.free_energy(states), 0).detach())
     assert few.log_partition() == pytest.approx(exact, abs=1e-9)
 
@@ -218,7 +207,7 @@ def test_several_bits_are_the_rounded_grey_in_order(levels: int) -> None:
 @pytest.mark.parametrize("kind", ["cd", "pcd", "pt"])
 def test_negative_phases(kind: str) -> None:
     """cd starts at the data at each step; the others go on, and sample the machine with all its temperatures."""
-    machine = make(3, H, 1.0, levels=2)
+    machine = random_machine(3, H, 1.0, levels=2)
     states = visible_states(machine)
     torch.manual_seed(0)
     phase = NegativePhase(kind, chains=4000, sweeps=3, temperatures=4)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine, thermometers
+from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine, all_states
 from lit_modules.networks.boltzmann.tempering import Ladder, Temperatures, Trajectory, exchanged, temper
 
 V = 10
@@ -44,7 +44,7 @@ def test_chains_of_one_cluster_find_the_other_with_its_weight(
     ladder: Callable[[RestrictedBoltzmannMachine], Ladder],
 ) -> None:
     machine = two_clusters()
-    states = thermometers(torch.arange(2**V), V, 1).float()
+    states = all_states(V)
     p = torch.softmax(-machine.free_energy(states).detach(), 0)
     exact = (p @ states)[0].item()
     start = torch.zeros(5, 2000, V)
@@ -78,14 +78,14 @@ def test_exchanges_keep_the_product_of_the_distributions(first: int) -> None:
     with torch.no_grad():
         machine.weight.normal_(std=2)
         machine.visible_bias.normal_()
-    betas, all_states = torch.tensor([0.4, 1.0]), thermometers(torch.arange(4), 2, 1).float()
+    betas, every = torch.tensor([0.4, 1.0]), all_states(2)
     ladder = Temperatures(machine, torch.cat([betas.new_zeros(first), betas]))
     n, pairs = 10_000, torch.cartesian_prod(torch.arange(4), torch.arange(4)).T
     numbers = pairs[..., None].expand(2, 16, n)
-    states = torch.cat([torch.zeros(first, 16 * n, 2), all_states[numbers].flatten(1, 2)])
+    states = torch.cat([torch.zeros(first, 16 * n, 2), every[numbers].flatten(1, 2)])
     after = exchanged(states, ladder.log_ratios(states), first)
     turned = (after[first] != states[first]).any(-1).view(4, 4, n).double().mean(-1)
-    p = [torch.softmax(-machine.free_energy(all_states, float(beta)).detach().double(), 0) for beta in betas]
+    p = [torch.softmax(-machine.free_energy(every, float(beta)).detach().double(), 0) for beta in betas]
     flow = p[0][:, None] * p[1] * turned
     torch.testing.assert_close(flow, flow.T, rtol=0, atol=3e-3)
     assert 0 < turned.max() <= 1 and turned[~torch.eye(4, dtype=torch.bool)].min() < 0.9

@@ -1,6 +1,5 @@
 """Evaluation and prediction of the general Boltzmann machine, and the gallery, on a few drawn clusters."""
 
-import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,12 @@ import polars as pl
 import pytest
 import torch
 from PIL import Image
+from spots import SIZE, N, write_spots
 
 from datamodules.images import ImagesDataModule
 from lit_modules.general_boltzmann import LitBoltzmann
 from lit_modules.networks.boltzmann.general import BoltzmannMachine
+from lit_modules.networks.boltzmann.log_partition import exact_or_bracket
 from lit_modules.networks.boltzmann.pixels import stretch
 from pipeline.errors import InputError
 from pipeline.evaluation.boltzmann import evaluation as boltzmann
@@ -27,8 +28,6 @@ from pipeline.evaluation.common import gallery
 from pipeline.evaluation.common.bootstrap import root_mean
 from pipeline.evaluation.common.result import Result, numbers
 
-SIZE, N = 12, 18
-
 
 @pytest.fixture(autouse=True)
 def close_figures() -> Iterator[None]:
@@ -38,21 +37,7 @@ def close_figures() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Grey spots of different sizes with an index, in the format of data/images."""
-    folder = tmp_path_factory.mktemp("spots-12")
-    (folder / "spots").mkdir()
-    rng = np.random.default_rng(0)
-    axis = np.arange(SIZE) - (SIZE - 1) / 2
-    radius = np.hypot(axis[:, None], axis)
-    rows = []
-    for k in range(N):
-        light = 200 / (1 + np.exp(2 * (radius - rng.uniform(1, 5)))) + rng.uniform(0, 20, radius.shape)
-        Image.fromarray(light.astype(np.uint8)).save(folder / f"spots/{k}.png")
-        rows.append((f"spots/{k}.png", "spots", str(k), "test" if k < 4 else "val" if k < 6 else "train"))
-    with (folder / "index.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("file", "label", "group", "split"), *rows])
-    (folder / "preprocess.json").write_text('{"padded": false, "white": 255}')
-    return folder
+    return write_spots(tmp_path_factory.mktemp("spots-12"))
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +138,7 @@ def test_predict(general: LitBoltzmann, pictures: Path, tmp_path: Path) -> None:
 def test_log_z_of_few_units_is_exact() -> None:
     few = BoltzmannMachine(6, 2)
     torch.nn.init.normal_(few.upper)
-    found = boltzmann.log_partition(few, boltzmann_settings.Evaluate(**SETTINGS))
+    found = exact_or_bracket(few, SETTINGS["chains"], SETTINGS["sweeps"])
     assert found.low == found.value == found.high == few.log_partition()
 
 

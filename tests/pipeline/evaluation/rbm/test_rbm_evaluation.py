@@ -2,7 +2,6 @@
 
 import argparse
 import copy
-import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,19 +13,23 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from spots import SIZE, TEST, write_spots
 from torch.distributions import Bernoulli, Categorical
 
 from datamodules.images import ImagesDataModule
 from lit_modules.boltzmann import LitRBM
+from lit_modules.networks.boltzmann.log_partition import exact_or_bracket
+from lit_modules.networks.boltzmann.machine import independent_pixels
+from lit_modules.networks.boltzmann.pixels import chances, stretch
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
 from lit_modules.networks.symmetry import symmetries
 from pipeline.errors import InputError
 from pipeline.evaluation.common.bootstrap import root_mean
 from pipeline.evaluation.common.result import numbers
-from pipeline.evaluation.rbm import arguments, evaluation, film, generation, likeness, recognition, settings
+from pipeline.evaluation.common.surprise import log_likelihoods
+from pipeline.evaluation.rbm import arguments, evaluation, film, likeness, recognition, settings
 from pipeline.evaluation.rbm.prediction import predict
 
-SIZE, N, TEST = 12, 18, 4
 SETTINGS: dict[str, Any] = {"n_pictures": 3, "draws": 100, "sweeps": [1, 5], "samples": 20}
 SETTINGS |= {"ais_chains": 32, "ais_steps": 20}
 
@@ -39,21 +42,7 @@ def close_figures() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Grey spots of different sizes with an index, in the format of data/images."""
-    folder = tmp_path_factory.mktemp("spots-12")
-    (folder / "spots").mkdir()
-    rng = np.random.default_rng(0)
-    axis = np.arange(SIZE) - (SIZE - 1) / 2
-    radius = np.hypot(axis[:, None], axis)
-    rows = []
-    for k in range(N):
-        light = 200 / (1 + np.exp(2 * (radius - rng.uniform(1, 5)))) + rng.uniform(0, 20, radius.shape)
-        Image.fromarray(light.astype(np.uint8)).save(folder / f"spots/{k}.png")
-        rows.append((f"spots/{k}.png", "spots", str(k), "test" if k < TEST else "val" if k < 6 else "train"))
-    with (folder / "index.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("file", "label", "group", "split"), *rows])
-    (folder / "preprocess.json").write_text('{"padded": false, "white": 255}')
-    return folder
+    return write_spots(tmp_path_factory.mktemp("spots-12"))
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +76,11 @@ def test_evaluate(machine: LitRBM, data: ImagesDataModule) -> None:
     items = result.items
     assert items is not None and items["item"].to_list() == [row["file"] for row in data.rows("test")]
     assert items["log_likelihood_nats"].mean() == pytest.approx(found["test/log_likelihood_nats"], rel=1e-6)
+    # without couplings log p is linear in the bits, so that its mean over draws is that of their chances
+    pictures = chances(stretch(data.images("test")), machine.net.levels)
+    expected = log_likelihoods(machine.net, pictures, 0.0)["independent_pixels"].tolist()
+    assert items["independent_pixels_log_likelihood_nats"].to_list() == pytest.approx(expected, abs=3)
+    assert max(expected) - min(expected) > 10
     assert root_mean(items["reconstruction_rms_error"] ** 2) == pytest.approx(found["test/reconstruction_rms"])
     assert len(result.thumbnails) == TEST
     table = next(chart for chart in result.charts if chart.name == "concentration").table
@@ -101,23 +95,22 @@ def test_log_likelihoods_are_those_of_the_states(machine: LitRBM) -> None:
     torch.manual_seed(0)
     net = machine.net
     with torch.no_grad():
-        bits = generation.independent(net, 6)
-        found = evaluation.log_likelihoods(net, bits, 0.0, draws=2)["independent_pixels"]
+        bits = independent_pixels(net, 6)
+        found = log_likelihoods(net, bits, 0.0)["independent_pixels"]
         mean = net.base.view(net.levels, -1)
         if net.levels == 1:
             exact = Bernoulli(logits=mean[0]).log_prob(bits)
         else:  # a pixel's states have the logits 0, field 1, field 1 + field 2, ...
             logits = torch.cat([torch.zeros_like(mean[:1]), mean.cumsum(0)]).T
             exact = Categorical(logits=logits).log_prob(bits.view(6, net.levels, -1).sum(1))
-    by_picture = exact.sum(1).view(2, 3).mean(0)
-    assert found.tolist() == pytest.approx(by_picture.tolist(), rel=1e-4)
+    assert found.tolist() == pytest.approx(exact.sum(1).tolist(), rel=1e-4)
 
 
 def test_independent_pixels_have_the_mean_of_the_training(machine: LitRBM) -> None:
     torch.manual_seed(0)
     net = copy.deepcopy(machine.net)
     torch.nn.init.ones_(net.visible_bias)  # of a training, which moves the machine but not where it began
-    mean = generation.independent(net, 4000).mean(0)
+    mean = independent_pixels(net, 4000).mean(0)
     assert (mean - net.offset).abs().max() < 0.04
 
 
@@ -127,9 +120,9 @@ def test_log_z_beyond_the_exact_sum() -> None:
     smaller, net = RestrictedBoltzmannMachine(30, 10), RestrictedBoltzmannMachine(30, 21)
     with torch.no_grad():
         net.weight[:, :10], net.weight[:, 10:] = smaller.weight, 0
-    exact = evaluation.log_partition(smaller, settings.Evaluate(**SETTINGS))
+    exact = exact_or_bracket(smaller, SETTINGS["ais_chains"], SETTINGS["ais_steps"])
     assert exact.low == exact.value == exact.high
-    found = evaluation.log_partition(net, settings.Evaluate(**{**SETTINGS, "ais_chains": 320}))
+    found = exact_or_bracket(net, 320, SETTINGS["ais_steps"])
     assert found.low <= found.value <= found.high < found.low + 0.5
     assert found.value == pytest.approx(exact.value + 11 * np.log(2), abs=0.05)
 
