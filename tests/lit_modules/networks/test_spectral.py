@@ -8,6 +8,7 @@ from torch_geometric.nn import ChebConv
 from torch_geometric.utils import dense_to_sparse
 
 from lit_modules.networks.spectral.bspline import bspline_basis, clamped_knots
+from lit_modules.networks.spectral.convolution import SpectralConv, chebyshev_kernels, spline_kernels
 from lit_modules.networks.spectral.laplacian import (
     degree,
     fourier_basis,
@@ -17,6 +18,8 @@ from lit_modules.networks.spectral.laplacian import (
     normalized_laplacian,
 )
 from lit_modules.networks.spectral.matrix_function import matrix_function
+from lit_modules.networks.spectral.network import SpectralNetwork
+from lit_modules.networks.spectral.settings import SpectralSettings
 from lit_modules.networks.spectral.sparse import dense_laplacian
 
 COURSE = torch.tensor([[0, 1, 0, 1], [1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 0, 0]], dtype=torch.float64)
@@ -88,59 +91,100 @@ def test_splines_want_enough_of_them() -> None:
         clamped_knots(3, 3, 0.0, 1.0)
 
 
+KERNELS = {"spline": spline_kernels, "chebyshev": chebyshev_kernels}
+
+
+@pytest.mark.parametrize("graphs", [1, 3])
+def test_layer_is_the_sum_over_channels_of_filtered_signals(graphs: int) -> None:
+    """One channel and one graph at a time, by the formula: Φ diag(B w) Φᵀ H."""
+    torch.manual_seed(0)
+    eigenvalues, basis = fourier_basis(normalized_laplacian(random_graphs(graphs, 8, 8)))
+    kernels, signal = spline_kernels(eigenvalues, 5, 2.0), torch.randn(3, 8, 2).double()
+    layer = SpectralConv(2, 4, 5).double()
+    layer.bias.data.normal_()
+    found = layer(signal, kernels, basis) if graphs > 1 else layer(signal, kernels[0], basis[0])
+    for b in range(3):
+        phi, splines = basis[b % graphs], kernels[b % graphs]
+        for o in range(4):
+            filtered = [phi @ torch.diag(splines @ layer.weight[:, i, o]) @ phi.T @ signal[b, :, i] for i in range(2)]
+            assert torch.allclose(found[b, :, o], sum(filtered) + layer.bias[o], atol=1e-12)
+
+
 def test_constant_filter_is_the_identity() -> None:
-    signal, graph = torch.randn(2, 6, 3), normalized_laplacian(random_graphs(6, 6))
-    for layer, graphs in (
-        (SplineSpectralConv(3, 3, 5, laplacian=graph), None),
-        (SplineSpectralConv(3, 3, 5), graph.float().expand(2, 6, 6)),
-        (FreeSpectralConv(3, 3, graph), None),
-    ):
-        layer.weight.data = torch.eye(3).expand_as(layer.weight)
-        result = layer(signal) if graphs is None else layer(signal, graphs)
-        assert torch.allclose(result, signal, atol=1e-5)
+    signal = torch.randn(2, 6, 3).double()
+    eigenvalues, basis = fourier_basis(normalized_laplacian(random_graphs(2, 6, 6)))
+    layer = SpectralConv(3, 3, 5).double()
+    layer.weight.data = torch.eye(3).double().expand_as(layer.weight)
+    assert torch.allclose(layer(signal, spline_kernels(eigenvalues, 5, 2.0), basis), signal, atol=1e-12)
 
 
-def test_a_polynomial_spline_filter_is_chebyshevs() -> None:
+@pytest.mark.parametrize("filter_", KERNELS)
+def test_layer_differentiates_twice(filter_: str) -> None:
+    torch.manual_seed(0)
+    eigenvalues, basis = fourier_basis(normalized_laplacian(random_graphs(2, 5, 5)))
+    kernels, layer = KERNELS[filter_](eigenvalues, 4, 2.0), SpectralConv(2, 1, 4).double()
+
+    def filtered(signal: torch.Tensor, kernels: torch.Tensor, basis: torch.Tensor, *parameters: torch.Tensor):
+        named = dict(zip(("weight", "bias"), parameters, strict=True))
+        return torch.func.functional_call(layer, named, (signal, kernels, basis)).tanh()
+
+    inputs = (torch.randn(2, 5, 2).double(), kernels, basis, layer.weight.detach(), layer.bias.detach())
+    inputs = tuple(tensor.clone().requires_grad_() for tensor in inputs)
+    assert torch.autograd.gradcheck(filtered, inputs)
+    assert torch.autograd.gradgradcheck(filtered, inputs)
+
+
+@pytest.mark.parametrize("filter_", KERNELS)
+def test_layers_are_pygs_chebyshev_convolution(filter_: str) -> None:
+    """Cubic polynomials are Chebyshev's own, and lie in the span of cubic splines."""
     torch.manual_seed(0)
     adjacency = random_graphs(9, 9)
     edge_index, weights = dense_to_sparse(adjacency)
-    chebyshev = ChebConv(2, 3, K=4).double()  # cubic polynomials in Λ - 1
-    with torch.no_grad():
-        chebyshev.bias.normal_()
-    spline = SplineSpectralConv(2, 3, 6, domain=(0.0, 2.0)).double()
+    theirs = ChebConv(2, 3, K=4).double()
+    ours = SpectralConv(2, 3, 4 if filter_ == "chebyshev" else 6).double()
     grid = torch.linspace(0, 2, 50).double()
-    basis = bspline_basis(grid, spline.knots, 3)
-    polynomials = torch.stack(
-        [torch.ones(50), grid - 1, 2 * (grid - 1) ** 2 - 1, 4 * (grid - 1) ** 3 - 3 * (grid - 1)], 1
-    )
-    to_splines = torch.linalg.lstsq(basis, polynomials.double()).solution
-    responses = torch.stack([linear.weight.T for linear in chebyshev.lins])
-    spline.weight.data = torch.einsum("kp,pio->kio", to_splines, responses)
-    spline.bias.data = chebyshev.bias.data
+    polynomials, kernels = chebyshev_kernels(grid, 4, 2.0), KERNELS[filter_](grid, len(ours.weight), 2.0)
+    responses = torch.stack([linear.weight.T for linear in theirs.lins])
+    with torch.no_grad():
+        theirs.bias.normal_()
+        ours.weight.copy_(torch.einsum("kp,pio->kio", torch.linalg.lstsq(kernels, polynomials).solution, responses))
+        ours.bias.copy_(theirs.bias)
     signal = torch.randn(9, 2).double()
-    expected = chebyshev(signal, edge_index, weights, lambda_max=torch.tensor(2.0).double())
-    assert torch.allclose(spline(signal, normalized_laplacian(adjacency)), expected, atol=1e-10)
+    eigenvalues, basis = fourier_basis(normalized_laplacian(adjacency))
+    found = ours(signal, KERNELS[filter_](eigenvalues, len(ours.weight), 2.0), basis)
+    expected = theirs(signal, edge_index, weights, lambda_max=torch.tensor(2.0).double())
+    assert torch.allclose(found, expected, atol=1e-10)
 
 
-def test_fixed_graph_and_graph_per_sample_agree() -> None:
-    graph = normalized_laplacian(random_graphs(8, 8))
-    eigenvalues = fourier_basis(graph)[0]
-    fixed = SplineSpectralConv(2, 4, 5, laplacian=graph).double()
-    free = SplineSpectralConv(2, 4, 5, domain=(float(eigenvalues[0]), float(eigenvalues[-1]))).double()
-    free.weight, free.bias = fixed.weight, fixed.bias
-    signal = torch.randn(3, 8, 2).double()
-    assert torch.allclose(fixed(signal), free(signal, graph.expand(3, 8, 8)), atol=1e-6)  # buffers were float32
+def settings(**changes: object) -> SpectralSettings:
+    values = {"filter": "spline", "coefficients": 5, "layers": 2, "hidden": 3, "lr": 1e-2, "weight_decay": 0.0}
+    return SpectralSettings(**(values | changes))
 
 
-def test_more_splines_than_eigenvalues_are_refused() -> None:
-    complete = normalized_laplacian(torch.ones(5, 5).double().fill_diagonal_(0))
-    with pytest.raises(ValueError, match="2 distinct eigenvalues"):
-        SplineSpectralConv(1, 1, 4, laplacian=complete)
+@pytest.mark.parametrize("filter_", ["spline", "chebyshev", "free"])
+def test_network_follows_the_order_of_the_nodes(filter_: str) -> None:
+    """Stars in another order, and eigenvectors of other sign: the same answers in that order."""
+    torch.manual_seed(0)
+    network = SpectralNetwork(settings(filter=filter_, coefficients=8)).double()
+    signal, graphs, order = (
+        torch.randn(2, 8, 3).double(),
+        normalized_laplacian(random_graphs(2, 8, 8)),
+        torch.randperm(8),
+    )
+    eigenvalues, basis = fourier_basis(graphs)
+    found = network(signal, eigenvalues, basis)
+    moved = network(signal[:, order], eigenvalues, -basis[:, order])
+    assert found.shape == (2, 8) and found.std() > 0
+    assert torch.allclose(moved, found[:, order], atol=1e-10)
 
 
-def test_free_filter_has_a_weight_for_each_distinct_eigenvalue() -> None:
-    complete = normalized_laplacian(torch.ones(5, 5).double().fill_diagonal_(0))
-    assert FreeSpectralConv(1, 2, complete).weight.shape == (2, 1, 2)
+def test_responses_are_those_of_the_layers() -> None:
+    """A layer alone, on the graph without edges but loops, multiplies by its response."""
+    network = SpectralNetwork(settings()).double()
+    eigenvalues = torch.linspace(0, 2, 6).double()
+    response = network.responses(eigenvalues)[0]
+    found = network.layers[0](torch.ones(6, 3).double(), network.kernels(eigenvalues), torch.eye(6).double())
+    assert torch.allclose(found - network.layers[0].bias, response.sum(1), atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["distinct", "repeated", "nearly repeated"])
@@ -161,6 +205,10 @@ def test_gradient_of_a_matrix_function(kind: str) -> None:
 
     inputs = (matrix.requires_grad_(), coefficients.requires_grad_())
     assert torch.autograd.gradcheck(function, inputs, eps=1e-5, atol=1e-6)
+    gradients = torch.autograd.grad(function(*inputs).square().sum(), inputs, create_graph=True)
+    for gradient in gradients:  # a second derivative would be wrong, so there is none
+        with pytest.raises(RuntimeError, match="once_differentiable"):
+            gradient.sum().backward(retain_graph=True)
 
 
 def test_matrix_function_is_the_polynomial() -> None:
