@@ -15,9 +15,9 @@ CHANNELS = 3  # of the signal of a star: magnitude, colour, spacing
 class SpectralNetwork(nn.Module):
     r"""H ← silu(Φ diag(B w) Φᵀ H + b), layer upon layer, and a linear read-out of each node.
 
-    Splines are equally spaced in the frequency √λ, that of waves on the graph: so they are narrow where eigenvalues are few and
-    tell most, those of the smoothest Fourier functions. Smooth filters fit graphs of any size; free ones have a weight for each place among the ascending eigenvalues, so
-    they fit graphs of K nodes, with no eigenvalue twice.
+    Splines are equally spaced in the frequency √λ, that of waves on the graph: so they are narrow where eigenvalues are
+    few and tell most, those of the smoothest Fourier functions. Smooth filters fit graphs of any size; free ones have a
+    weight for each place among the ascending eigenvalues, so they fit graphs of K nodes, with no eigenvalue twice.
 
     Args:
         settings: which filters, how many layers and channels.
