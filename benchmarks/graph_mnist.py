@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from benchmarks.results import Row, write_results
 from datamodules.loader import EpochSampler
-from lit_modules.networks.graph.laplacian import fourier_basis, normalized_laplacian
-from lit_modules.networks.graph.spectral import FreeSpectralConv, SplineSpectralConv, filter_on_basis
+from lit_modules.networks.spectral.convolution import SpectralConv, chebyshev_kernels, spline_kernels
+from lit_modules.networks.spectral.laplacian import fourier_basis, normalized_laplacian
 from pipeline.errors import InputError, run
 
 SIDE, NEIGHBOURS, DIGITS = 28, 8, 10
@@ -30,7 +30,7 @@ BATCH, TRAINED = 128, 55_000  # the next 5000 pictures are for validation
 FILTER_RATE, WEIGHT_DECAY = 3e-2, 1e-2
 SHIFT, TURN, ZOOM = 0.7, 7.0, 0.06  # of a training picture at most: pixels, degrees, share
 PUBLISHED = {"spline": 97.26, "free": 95.75, "chebyshev": 97.48}
-MakeFilter = Callable[[int, int, Tensor], nn.Module]
+MakeKernels = Callable[[Tensor], Tensor]
 
 
 def main() -> None:
@@ -82,40 +82,47 @@ def grid_adjacency(side: int) -> Tensor:
     return weights.maximum(weights.T).fill_diagonal_(0)
 
 
-class ChebyshevSpectralConv(nn.Module):
-    """Polynomials T_k(2 λ / λ_max - 1) as kernels: PyG's ChebConv on one fixed graph, in its eigenbasis.
+class GridConv(SpectralConv):
+    """Spectral convolution on one fixed graph.
 
     Args:
         in_channels: features of a node going in.
         out_channels: features of a node coming out.
-        n_terms: K.
+        make_kernels: B of the eigenvalues.
         laplacian: of the graph, symmetric, shape (n, n).
     """
 
     basis: Tensor
     kernels: Tensor
 
-    def __init__(self, in_channels: int, out_channels: int, n_terms: int, laplacian: Tensor) -> None:
-        super().__init__()
+    def __init__(self, in_channels: int, out_channels: int, make_kernels: MakeKernels, laplacian: Tensor) -> None:
         eigenvalues, basis = fourier_basis(laplacian)
-        angle = (2 * eigenvalues / eigenvalues[-1] - 1).clamp(-1, 1).acos()
+        kernels = make_kernels(eigenvalues)
+        super().__init__(in_channels, out_channels, kernels.shape[1])
         self.register_buffer("basis", basis.float())
-        self.register_buffer("kernels", (angle[:, None] * torch.arange(n_terms)).cos().float())
-        self.weight = nn.Parameter(torch.empty(n_terms, in_channels, out_channels))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        nn.init.uniform_(self.weight, -((in_channels * n_terms) ** -0.5), (in_channels * n_terms) ** -0.5)
+        self.register_buffer("kernels", kernels.float())
 
-    def forward(self, signal: Tensor) -> Tensor:
+    def forward(self, signal: Tensor) -> Tensor:  # type: ignore[override]
         """Filter a signal (..., n, in_channels)."""
-        return filter_on_basis(signal, self.basis, self.kernels, self.weight) + self.bias
+        return super().forward(signal, self.kernels, self.basis)
 
 
-def filters(terms: int) -> dict[str, MakeFilter]:
-    """The three kinds, each made from its channels in, channels out and Laplacian."""
+def free_kernels(eigenvalues: Tensor) -> Tensor:
+    """A weight for each distinct one of ascending eigenvalues (n,), shape (n, number of distinct ones).
+
+    Equal eigenvalues share a weight; else a filter would depend on how their eigenvectors are rotated (Bruna et al.
+    2014, arXiv 1312.6203, eq. 3.2).
+    """
+    gaps = eigenvalues.diff() > 1e-9 * eigenvalues[-1]
+    return functional.one_hot(functional.pad(gaps.cumsum(0), (1, 0)))
+
+
+def filters(terms: int) -> dict[str, MakeKernels]:
+    """The three kinds of kernels."""
     return {
-        "spline": lambda n_in, n_out, laplacian: SplineSpectralConv(n_in, n_out, terms, laplacian=laplacian),
-        "free": FreeSpectralConv,
-        "chebyshev": lambda n_in, n_out, laplacian: ChebyshevSpectralConv(n_in, n_out, terms, laplacian),
+        "spline": lambda eigenvalues: spline_kernels(eigenvalues, terms, eigenvalues[-1]),
+        "free": free_kernels,
+        "chebyshev": lambda eigenvalues: chebyshev_kernels(eigenvalues, terms, eigenvalues[-1]),
     }
 
 
@@ -124,9 +131,9 @@ class OneLayer(nn.Module):
 
     rate = 8e-3
 
-    def __init__(self, make: MakeFilter) -> None:
+    def __init__(self, make: MakeKernels) -> None:
         super().__init__()
-        self.filter = make(1, 10, normalized_laplacian(grid_adjacency(SIDE)))
+        self.filter = GridConv(1, 10, make, normalized_laplacian(grid_adjacency(SIDE)))
         self.classify = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(10 * SIDE**2, DIGITS))
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -139,10 +146,10 @@ class TwoLayers(nn.Module):
 
     rate = 3e-3
 
-    def __init__(self, make: MakeFilter) -> None:
+    def __init__(self, make: MakeKernels) -> None:
         super().__init__()
         grids = [normalized_laplacian(grid_adjacency(side)) for side in (SIDE, SIDE // 2)]
-        self.filters = nn.ModuleList([make(1, 32, grids[0]), make(32, 64, grids[1])])
+        self.filters = nn.ModuleList([GridConv(1, 32, make, grids[0]), GridConv(32, 64, make, grids[1])])
         self.norms = nn.ModuleList([nn.BatchNorm2d(32), nn.BatchNorm2d(64)])
         hidden = nn.Linear(64 * (SIDE // 4) ** 2, 512)
         self.classify = nn.Sequential(

@@ -57,3 +57,14 @@ class PlaneData(DataSettings):
     """Points of each density in an epoch, drawn anew for each."""
     held_out: PositiveInt
     """Points of each density in validation, and in test."""
+
+
+class StarFieldsData(DataSettings):
+    """Fields of stars as graphs."""
+
+    neighbours: PositiveInt
+    """Nearest stars that a star is joined to; pairs are joined where either counts the other among them."""
+    val_fraction: Fraction
+    """Of the fields."""
+    test_fraction: Fraction
+    """Of the fields."""

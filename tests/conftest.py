@@ -23,6 +23,7 @@ DATA_STAGES = [
     ("import_clusters",),
     ("preprocess_maps",),
     ("draw_cluster_pictures",),
+    ("draw_star_fields",),
     ("draw_radiographs",),
     ("import_images", "lungs"),
     ("import_images", "globular_clusters"),

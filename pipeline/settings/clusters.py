@@ -1,4 +1,4 @@
-"""Sections clusters, maps and cluster_pictures of params.yaml: mock globular clusters and their pictures."""
+"""Sections clusters, maps, cluster_pictures and star_fields of params.yaml: mock clusters, and pictures of them."""
 
 from bisect import bisect_right
 from itertools import accumulate
@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from datamodules.settings import CLUSTER_SPLITS
-from pipeline.settings.base import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Section, Seed
+from pipeline.settings.base import (
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    Seed,
+    Share,
+)
 
 HELD_OUT = 9000  # number of the random numbers of the first cluster of validation
 
@@ -149,4 +158,17 @@ class ClusterPictures(Section):
     white: Annotated[Range, _within(0.5, 1.0)]
     soft: Annotated[Range, _within(1e-3, 1e6)]
     tint: Annotated[Range, _within(0.0, 1.0)]
+    seed: Seed
+
+
+class StarFields(Section):
+    n_fields: PositiveInt
+    n_stars: Annotated[int, Field(ge=16)]
+    cluster: ClusterPriors
+    distance_kpc: Annotated[Range, _within(0.1, 1e4)]
+    share: Annotated[Range, _within(0.05, 0.95)]
+    half_width: Annotated[Range, _within(0.1, 100.0)]
+    off_centre: Share
+    reddening: Annotated[Range, _within(0.0, 3.0)]
+    colour_error: NonNegativeFloat
     seed: Seed

@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import InputError
 from pipeline.settings.base import ModelSection, PositiveInt, Section, Seed
-from pipeline.settings.clusters import ClusterPictures, Clusters, Maps
+from pipeline.settings.clusters import ClusterPictures, Clusters, Maps, StarFields
 from pipeline.settings.images import Images, Radiographs
 from pipeline.settings.nbody import NBody
 from pipeline.settings.runtime import Runtime
@@ -36,6 +36,7 @@ class Params(Section):
     clusters: Clusters
     maps: Maps
     cluster_pictures: ClusterPictures
+    star_fields: StarFields
     radiographs: Radiographs
     images: Images
     report: Report

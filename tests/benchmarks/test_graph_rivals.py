@@ -6,7 +6,7 @@ from torch_geometric.utils import dense_to_sparse
 
 from benchmarks.graph_mnist import ChebyshevSpectralConv, grid_adjacency
 from benchmarks.pyg_rivals import EquivariantNetwork, by_scatter, complete_graphs, scatterable_network
-from lit_modules.networks.graph.laplacian import normalized_laplacian
+from lit_modules.networks.spectral.laplacian import normalized_laplacian
 
 
 def test_dense_layers_are_pygs_scatter() -> None:

@@ -6,10 +6,10 @@ So g(0) = 0 whatever is learned, and every filter begins as the linear one, q = 
 import torch
 from torch import Tensor, nn
 
-from lit_modules.networks.graph.bspline import bspline_basis, clamped_knots
 from lit_modules.networks.graph.edges import Edges
 from lit_modules.networks.graph.settings import NBodySettings
-from lit_modules.networks.graph.spectral import matrix_function
+from lit_modules.networks.spectral.bspline import bspline_basis, clamped_knots
+from lit_modules.networks.spectral.matrix_function import matrix_function
 
 
 class LinearFilter(nn.Module):

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from lit_modules.networks.graph.edges import Edges
 from lit_modules.networks.graph.filters import LinearFilter, PolynomialFilter, SplineFilter
-from lit_modules.networks.graph.laplacian import laplacian
 from lit_modules.networks.graph.nbody import NBodyNetwork
 from lit_modules.networks.graph.settings import NBodySettings
+from lit_modules.networks.spectral.laplacian import laplacian
 from pipeline.simulation.nbody.gravity import accelerations
 
 FILTERS = ("linear", "polynomial", "spline")

@@ -7,8 +7,8 @@ from scipy.interpolate import BSpline
 from torch_geometric.nn import ChebConv
 from torch_geometric.utils import dense_to_sparse
 
-from lit_modules.networks.graph.bspline import bspline_basis, clamped_knots
-from lit_modules.networks.graph.laplacian import (
+from lit_modules.networks.spectral.bspline import bspline_basis, clamped_knots
+from lit_modules.networks.spectral.laplacian import (
     degree,
     fourier_basis,
     graph_fourier,
@@ -16,8 +16,8 @@ from lit_modules.networks.graph.laplacian import (
     laplacian,
     normalized_laplacian,
 )
-from lit_modules.networks.graph.sparse import dense_laplacian
-from lit_modules.networks.graph.spectral import FreeSpectralConv, SplineSpectralConv, matrix_function
+from lit_modules.networks.spectral.matrix_function import matrix_function
+from lit_modules.networks.spectral.sparse import dense_laplacian
 
 COURSE = torch.tensor([[0, 1, 0, 1], [1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 0, 0]], dtype=torch.float64)
 

@@ -1,0 +1,68 @@
+"""Which stars of a field belong to its cluster, by a spectral graph network."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from lit_modules.base import Batch, LitBase
+from lit_modules.networks.spectral.network import SpectralNetwork
+from lit_modules.networks.spectral.settings import SpectralSettings
+from pipeline.errors import InputError
+
+
+class LitSpectral(LitBase):
+    """Learns the probability that a star is a member of the cluster.
+
+    Batches hold ``signal`` (B, n, channels), ``eigenvalues`` (B, n) and ``basis`` (B, n, n) of the graph of each field,
+    and ``member`` (B, n), 1 or 0.
+    """
+
+    Settings = SpectralSettings
+    settings: SpectralSettings
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.net = SpectralNetwork(self.settings)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits of membership (B, n)."""
+        return self.net(batch["signal"], batch["eigenvalues"], batch["basis"])
+
+    def probability(self, batch: Batch) -> Tensor:
+        """Probability of membership (B, n)."""
+        return self(batch).sigmoid()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self.probability(batch)
+
+    def fit_statistics(self, data: Any) -> None:
+        """Take the scales of the signal and the reach of the filters from the training fields.
+
+        Raises:
+            InputError: a filter has more weights than a graph has distinct eigenvalues, or a free one has fewer.
+        """
+        train = data.splits["train"]
+        self._check(data.distinct_eigenvalues, train["eigenvalues"].shape[1])
+        scale, mean = torch.std_mean(train["signal"].flatten(0, 1).double(), 0)
+        self.net.mean, self.net.scale = mean.float(), scale.float()
+        self.net.highest = train["eigenvalues"].max()
+
+    def _check(self, found: int, n: int) -> None:
+        wanted = self.settings.coefficients
+        if wanted > found:
+            raise InputError(
+                f"spectral.model.coefficients is {wanted}, but a graph of the data has {found} distinct eigenvalues; "
+                f"take at most {found}"
+            )
+        if self.settings.filter == "free" and wanted != n:
+            raise InputError(
+                f"spectral.model.coefficients is {wanted}, but a free filter has a weight for each of the {n} "
+                f"eigenvalues; make it {n}"
+            )
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        logits, member = self(batch), batch["member"]
+        wrong = (logits.detach() > 0) != (member > 0)
+        return {"loss": binary_cross_entropy_with_logits(logits, member), "wrong_share": wrong.float().mean()}
