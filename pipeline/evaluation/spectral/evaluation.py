@@ -42,24 +42,53 @@ def evaluate(model: LitSpectral, data: StarFieldsDataModule, params: Spectral) -
         probability,
     )
     precision = average_precision(fields.member, probability["model"])
-    order, n = precision.argsort(), len(precision)
-    shown = [order[round(quantile * (n - 1))] for quantile in np.linspace(EASY, HARD, params.evaluate.n_fields)]
-    middling = order[n // 2]
-    responses = [response.double().cpu().numpy() for response in model.net.responses(mean_eigenvalues(fields, model))]
+    return Result(
+        measured(fields.member, probability),
+        [*of_stars(fields, precision, params.evaluate.n_fields), *of_frequencies(model, fields, precision)],
+        notes=[learned(data)],
+        judged_by=f"{len(precision)} fields",
+        charts=charts(fields),
+        items=item_table(data.numbers["test"], fields, precision),
+        thumbnails=thumbnails_of(fields),
+    )
+
+
+def of_stars(fields: Fields, precision: Array, n: int) -> list[Picture]:
+    """Some fields with what the network says, and curves of all of them."""
+    order, last = precision.argsort(), len(precision) - 1
+    shown = [order[round(quantile * last)] for quantile in np.linspace(EASY, HARD, n)]
     with style():
-        pictures = [
+        return [
             Picture(
                 "fields",
-                "Fields of stars that no training saw, from an easy one to a hard one; a larger dot is a brighter star. "
-                "Left the truth: members of the cluster in blue among stars of the Milky Way. Then the probability that "
-                "the network gives each star, what comes of calling those of one half or more members, and the same "
+                "Fields of stars that no training saw, from an easy one to a hard one; larger dots are brighter stars. "
+                "Left the truth: members of the cluster in blue among stars of the Milky Way. Then the probability of "
+                "each star by the network, what comes of calling those of one half or more members, and the same "
                 "stars by colour and magnitude, where a cluster is a narrow sequence.",
                 field_figure(fields, shown, [f"average\nprecision {precision[field]:.2f}" for field in shown]),
             ),
             Picture(
+                "curves",
+                "All held-out stars together, the network beside rivals: a perceptron on magnitude and colour of a "
+                "star; one that sees the mean of its neighbours too; a King profile fitted to each field, by place "
+                "alone; and that profile times the first perceptron. Dotted: guessing, and on the right probabilities "
+                "that come true.",
+                curve_figure(fields.member, fields.probability),
+            ),
+        ]
+
+
+def of_frequencies(model: LitSpectral, fields: Fields, precision: Array) -> list[Picture]:
+    """A field of middling precision as a graph with its waves, and what the filters do with them."""
+    middling = precision.argsort()[len(precision) // 2]
+    mean = torch.from_numpy(fields.eigenvalues.mean(0)).to(model.net.mean)
+    responses = [response.double().cpu().numpy() for response in model.net.responses(mean)]
+    with style():
+        return [
+            Picture(
                 "graph",
-                "A field as the network sees it: each star is joined to its nearest ones, by a thicker line if they are "
-                "closer. The normalised Laplacian of this graph has as many eigenvectors as there are stars. Those of "
+                "A field as the network sees it: each star is joined to its nearest ones, by thicker lines to closer "
+                "ones. The normalised Laplacian of this graph has as many eigenvectors as there are stars. Those of "
                 "small eigenvalues vary slowly from star to star, like low notes; those of large ones change sign "
                 "from neighbour to neighbour. Red and blue: positive and negative.",
                 graph_figure(fields, middling),
@@ -67,39 +96,18 @@ def evaluate(model: LitSpectral, data: StarFieldsDataModule, params: Spectral) -
             Picture(
                 "filters",
                 "Above: how the power of a signal on the graphs is shared among frequencies, mean over the held-out "
-                "fields. Members lie together, so that being a member is a signal of low frequencies; for as many stars "
+                "fields. Members lie together, so that to be a member is a signal of low frequencies; of as many stars "
                 "at random all frequencies count alike. Below: the filters that the network learned, the strongest "
                 "(blue) and the root mean square of all (red): what a layer lets through at each frequency.",
                 filter_figure(fields.eigenvalues.mean(0), spectra(fields), responses),
             ),
-            Picture(
-                "curves",
-                "All held-out stars together, the network beside rivals: a perceptron on magnitude and colour of a "
-                "star; one that sees its neighbours' mean too; a King profile fitted to each field, by place alone; and "
-                "that profile times the first perceptron. Dotted: guessing, and on the right probabilities that come true.",
-                curve_figure(fields.member, probability),
-            ),
         ]
-    return Result(
-        measured(fields.member, probability),
-        pictures,
-        notes=[learned(data)],
-        judged_by=f"{n} fields",
-        charts=charts(fields),
-        items=item_table(data.numbers["test"], fields, precision),
-        thumbnails=thumbnails_of(fields),
-    )
 
 
 def said(model: LitSpectral, split: dict[str, Tensor]) -> Array:
     """The network's probability of membership, (fields, n)."""
     logits = model({name: tensor.to(model.device) for name, tensor in split.items()})
     return logits.double().sigmoid().cpu().numpy()
-
-
-def mean_eigenvalues(fields: Fields, model: LitSpectral) -> Tensor:
-    """Mean over the fields of each eigenvalue in ascending order, (n,)."""
-    return torch.from_numpy(fields.eigenvalues.mean(0)).float().to(model.device)
 
 
 def spectra(fields: Fields) -> dict[str, Array]:
@@ -116,7 +124,7 @@ def learned(data: StarFieldsDataModule) -> str:
     """The sentence that says what the model was trained on and judged by."""
     train, val, test = (data.splits[split]["member"] for split in ("train", "val", "test"))
     return (
-        f"Learned from {len(train)} fields of {train.shape[1]} stars each, watched on {len(val)}, judged by {len(test)} "
-        f"that no training saw; {100 * float(test.mean()):.0f} % of their stars are members. The clusters are King-model "
-        "mocks among uniform stars of the Milky Way."
+        f"Learned from {len(train)} fields of {train.shape[1]} stars each, watched on {len(val)}, judged by "
+        f"{len(test)} that no training saw; {100 * float(test.mean()):.0f} % of their stars are members. "
+        "The clusters are King-model mocks."
     )

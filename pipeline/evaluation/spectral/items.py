@@ -1,7 +1,5 @@
 """What is told of each held-out field: a row of a table and a thumbnail; and the tables behind the charts."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -67,7 +65,10 @@ def charts(fields: Fields) -> list[Chart]:
         {"truth": fields.member.sum(1), "predicted": fields.probability["model"].sum(1)},
         schema={"truth": pl.Float64, "predicted": pl.Float64},
     )
-    stated = pl.DataFrame(came_true(fields.member.ravel(), fields.probability["model"].ravel()), schema=["stated_percent", "found_percent"])
+    stated = pl.DataFrame(
+        came_true(fields.member.ravel(), fields.probability["model"].ravel()),
+        schema=["stated_percent", "found_percent"],
+    )
     return [
         Chart("membership", "roc", "Members found over stars of the field called members", roc_table(fields)),
         Chart("calibration", "calibration", "How often a stated probability of membership comes true", stated),

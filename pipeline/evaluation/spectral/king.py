@@ -61,7 +61,7 @@ def separation(centre: Array, place: Array) -> Array:
 
 
 def log_odds(parameters: Array, place: Array) -> Array:
-    """log f σ(r) / <σ> - log (1 - f) at places (n, 2)."""
+    """Logarithm of f σ(r) / <σ> over 1 - f at places (n, 2)."""
     centre, core = parameters[None, :2], np.exp(parameters[2])
     mean = profile(separation(centre, SQUARE), core).mean()
     return parameters[3] + np.log(profile(separation(centre, place)[0], core) / mean)

@@ -23,7 +23,8 @@ def rivals(train: dict[str, Array], test: dict[str, Array]) -> dict[str, Array]:
     were independent (a matched filter, Rockosi et al. 2002, AJ 124, 349).
 
     Args:
-        train, test: the tensors of the splits.
+        train: tensors of the split that they learn from.
+        test: those of the split that they are asked about.
     """
     alone = perceptron(train["signal"][..., :2], train["member"], test["signal"][..., :2])
     around = perceptron(with_neighbours(train), train["member"], with_neighbours(test))
@@ -46,7 +47,7 @@ def with_neighbours(fields: dict[str, Array]) -> Array:
 
 def perceptron(features: Array, member: Array, asked: Array) -> Array:
     """Probability of membership by a perceptron on the features of a star, (fields, n, k) each."""
-    hidden = MLPClassifier((32, 32), batch_size=500, learning_rate_init=3e-3, max_iter=15, random_state=0)
+    hidden = MLPClassifier((32, 32), batch_size=1000, learning_rate_init=3e-3, max_iter=15, random_state=0)
     model = make_pipeline(StandardScaler(), hidden)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 15 epochs do; it would like the loss to stand still
