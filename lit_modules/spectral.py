@@ -7,9 +7,13 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lit_modules.base import Batch, LitBase
+from lit_modules.examples import splat, thick, tiles
 from lit_modules.networks.spectral.network import SpectralNetwork
 from lit_modules.networks.spectral.settings import SpectralSettings
 from pipeline.errors import InputError
+
+N_EXAMPLES, EXAMPLE_SIDE = 4, 120  # pictures in a row, and pixels of a side of each
+DARK = 0.2  # a star that is no member
 
 
 class LitSpectral(LitBase):
@@ -66,3 +70,16 @@ class LitSpectral(LitBase):
         logits, member = self(batch), batch["member"]
         wrong = (logits.detach() > 0) != (member > 0)
         return {"loss": binary_cross_entropy_with_logits(logits, member), "wrong_share": wrong.float().mean()}
+
+    def example_images(self, batch: Batch) -> dict[str, Tensor]:
+        """A few fields, their members bright, above the same fields, each star as bright as it is probably a member."""
+        fields = {name: tensor[:N_EXAMPLES] for name, tensor in batch.items()}
+        rows = (starry(fields["position"], brightness) for brightness in (fields["member"], self(fields).sigmoid()))
+        return {"members_above_probabilities": tiles(*rows)}
+
+
+def starry(position: Tensor, brightness: Tensor) -> Tensor:
+    """Stars at places (B, n, 2) about the origin, of brightness (B, n) from 0 to 1, (B, 1, side, side)."""
+    places = position / (1.01 * position.abs().amax((1, 2), keepdim=True))
+    pairs = zip(places, DARK + (1 - DARK) * brightness, strict=True)
+    return torch.stack([thick(splat(place, EXAMPLE_SIDE, light))[None] for place, light in pairs])

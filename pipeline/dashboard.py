@@ -34,6 +34,7 @@ STEPS = {  # what a training follows from step to step
 }
 EXAMPLES = {  # the pictures that a training shows as it goes on; each has a slider of its steps
     "gnn": "rollouts_and_simulations",
+    "spectral": "members_above_probabilities",
     "autoencoder-healthy": "original_reconstructed_difference",
     "autoencoder-covid": "original_reconstructed_difference",
     "boltzmann": "truth_half_recalled",

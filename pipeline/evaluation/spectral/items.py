@@ -1,0 +1,86 @@
+"""What is told of each held-out field: a row of a table and a thumbnail; and the tables behind the charts."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from sklearn.metrics import roc_curve
+
+from pipeline.evaluation.common.charts import Chart
+from pipeline.evaluation.common.result import THUMBNAIL_WIDTH, THUMBNAILS
+from pipeline.evaluation.spectral.fields import NAMED, Array, Fields
+from pipeline.evaluation.spectral.figures import came_true
+
+BLUE, GREEN, RED, GREY = (0, 114, 178), (0, 158, 115), (213, 94, 0), (90, 90, 90)
+HALF = 1  # pixels about the middle of a dot
+
+
+def item_table(names: Array, fields: Fields, precision: Array) -> pl.DataFrame:
+    """A row for each field: its number, how many members it has, how many the network expects, what it misses."""
+    member, probability = fields.member > 0, fields.probability["model"]
+    named, expected = probability >= NAMED, probability.sum(1)
+    return pl.DataFrame(
+        {
+            "item": np.asarray(names, np.int64),
+            "members_truth": member.sum(1),
+            "members_predicted": expected,
+            "members_error": np.abs(expected - member.sum(1)),
+            "missed_members": (member & ~named).sum(1),
+            "false_members": (~member & named).sum(1),
+            "average_precision": precision,
+        }
+    )
+
+
+def thumbnail(fields: Fields, field: int) -> NDArray[np.uint8]:
+    """True members in blue, above hits in green, misses in blue and false members in red."""
+    member, named = fields.member[field] > 0, fields.probability["model"][field] >= NAMED
+    truth = [BLUE if is_member else GREY for is_member in member]
+    said = [SIGNS[is_member, is_named] for is_member, is_named in zip(member, named, strict=True)]
+    return np.concatenate([dotted(fields.position[field], colours) for colours in (truth, said)])
+
+
+SIGNS = {(True, True): GREEN, (True, False): BLUE, (False, True): RED, (False, False): GREY}
+
+
+def dotted(position: Array, colours: list[tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """Stars as dots on black, y upwards."""
+    size = THUMBNAIL_WIDTH
+    places = (0.5 + 0.47 * position * [1, -1] / np.abs(position).max()) * size
+    picture = Image.new("RGB", (size, size))
+    draw = ImageDraw.Draw(picture)
+    for (x, y), colour in zip(places, colours, strict=True):
+        draw.rectangle((x - HALF, y - HALF, x + HALF, y + HALF), fill=colour)
+    return np.asarray(picture)
+
+
+def thumbnails_of(fields: Fields) -> list[NDArray[np.uint8]]:
+    """Of the first fields."""
+    return [thumbnail(fields, field) for field in range(len(fields.member))[:THUMBNAILS]]
+
+
+def charts(fields: Fields) -> list[Chart]:
+    """ROC beside the rivals, how often probabilities come true, and the number of members of each field."""
+    counted = pl.DataFrame(
+        {"truth": fields.member.sum(1), "predicted": fields.probability["model"].sum(1)},
+        schema={"truth": pl.Float64, "predicted": pl.Float64},
+    )
+    stated = pl.DataFrame(
+        came_true(fields.member.ravel(), fields.probability["model"].ravel()),
+        schema=["stated_percent", "found_percent"],
+    )
+    return [
+        Chart("membership", "roc", "Members found over stars of the field called members", roc_table(fields)),
+        Chart("calibration", "calibration", "How often a stated probability of membership comes true", stated),
+        Chart("members", "predicted", "Members of a field, and the sum of the stated probabilities", counted),
+    ]
+
+
+def roc_table(fields: Fields) -> pl.DataFrame:
+    """The ROC curve of each method over all held-out stars: corners alone."""
+    return pl.concat([_roc(who, fields.member, values) for who, values in fields.probability.items()])
+
+
+def _roc(who: str, member: Array, probability: Array) -> pl.DataFrame:
+    false, true, _ = roc_curve(member.ravel(), probability.ravel())
+    return pl.DataFrame({"false_positive_rate": false, "true_positive_rate": true, "score": who})
