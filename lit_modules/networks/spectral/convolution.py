@@ -48,6 +48,14 @@ class SpectralConv(nn.Module):
         return inverse_graph_fourier(spectrum, basis) + self.bias
 
 
+def frequency(eigenvalues: Tensor, highest: float | Tensor) -> Tensor:
+    """θ in [0, π], where λ = highest · sin²(θ/2): on a ring, that of the wave which is the Fourier function.
+
+    Eigenvalues beyond both ends count as the ends.
+    """
+    return (1 - 2 * eigenvalues / highest).clamp(-1, 1).acos()
+
+
 def spline_kernels(points: Tensor, n_kernels: int, highest: float | Tensor) -> Tensor:
     r"""Clamped cubic B-splines on [0, highest] at points such as eigenvalues, shape (\*points.shape, K).
 

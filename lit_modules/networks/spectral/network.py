@@ -1,12 +1,13 @@
 """A network of spectral convolutions: a number for each node of a graph."""
 
+import math
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from lit_modules.networks.spectral.convolution import SpectralConv, chebyshev_kernels, spline_kernels
+from lit_modules.networks.spectral.convolution import SpectralConv, chebyshev_kernels, frequency, spline_kernels
 from lit_modules.networks.spectral.settings import SpectralSettings
 
 CHANNELS = 3  # of the signal of a star: magnitude, colour, spacing
@@ -15,9 +16,10 @@ CHANNELS = 3  # of the signal of a star: magnitude, colour, spacing
 class SpectralNetwork(nn.Module):
     r"""H ← silu(Φ diag(B w) Φᵀ H + b), layer upon layer, and a linear read-out of each node.
 
-    Splines are equally spaced in the frequency √λ, that of waves on the graph: so they are narrow where eigenvalues are
-    few and tell most, those of the smoothest Fourier functions. Smooth filters fit graphs of any size; free ones have a
-    weight for each place among the ascending eigenvalues, so they fit graphs of K nodes, with no eigenvalue twice.
+    Splines are equally spaced in the frequency θ of waves, λ = highest · sin²(θ/2), of which Chebyshev's polynomials
+    are cosines: so they are narrow at both ends of the spectrum, the lower of which tells most, for there the Fourier
+    functions are smoothest. Smooth filters fit graphs of any size; free ones have a weight for each place among the
+    ascending eigenvalues, so they fit graphs of K nodes, with no eigenvalue twice.
 
     Args:
         settings: which filters, how many layers and channels.
@@ -56,7 +58,7 @@ class SpectralNetwork(nn.Module):
         """B, shape (..., n, K), of eigenvalues (..., n)."""
         match self.filter:
             case "spline":
-                return spline_kernels(eigenvalues.clamp(min=0).sqrt(), self.n_kernels, self.highest.sqrt())
+                return spline_kernels(frequency(eigenvalues, self.highest), self.n_kernels, math.pi)
             case "chebyshev":
                 return chebyshev_kernels(eigenvalues, self.n_kernels, self.highest)
             case "free":

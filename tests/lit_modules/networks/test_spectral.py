@@ -1,5 +1,7 @@
 """Spectral layers against closed forms, PyG's layers and numerical derivatives."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch_geometric.nn import ChebConv
 from torch_geometric.utils import dense_to_sparse
 
 from lit_modules.networks.spectral.bspline import bspline_basis, clamped_knots
-from lit_modules.networks.spectral.convolution import SpectralConv, chebyshev_kernels, spline_kernels
+from lit_modules.networks.spectral.convolution import SpectralConv, chebyshev_kernels, frequency, spline_kernels
 from lit_modules.networks.spectral.laplacian import (
     degree,
     fourier_basis,
@@ -154,6 +156,17 @@ def test_layers_are_pygs_chebyshev_convolution(filter_: str) -> None:
     found = ours(signal, KERNELS[filter_](eigenvalues, len(ours.weight), 2.0), basis)
     expected = theirs(signal, edge_index, weights, lambda_max=torch.tensor(2.0).double())
     assert torch.allclose(found, expected, atol=1e-10)
+
+
+def test_frequency_is_that_of_the_waves_on_a_ring() -> None:
+    """λ = 2 - 2 cos(2πk/n), whose largest is 4: cosines and sines of 0, 1, 1, 2, 2, ... periods."""
+    n = 8
+    eigenvalues = torch.tensor([2 - 2 * math.cos(2 * math.pi * (k + 1 - (k + 1) // 2) / n) for k in range(-1, n - 1)])
+    periods = frequency(eigenvalues, 4.0) * n / (2 * math.pi)
+    assert torch.allclose(periods, torch.tensor([0.0, 1, 1, 2, 2, 3, 3, 4]), atol=1e-3)
+    theta = torch.linspace(0, math.pi, 9).double()
+    kernels = chebyshev_kernels(2 * (theta / 2).sin().square(), 4, 2.0)  # cosines of π - θ
+    assert torch.allclose(kernels, ((math.pi - theta).unsqueeze(-1) * torch.arange(4)).cos(), atol=1e-7)
 
 
 def settings(**changes: object) -> SpectralSettings:
