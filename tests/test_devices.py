@@ -13,7 +13,7 @@ from conftest import ROOT, edit_params, section_of
 
 from pipeline.training.registry import MODELS
 
-EQUAL = ("gnn", "autoencoder-healthy", "autoencoder-covid")  # neither BatchNorm nor samplers
+EQUAL = ("gnn", "spectral", "autoencoder-healthy", "autoencoder-covid")  # neither BatchNorm nor samplers
 
 
 def run(workspace: Path, *command: str) -> None:

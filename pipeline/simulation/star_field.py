@@ -64,8 +64,8 @@ def draw_star_field(
         reddening: E(B - V) of the cluster.
         colour_error: standard deviation of B - V of the faintest star; that of others goes as flux^(-1/2).
     """
-    v = SUN_V + 5 * np.log10(100 * distance) - 2.5 * np.log10(cluster.luminosity_v) + EXTINCTION * reddening
-    brightest = np.argsort(v, kind="stable")[: round(share * n)]
+    brightest = np.argsort(-cluster.luminosity_v, kind="stable")[: round(share * n)]
+    v = SUN_V + 5 * np.log10(100 * distance) - 2.5 * np.log10(cluster.luminosity_v[brightest]) + EXTINCTION * reddening
     offset = sky_position(cluster.position[:, brightest], random_view(rng), distance, np.zeros(2)) / 60
     side = half_width * float(np.median(np.hypot(*offset)))
     offset += side * random_shift(rng, off_centre)[:, None]
@@ -76,8 +76,8 @@ def draw_star_field(
     )
 
     others = n - len(members)
-    limit = v[brightest[-1]]
-    v = np.concatenate([v[members], limit + np.log10(1 - rng.random(others)) / COUNTS])
+    limit = v[-1]
+    v = np.concatenate([v[inside], limit + np.log10(1 - rng.random(others)) / COUNTS])
     position = np.concatenate([position, rng.uniform(-side, side, (2, others))], 1)
     colour = np.concatenate([b_v(temperature) + reddening, b_v(10 ** rng.normal(*LOG_TEMPERATURE, others))])
     error = colour_error * 10 ** (0.2 * (v - limit))
