@@ -98,7 +98,8 @@ class GridConv(SpectralConv):
     def __init__(self, in_channels: int, out_channels: int, make_kernels: MakeKernels, laplacian: Tensor) -> None:
         eigenvalues, basis = fourier_basis(laplacian)
         kernels = make_kernels(eigenvalues)
-        super().__init__(in_channels, out_channels, kernels.shape[1])
+        power = float(kernels.double().square().sum(-1).mean())
+        super().__init__(in_channels, out_channels, kernels.shape[1], power)
         self.register_buffer("basis", basis.float())
         self.register_buffer("kernels", kernels.float())
 

@@ -79,7 +79,7 @@ class StarFieldsDataModule(TensorDataModule):
         """The rows of the file, by field and star.
 
         Raises:
-            InputError: it cannot be read, a column or number is missing, a star is there twice or on another one.
+            InputError: it cannot be read, a column, number or all are missing, a star is there twice or on another one.
         """
         try:
             table = pl.read_csv(self.file, infer_schema_length=None)
@@ -87,6 +87,8 @@ class StarFieldsDataModule(TensorDataModule):
             raise InputError(f"{self.file}: cannot read it ({error}); `dvc repro draw_star_fields` makes it") from error
         if missing := [column for column in COLUMNS if column not in table.columns]:
             raise InputError(f"{self.file}: column {missing[0]} is missing; add it")
+        if table.is_empty():
+            raise InputError(f"{self.file}: no star in it; give at least three fields")
         table = table.select(COLUMNS)
         for name, column in zip(COLUMNS, table, strict=True):
             if not column.dtype.is_numeric() or not column.is_finite().fill_null(False).all():
@@ -108,7 +110,8 @@ class StarFieldsDataModule(TensorDataModule):
             parts = connected_components(adjacency, directed=False)[0]
             if parts > 1:
                 raise InputError(
-                    f"{self.file}: the graph of field {number} falls into {parts} parts; raise spectral.data.neighbours"
+                    f"{self.file}: the graph of field {number} falls into {parts} parts; raise "
+                    "spectral.data.neighbours or remove stars that are far from all others"
                 )
             laplacians[k] = laplacian(adjacency.toarray(), normed=True)
         eigenvalues, basis = np.linalg.eigh(laplacians)

@@ -21,13 +21,16 @@ class SpectralConv(nn.Module):
         in_channels: features of a node going in.
         out_channels: features of a node coming out.
         n_kernels: K.
+        power: mean of Σ_k B_k² over the spectrum. The weights are drawn such that the variance of a white signal is
+            kept, whatever the kernels.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, n_kernels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, n_kernels: int, power: float = 1.0) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(n_kernels, in_channels, out_channels))
         self.bias = nn.Parameter(torch.zeros(out_channels))
-        nn.init.uniform_(self.weight, -(in_channels**-0.5), in_channels**-0.5)
+        bound = (3 / (in_channels * power)) ** 0.5
+        nn.init.uniform_(self.weight, -bound, bound)
 
     def forward(self, signal: Tensor, kernels: Tensor, basis: Tensor) -> Tensor:
         """Y of H.
@@ -45,13 +48,21 @@ class SpectralConv(nn.Module):
         return inverse_graph_fourier(spectrum, basis) + self.bias
 
 
-def spline_kernels(eigenvalues: Tensor, n_kernels: int, highest: float | Tensor) -> Tensor:
-    r"""Clamped cubic B-splines on [0, highest] at eigenvalues, shape (\*eigenvalues.shape, K).
+def frequency(eigenvalues: Tensor, highest: float | Tensor) -> Tensor:
+    """θ in [0, π], where λ = highest · sin²(θ/2): on a ring, that of the wave which is the Fourier function.
+
+    Eigenvalues beyond both ends count as the ends.
+    """
+    return (1 - 2 * eigenvalues / highest).clamp(-1, 1).acos()
+
+
+def spline_kernels(points: Tensor, n_kernels: int, highest: float | Tensor) -> Tensor:
+    r"""Clamped cubic B-splines on [0, highest] at points such as eigenvalues, shape (\*points.shape, K).
 
     Equal weights of them are a constant filter, a multiple of the identity.
     """
     knots = clamped_knots(n_kernels, DEGREE, 0.0, 1.0)
-    return bspline_basis(eigenvalues / highest, knots, DEGREE)
+    return bspline_basis(points / highest, knots, DEGREE)
 
 
 def chebyshev_kernels(eigenvalues: Tensor, n_kernels: int, highest: float | Tensor) -> Tensor:

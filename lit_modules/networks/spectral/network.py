@@ -1,12 +1,13 @@
 """A network of spectral convolutions: a number for each node of a graph."""
 
+import math
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from lit_modules.networks.spectral.convolution import SpectralConv, chebyshev_kernels, spline_kernels
+from lit_modules.networks.spectral.convolution import SpectralConv, chebyshev_kernels, frequency, spline_kernels
 from lit_modules.networks.spectral.settings import SpectralSettings
 
 CHANNELS = 3  # of the signal of a star: magnitude, colour, spacing
@@ -15,8 +16,10 @@ CHANNELS = 3  # of the signal of a star: magnitude, colour, spacing
 class SpectralNetwork(nn.Module):
     r"""H ← silu(Φ diag(B w) Φᵀ H + b), layer upon layer, and a linear read-out of each node.
 
-    Smooth filters fit graphs of any size; free ones have a weight for each place among the ascending eigenvalues, so
-    they fit graphs of K nodes, with no eigenvalue twice.
+    Splines are equally spaced in the frequency θ of waves, λ = highest · sin²(θ/2), of which Chebyshev's polynomials
+    are cosines: so they are narrow at both ends of the spectrum, the lower of which tells most, for there the Fourier
+    functions are smoothest. Smooth filters fit graphs of any size; free ones have a weight for each place among the
+    ascending eigenvalues, so they fit graphs of K nodes, with no eigenvalue twice.
 
     Args:
         settings: which filters, how many layers and channels.
@@ -34,11 +37,14 @@ class SpectralNetwork(nn.Module):
         super().__init__()
         self.filter, self.n_kernels = settings.filter, settings.coefficients
         widths = [CHANNELS] + [settings.hidden] * settings.layers
-        self.layers = nn.ModuleList([SpectralConv(n_in, n_out, self.n_kernels) for n_in, n_out in pairwise(widths)])
-        self.read_out = nn.Linear(settings.hidden, 1)
         self.register_buffer("mean", torch.zeros(CHANNELS))
         self.register_buffer("scale", torch.ones(CHANNELS))
         self.register_buffer("highest", torch.tensor(2.0))
+        power = float(self.kernels(torch.linspace(0, 2, 1000)).square().sum(-1).mean())
+        self.layers = nn.ModuleList(
+            [SpectralConv(n_in, n_out, self.n_kernels, power) for n_in, n_out in pairwise(widths)]
+        )
+        self.read_out = nn.Linear(settings.hidden, 1)
 
     def forward(self, signal: Tensor, eigenvalues: Tensor, basis: Tensor) -> Tensor:
         """Logits (B, n) of signals (B, n, channels) on graphs with eigenvalues (B, n) and eigenvectors (B, n, n)."""
@@ -52,7 +58,7 @@ class SpectralNetwork(nn.Module):
         """B, shape (..., n, K), of eigenvalues (..., n)."""
         match self.filter:
             case "spline":
-                return spline_kernels(eigenvalues, self.n_kernels, self.highest)
+                return spline_kernels(frequency(eigenvalues, self.highest), self.n_kernels, math.pi)
             case "chebyshev":
                 return chebyshev_kernels(eigenvalues, self.n_kernels, self.highest)
             case "free":
