@@ -17,6 +17,7 @@ SMALL = {
     "clusters.n_calibration": 1,
     "clusters.n_test": 1,
     "cluster_pictures.n_pictures": 1,
+    "star_fields.n_fields": 20,
     "radiographs.n_healthy": 1,
     "radiographs.n_covid": 1,
     "runtime.workers": 1,
@@ -29,6 +30,7 @@ STAGES = (
     "import_clusters",
     "preprocess_maps",
     "draw_cluster_pictures",
+    "draw_star_fields",
     "draw_radiographs",
 )
 
