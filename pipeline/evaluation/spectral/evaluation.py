@@ -35,7 +35,8 @@ def evaluate(model: LitSpectral, data: StarFieldsDataModule, params: Spectral) -
     probability = {"model": said(model, data.splits["test"]), **rivals(train, test)}
     fields = Fields(
         test["position"],
-        *np.moveaxis(test["signal"], -1, 0)[:2],
+        test["signal"][..., 0],
+        test["signal"][..., 1],
         test["member"],
         test["eigenvalues"],
         test["basis"],

@@ -15,7 +15,8 @@ class Fields(NamedTuple):
 
     Attributes:
         position: x and y (arcmin), (fields, n, 2).
-        magnitude, colour: V and B - V (mag), (fields, n).
+        magnitude: V above that of the faintest star of the field (mag), (fields, n).
+        colour: B - V (mag), (fields, n).
         member: 1 of a star of the cluster, else 0, (fields, n).
         eigenvalues, basis: of the normalised Laplacian of each field, (fields, n) and (fields, n, n).
         probability: of membership, (fields, n) by ``model`` and by each rival.

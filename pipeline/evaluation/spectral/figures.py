@@ -1,12 +1,15 @@
 """Figures of fields of stars: who belongs to the cluster, what the network says, and how well it says so."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from pipeline.evaluation.common.panels import WIDTH
@@ -30,8 +33,8 @@ def field_figure(fields: Fields, shown: Sequence[int], headings: Sequence[str]) 
     for row, field, heading in zip(axes, shown, headings, strict=True):
         position, member = fields.position[field], fields.member[field] > 0
         probability, dots = fields.probability["model"][field], sizes(fields.magnitude[field])
-        row[0].scatter(*position.T, dots, np.where(member, BLUE, PALE), lw=0)
-        image = row[1].scatter(*position.T, dots, probability, cmap=MEMBERSHIP, vmin=0, vmax=1, lw=0)
+        stars(row[0], position, dots, np.where(member, BLUE, PALE))
+        image = stars(row[1], position, dots, probability, cmap=MEMBERSHIP, vmin=0, vmax=1)
         outcomes(row[2], position, dots, member, probability)
         outcomes(row[3], np.stack([fields.colour[field], fields.magnitude[field]], -1), dots, member, probability)
         for axis in row[:3]:
@@ -48,6 +51,11 @@ def field_figure(fields: Fields, shown: Sequence[int], headings: Sequence[str]) 
     return figure
 
 
+def stars(axis: Axes, place: Array, size: Any, colour: Any, **look: Any) -> PathCollection:
+    """Dots at places (n, 2) with areas and colours of their own."""
+    return axis.scatter(place[:, 0], place[:, 1], s=size, c=colour, **{"lw": 0, **look})
+
+
 def sky(axis: Axes) -> None:
     """A square of sky, framed, with no numbers."""
     axis.set(xticks=[], yticks=[], box_aspect=1)
@@ -59,14 +67,14 @@ def sizes(magnitude: Array) -> Array:
     return np.interp(magnitude.max() - magnitude, [0, 5], [7, 45])
 
 
-def outcomes(axis: Axes, place: Array, dots: Array, member: Array, probability: Array) -> None:
+def outcomes(axis: Axes, place: Array, dots: Array, member: NDArray[np.bool_], probability: Array) -> None:
     """Stars by what became of them: members found and missed, stars of the field called members, and the rest."""
     named = probability >= NAMED
     field, missed, false, found = ~member & ~named, member & ~named, ~member & named, member & named
-    axis.scatter(*place[field].T, dots[field], PALE, lw=0)
-    axis.scatter(*place[found].T, dots[found], GREEN, lw=0)
-    axis.scatter(*place[missed].T, dots[missed] + 8, "none", edgecolors=BLUE, lw=1.2)
-    axis.scatter(*place[false].T, dots[false] + 8, RED, marker="x", lw=1.2)
+    stars(axis, place[field], dots[field], PALE)
+    stars(axis, place[found], dots[found], GREEN)
+    stars(axis, place[missed], dots[missed] + 8, "none", edgecolors=BLUE, lw=1.2)
+    stars(axis, place[false], dots[false] + 8, RED, marker="x", lw=1.2)
 
 
 def legend() -> list[plt.Line2D]:

@@ -15,13 +15,13 @@ BLUE, GREEN, RED, GREY = (0, 114, 178), (0, 158, 115), (213, 94, 0), (90, 90, 90
 HALF = 1  # pixels about the middle of a dot
 
 
-def item_table(names: Array, fields: Fields, precision: Array) -> pl.DataFrame:
+def item_table(numbers: NDArray[np.int64], fields: Fields, precision: Array) -> pl.DataFrame:
     """A row for each field: its number, how many members it has, how many the network expects, what it misses."""
     member, probability = fields.member > 0, fields.probability["model"]
     named, expected = probability >= NAMED, probability.sum(1)
     return pl.DataFrame(
         {
-            "item": np.asarray(names, np.int64),
+            "item": numbers,
             "members_truth": member.sum(1),
             "members_predicted": expected,
             "members_error": np.abs(expected - member.sum(1)),

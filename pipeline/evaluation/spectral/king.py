@@ -68,5 +68,5 @@ def log_odds(parameters: Array, place: Array) -> Array:
 
 
 def profile(radius: Array, core: float) -> Array:
-    """σ(r) = 1 / (1 + (r/r_c)²), the inner profile of King (1962, AJ 67, 471, eq. 13)."""
+    """σ(r) = 1 / (1 + (r/r_c)²), the profile of King (1962, AJ 67, 471) without its edge."""
     return 1 / (1 + np.square(radius / core))

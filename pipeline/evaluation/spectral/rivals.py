@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -50,6 +49,6 @@ def perceptron(features: Array, member: Array, asked: Array) -> Array:
     hidden = MLPClassifier((32, 32), batch_size=1000, learning_rate_init=3e-3, max_iter=15, random_state=0)
     model = make_pipeline(StandardScaler(), hidden)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 15 epochs do; it would like the loss to stand still
+        warnings.simplefilter("ignore", UserWarning)  # it wants a loss that stands still, and no batch above all stars
         model.fit(features.reshape(-1, features.shape[-1]), member.ravel())
     return model.predict_proba(asked.reshape(-1, asked.shape[-1]))[:, 1].reshape(asked.shape[:2])

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pipeline.evaluation.common.panels import WIDTH
 from pipeline.evaluation.common.result import BLUE, GREY, ORANGE, RED
 from pipeline.evaluation.spectral.fields import Array, Fields, adjacency
-from pipeline.evaluation.spectral.figures import PALE, sky
+from pipeline.evaluation.spectral.figures import PALE, sky, stars
 
 FILTERS = 12  # drawn of a layer, the strongest
 STRONG = 0.02  # of the largest weight: an edge that is drawn
@@ -30,7 +30,8 @@ def graph_figure(fields: Fields, field: int) -> Figure:
     spectrum.set(xlabel="number k", ylabel="eigenvalue λ, the frequency", title="its eigenvalues")
     for axis, k in zip(waves, chosen, strict=True):
         wave = basis[:, k] / np.abs(basis[:, k]).max()
-        axis.scatter(*fields.position[field].T, 22, wave, cmap="RdBu_r", vmin=-1, vmax=1, edgecolors=GREY, lw=0.3)
+        look = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1, "edgecolors": GREY, "lw": 0.3}
+        stars(axis, fields.position[field], 22, wave, **look)
         axis.set_title(f"eigenvector {k}, λ = {eigenvalues[k]:.2f}")
     for axis in (graph, *waves):
         sky(axis)
@@ -41,9 +42,10 @@ def draw_graph(axis: Axes, position: Array, weight: Array, member: Array) -> Non
     """Edges, the heavier the thicker, and stars, members blue."""
     first, second = np.nonzero(np.triu(weight, 1) > STRONG * weight.max())
     strength = weight[first, second] / weight.max()
-    lines = LineCollection(np.stack([position[first], position[second]], 1), linewidths=0.3 + strength, colors=GREY)
+    ends = list(np.stack([position[first], position[second]], 1))
+    lines = LineCollection(ends, linewidths=0.3 + strength, colors=GREY)
     axis.add_collection(lines)
-    axis.scatter(*position.T, 14, np.where(member, BLUE, PALE), lw=0, zorder=3)
+    stars(axis, position, 14, np.where(member, BLUE, PALE), zorder=3)
     axis.set_title("the field as a graph")
 
 
@@ -65,13 +67,15 @@ def filter_figure(eigenvalues: Array, spectra: Mapping[str, Array], layers: Sequ
         layers: ŵ(λ) of each, (n, in, out).
     """
     figure = plt.figure(figsize=(WIDTH, 5.2))
-    above, below = figure.subfigures(2, 1)
+    above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     axis = above.subplots()
     for (name, share), colour in zip(spectra.items(), (BLUE, ORANGE, GREY), strict=False):
         axis.plot(*binned(eigenvalues, share), "o-", ms=3, color=colour, label=name)
     axis.set(yscale="log", ylabel="share of the power", title="Which frequencies does it take to draw a cluster?")
     axis.legend()
-    for number, (axis, response) in enumerate(zip(below.subplots(1, len(layers)), layers, strict=True), 1):
+    for number, (axis, response) in enumerate(
+        zip(below.subplots(1, len(layers), squeeze=False)[0], layers, strict=True), 1
+    ):
         draw_filters(axis, eigenvalues, response)
         axis.set_title(f"filters of layer {number}")
     below.supxlabel("eigenvalue λ, the frequency on the graph", fontsize=10)

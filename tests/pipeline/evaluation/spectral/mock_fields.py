@@ -31,7 +31,7 @@ def mock_field(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 def weights(position: np.ndarray) -> np.ndarray:
     """Of the edges between nearest neighbours, both ways."""
-    distance, neighbour = cKDTree(position).query(position, NEIGHBOURS + 1)
+    distance, neighbour = map(np.asarray, cKDTree(position).query(position, NEIGHBOURS + 1))
     matrix = np.zeros((STARS, STARS))
     np.put_along_axis(matrix, neighbour[:, 1:], np.exp(-((distance[:, 1:] / distance[:, 1:].mean()) ** 2)), 1)
     return np.maximum(matrix, matrix.T)
