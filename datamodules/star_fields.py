@@ -30,7 +30,8 @@ class StarFieldsDataModule(TensorDataModule):
     the distance to its k-th neighbour over the mean of the field. ``eigenvalues`` (B, n) and ``basis`` (B, n, n), Φ in
     columns, are those of the normalised Laplacian of the graph of the field, see :func:`graph`.
 
-    ``path`` is the folder of stars.csv. Splits are by field, `x
+    ``path`` is the folder of stars.csv. Splits are by field, ``numbers[split]`` are those of the fields;
+    ``distinct_eigenvalues`` is the number of them in the graph that has the fewest.
     """
 
     Settings = StarFieldsData
