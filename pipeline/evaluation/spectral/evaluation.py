@@ -17,6 +17,7 @@ from pipeline.evaluation.spectral.spectrum import filter_figure, graph_figure, p
 
 LABELS = {
     "loss": "cross-entropy of the membership of a star (nats)",
+    "wrong_share": f"share of the stars that probability {NAMED:g} puts on the wrong side",
     "average_precision": "average precision of the members of a field, mean over the fields (1 at best)",
     "membership_auc": "AUC of members against other stars of a field, mean over the fields (1 at best)",
     "nll_nats": "negative log-likelihood of what a star is (nats)",

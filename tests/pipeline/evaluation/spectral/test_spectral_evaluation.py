@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from mock_fields import mock_fields
+from mock_fields import STARS, mock_fields
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lit_modules.spectral import LitSpectral
@@ -30,12 +30,13 @@ def mock_data() -> Any:
     }
     for fields in splits.values():
         fields["signal"] = torch.cat([fields["signal"], torch.rand(*fields["member"].shape, 1)], -1)
-    return SimpleNamespace(splits=splits, numbers={"test": 100 + np.arange(TEST)})
+    return SimpleNamespace(splits=splits, numbers={"test": 100 + np.arange(TEST)}, distinct_eigenvalues=STARS)
 
 
 def test_evaluate(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, data = LitSpectral(**PARAMS.spectral.model.model_dump()).eval(), mock_data()
+    model.fit_statistics(data)
     result = evaluate(model, data, PARAMS.spectral)
     found, fields = numbers(result.metrics), data.splits["test"]
 
