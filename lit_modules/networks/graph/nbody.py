@@ -17,7 +17,7 @@ class NBodyNetwork(nn.Module):
     .. math:: v \leftarrow v + k_l\, g(L)\, x + k'_l\, g'(L')\, v, \qquad x \leftarrow x + h_l\, v
 
     g acts on stars and not on coordinates, and g(0) = 0, so the network commutes with rotations,
-    reflections, translations, permutations and boosts (the h_l sum to one output step). Softened
+    reflections, translations, permutations and boosts (the h_l sum to one output step, see :func:`shares`). Softened
     gravity is the case g = -λ, a_ij = G m_j (r_ij² + ε²)^(-3/2). While φ sees the distance alone and
     g = -λ, a kick is the gradient of a pair potential, and the network is symplectic.
     """
@@ -61,7 +61,7 @@ class NBodyNetwork(nn.Module):
             Position and velocity, each (batch, n, 3).
         """
         x, v, graph = self._graph(position, velocity, attribute)
-        drifts = self.drifts / self.drifts.sum()
+        drifts = shares(self.drifts)
         x = x + drifts[0] * v
         for layer in range(self.layers):
             v = v + self._kick(layer, x, v, *graph)
@@ -98,7 +98,7 @@ class NBodyNetwork(nn.Module):
 
     def _kick(self, layer: int, x: Tensor, v: Tensor, edges: Edges, attributes: list[Tensor]) -> Tensor:
         """g(L) x + g'(L') v of one layer, shape (n, 3, batch)."""
-        strengths = self.kicks[layer] / self.kicks.sum(0)
+        strengths = shares(self.kicks)[layer]
         differences = edges.differences(x), edges.differences(v)
         weights = self.weights[layer % len(self.weights)](*differences, attributes)
         kick = torch.zeros_like(v)
@@ -107,3 +107,8 @@ class NBodyNetwork(nn.Module):
             filtered = self.filters[layer * self.kinds + kind](curvature, weights[kind], edges)
             kick = kick - strengths[kind] * filtered
         return kick
+
+
+def shares(numbers: Tensor) -> Tensor:
+    """The nearest numbers whose sum over the first dimension is 1: of either sign, and finite whatever was learned."""
+    return numbers + (1 - numbers.sum(0)) / len(numbers)

@@ -11,7 +11,7 @@ from torch import Tensor
 from lit_modules.networks.graph.edges import Edges
 from lit_modules.networks.graph.filters import LinearFilter, PolynomialFilter, SplineFilter
 from lit_modules.networks.graph.laplacian import laplacian
-from lit_modules.networks.graph.nbody import NBodyNetwork
+from lit_modules.networks.graph.nbody import NBodyNetwork, shares
 from lit_modules.networks.graph.settings import NBodySettings
 from pipeline.simulation.nbody.gravity import accelerations
 
@@ -177,3 +177,26 @@ def test_gradients_are_finite_for_equal_stars(name: str) -> None:
     moved.square().sum().backward()
     assert x.grad is not None and x.grad.isfinite().all()
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters() if parameter.grad is not None)
+
+
+def test_shares_are_the_nearest_numbers_whose_sum_is_one() -> None:
+    """Against the pseudo-inverse of the constraint."""
+    numbers = torch.randn(5, 2, generator=torch.Generator().manual_seed(0)).double()
+    ones = np.ones((1, 5))
+    nearest = numbers.numpy() + np.linalg.pinv(ones) @ (1 - ones @ numbers.numpy())
+    assert np.allclose(shares(numbers), nearest, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("attribute", ["none", "mass", "charge"])
+def test_kicks_and_drifts_whose_sum_is_zero_are_no_pole(attribute: str) -> None:
+    net, (x, v) = network(attribute=attribute), state()
+    q = None if attribute == "none" else torch.rand(4, 5) + 0.5
+    boost = torch.tensor([0.3, 0.1, -0.2])
+    with torch.no_grad():
+        net.kicks.copy_(torch.tensor([[0.5], [-0.5], [0.0]]))
+        net.drifts.copy_(torch.tensor([1.0, -1.0, 1.0, -1.0]))
+    moved, turned = net(x, v, q)
+    found, _ = net(x, v + boost, q)
+    assert moved.abs().max() < 100 and torch.allclose(found, moved + boost, atol=1e-5)
+    (moved.square().sum() + turned.square().sum()).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
