@@ -31,6 +31,7 @@ MODEL: dict[str, Any] = {
     "coefficients": 4,
     "attribute": "charge",
     "velocities": True,
+    "environment": 8,
     "symmetric": True,
     "shared": False,
     "velocity_weight": 0.01,  # velocities of the target frame are seen in training, never scored
@@ -125,10 +126,10 @@ def best_of_training(
     """
     torch.manual_seed(seed)
     module = LitGNN(**model)
-    module.fit_statistics(SimpleNamespace(splits={"train": train}))
+    module.fit_statistics(SimpleNamespace(splits={"train": [train]}, units=None))
     train = both_ways(train)
     loader = TensorLoader(train, EpochSampler(len(train["charge"]), BATCH, shuffle=True, seed=seed))
-    optimizer = torch.optim.AdamW(module.parameters(), lr=model["lr"], weight_decay=model["weight_decay"])
+    optimizer = torch.optim.AdamW(module.parameters(), model["lr"], weight_decay=model["weight_decay"], fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, model["lr"], total_steps=epochs * len(loader))
     best, weights = float("inf"), {}
     for epoch in range(epochs):

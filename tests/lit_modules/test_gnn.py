@@ -13,7 +13,7 @@ from pipeline.simulation.nbody.integrators import integrate
 
 SETTINGS: dict[str, Any] = {
     "layers": 2, "hidden": 16, "filter": "linear", "coefficients": 4, "attribute": "none", "velocities": False,
-    "symmetric": True, "shared": True, "velocity_weight": 0.1, "lr": 1e-2, "weight_decay": 0.0,
+    "environment": 0, "symmetric": True, "shared": True, "velocity_weight": 0.1, "lr": 1e-2, "weight_decay": 0.0,
 }  # fmt: skip
 
 

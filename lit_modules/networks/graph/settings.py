@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.settings.base import ModelSettings, NonNegativeFloat, PositiveInt
+from pipeline.settings.base import ModelSettings, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 
 class NBodySettings(ModelSettings):
@@ -22,6 +22,8 @@ class NBodySettings(ModelSettings):
     """What stars differ in; auto: what the training data have."""
     velocities: bool
     """Whether φ sees velocities too, and a second Laplacian acts on them."""
+    environment: NonNegativeInt
+    """Numbers that a star gathers from its neighbours, layer by layer, for φ to see; 0: none."""
     symmetric: bool
     """Whether forces are equal and opposite, so that momentum is conserved."""
     shared: bool
