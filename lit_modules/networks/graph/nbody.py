@@ -67,7 +67,7 @@ class NBodyNetwork(nn.Module):
             Position and velocity, each (batch, n, 3).
         """
         x, v, e, graph = self._graph(position, velocity, attribute)
-        kicks, drifts = shares(self.kicks), shares(self.drifts)
+        kicks, drifts = shares(self.kicks).unbind(), shares(self.drifts).unbind()
         x = x + drifts[0] * v
         for layer in range(self.layers):
             kick, e = self._kick(layer, kicks[layer], x, v, e, *graph)
@@ -78,7 +78,7 @@ class NBodyNetwork(nn.Module):
     def acceleration(self, position: Tensor, velocity: Tensor, attribute: Tensor | None = None) -> Tensor:
         """What the layers together do to stars that are held in place: the learned law, (batch, n, 3)."""
         x, v, e, graph = self._graph(position, velocity, attribute)
-        kicks, total = shares(self.kicks), torch.zeros_like(v)
+        kicks, total = shares(self.kicks).unbind(), torch.zeros_like(v)
         for layer in range(self.layers):
             kick, e = self._kick(layer, kicks[layer], x, v, e, *graph)
             total = total + kick
@@ -115,10 +115,10 @@ class NBodyNetwork(nn.Module):
         seen = [*attributes, *edges.sums(e).unbind(1)] if self.environment else attributes
         weights, messages = self.weights[layer % len(self.weights)](*differences, seen)
         kick = torch.zeros_like(v)
-        for kind in range(self.kinds):
-            curvature = edges.divergence(weights[kind].unsqueeze(1) * differences[kind])  # L x, then L' v
-            filtered = self.filters[layer * self.kinds + kind](curvature, weights[kind], edges)
-            kick = kick - strengths[kind] * filtered
+        for kind, (weight, difference, strength) in enumerate(zip(weights, differences, strengths, strict=False)):
+            curvature = edges.divergence(weight.unsqueeze(1) * difference)  # L x, then L' v
+            filtered = self.filters[layer * self.kinds + kind](curvature, weight, edges)
+            kick = kick - strength * filtered
         return kick, e + edges.gathered(messages) if self.environment else e
 
 
