@@ -58,5 +58,5 @@ def test_the_motion_backwards_is_a_motion() -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="train.npz: no such file; see --data"):
+    with pytest.raises(InputError, match=r"train\.npz: no such file; see --data"):
         read(tmp_path / "train.npz")
