@@ -49,7 +49,14 @@ def test_the_motion_backwards_is_a_motion() -> None:
     """Stars that are integrated back from the end come to where they began."""
     generator = torch.Generator().manual_seed(1)
     start = torch.randn(2, 1, 4, 3, generator=generator, dtype=torch.float64)
-    how = {"mass": torch.ones(4), "dt": 1.0, "steps": 1, "substeps": 200, "softening": 0.5, "integrator": "leapfrog"}
+    how: dict[str, Any] = {
+        "mass": torch.ones(4),
+        "dt": 1.0,
+        "steps": 1,
+        "substeps": 200,
+        "softening": 0.5,
+        "integrator": "leapfrog",
+    }
     position, velocity = integrate(start[0], 0.1 * start[1], **how)
     backwards = both_ways({"position": position, "velocity": velocity})
     again, _ = integrate(backwards["position"][1, :1], backwards["velocity"][1, :1], **how)
