@@ -91,6 +91,7 @@ def scatterable_network(layers: int, hidden: int) -> NBodyNetwork:
         symmetric=True,
         shared=False,
         velocity_weight=1.0,
+        delta=None,
         lr=1e-2,
         weight_decay=0.0,
     )

@@ -67,10 +67,10 @@ class NBodyNetwork(nn.Module):
             Position and velocity, each (batch, n, 3).
         """
         x, v, e, graph = self._graph(position, velocity, attribute)
-        drifts = shares(self.drifts)
+        kicks, drifts = shares(self.kicks), shares(self.drifts)
         x = x + drifts[0] * v
         for layer in range(self.layers):
-            kick, e = self._kick(layer, x, v, e, *graph)
+            kick, e = self._kick(layer, kicks[layer], x, v, e, *graph)
             v = v + kick
             x = x + drifts[layer + 1] * v
         return x.permute(2, 0, 1) * self.size, v.permute(2, 0, 1) * (self.size / self.time)
@@ -78,9 +78,9 @@ class NBodyNetwork(nn.Module):
     def acceleration(self, position: Tensor, velocity: Tensor, attribute: Tensor | None = None) -> Tensor:
         """What the layers together do to stars that are held in place: the learned law, (batch, n, 3)."""
         x, v, e, graph = self._graph(position, velocity, attribute)
-        total = torch.zeros_like(v)
+        kicks, total = shares(self.kicks), torch.zeros_like(v)
         for layer in range(self.layers):
-            kick, e = self._kick(layer, x, v, e, *graph)
+            kick, e = self._kick(layer, kicks[layer], x, v, e, *graph)
             total = total + kick
         return total.permute(2, 0, 1) * (self.size / self.time**2)
 
@@ -108,10 +108,9 @@ class NBodyNetwork(nn.Module):
         return x, v, e, (edges, edges.attribute_features(q, self.charge))
 
     def _kick(
-        self, layer: int, x: Tensor, v: Tensor, e: Tensor, edges: Edges, attributes: list[Tensor]
+        self, layer: int, strengths: Tensor, x: Tensor, v: Tensor, e: Tensor, edges: Edges, attributes: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """g(L) x + g'(L') v of one layer (n, 3, batch), and the environments e after it (n, :, batch)."""
-        strengths = shares(self.kicks)[layer]
         differences = edges.differences(x), edges.differences(v)
         seen = [*attributes, *edges.sums(e).unbind(1)] if self.environment else attributes
         weights, messages = self.weights[layer % len(self.weights)](*differences, seen)

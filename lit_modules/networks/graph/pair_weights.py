@@ -22,8 +22,13 @@ class PairWeights(nn.Module):
         kinds: weights of a pair: for positions, and for velocities if those are filtered too.
     """
 
+    scales: Tensor
+    steepest: Tensor
+
     def __init__(self, settings: NBodySettings, attributes: int, kinds: int) -> None:
         super().__init__()
+        self.register_buffer("scales", torch.tensor(SCALES).view(-1, 1, 1), persistent=False)
+        self.register_buffer("steepest", torch.tensor(STEEPEST[:kinds]).view(-1, 1, 1), persistent=False)
         self.velocities, self.kinds, width = settings.velocities, kinds, settings.hidden
         inputs = len(SCALES) + 3 * settings.velocities + attributes + settings.environment
         last = nn.Linear(width, 2 * kinds + settings.environment)
@@ -44,12 +49,23 @@ class PairWeights(nn.Module):
             Weights (kinds, pairs, batch) and messages (pairs, environment, batch).
         """
         r2 = x.square().sum(1)
-        features = [(r2 + scale).log() / 3 for scale in SCALES]
+        lengths = (r2 + self.scales).log() / 3
+        features = []
         if self.velocities:
             radial = (x * v).sum(1) * (r2 + SCALES[0]).rsqrt()
             rate = radial * (r2 + SCALES[1]).rsqrt()
-            features += [radial.asinh(), rate.asinh(), (v.square().sum(1) + 1e-2).log() / 3]
-        answers = self.mlp(torch.stack(features + seen, dim=-1)).movedim(-1, 0)
+            features = [radial.asinh(), rate.asinh(), (v.square().sum(1) + 1e-2).log() / 3]
+        answers = self._mlp(torch.cat([lengths, *(feature.unsqueeze(0) for feature in features + seen)]))
         sign, magnitude, messages = answers.tensor_split((self.kinds, 2 * self.kinds))
-        steepest = magnitude.new_tensor(STEEPEST[: self.kinds]).view(-1, 1, 1)
-        return sign.tanh() * (steepest * (magnitude / steepest).tanh()).exp(), messages.movedim(0, 1)
+        bounded = self.steepest * (magnitude / self.steepest).tanh()
+        return sign.tanh() * bounded.exp(), messages.movedim(0, 1)
+
+    def _mlp(self, features: Tensor) -> Tensor:
+        """The MLP of features (inputs, pairs, batch), which stay first: nothing is transposed in memory."""
+        signal = features.flatten(1)
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                signal = torch.addmm(layer.bias.unsqueeze(1), layer.weight, signal)
+            else:
+                signal = layer(signal)
+        return signal.unflatten(1, features.shape[1:])

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.settings.base import ModelSettings, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pipeline.settings.base import ModelSettings, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 
 class NBodySettings(ModelSettings):
@@ -30,6 +30,8 @@ class NBodySettings(ModelSettings):
     """One φ for all layers instead of one for each."""
     velocity_weight: NonNegativeFloat
     """Of the velocities in the loss, beside 1 for the positions."""
+    delta: PositiveFloat | None
+    """δ of the pseudo-Huber loss, in typical motions of a step: larger errors of a system count linearly; None: e²."""
 
     @model_validator(mode="after")
     def _spline_needs_symmetry(self) -> Self:

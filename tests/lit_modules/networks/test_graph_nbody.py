@@ -196,7 +196,7 @@ def test_spline_filter_of_directed_weights_is_refused() -> None:
         "environment": 0,
         "shared": False,
     }
-    values |= {"velocity_weight": 1.0, "lr": 1e-2, "weight_decay": 0.0}
+    values |= {"velocity_weight": 1.0, "delta": None, "lr": 1e-2, "weight_decay": 0.0}
     with pytest.raises(ValueError, match="real eigenvalues"):
         NBodySettings(filter="spline", symmetric=False, **values)
 
