@@ -22,7 +22,8 @@ class NBodyNetwork(nn.Module):
     g = -λ, a kick is the gradient of a pair potential, and the network is symplectic.
 
     With ``environment`` a star carries numbers e_i that tell φ of the layers to come what its
-    neighbours do. They start at 0, and each layer adds the messages m_ij of the pairs:
+    neighbours do, as the features of EGNN (Satorras et al. 2021, arXiv 2102.09844, eqs. 3, 5, 6). They start
+    at 0, and each layer adds the messages m_ij of the pairs:
 
     .. math:: (a_{ij}, m_{ij}) = \phi(r_{ij}, ..., e_i + e_j), \qquad
         e_i \leftarrow e_i + \sum_j m_{ij}
