@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import scatter
 
-from lit_modules.networks.graph.nbody import NBodyNetwork
+from lit_modules.networks.graph.nbody import NBodyNetwork, shares
 from lit_modules.networks.graph.settings import NBodySettings
 
 
@@ -87,9 +87,11 @@ def scatterable_network(layers: int, hidden: int) -> NBodyNetwork:
         coefficients=4,
         attribute="none",
         velocities=False,
+        environment=0,
         symmetric=True,
         shared=False,
         velocity_weight=1.0,
+        delta=None,
         lr=1e-2,
         weight_decay=0.0,
     )
@@ -103,11 +105,13 @@ def by_scatter(net: NBodyNetwork, x: Tensor, v: Tensor, edge_index: Tensor) -> t
     """
     x, v = x / net.size, v * (net.time / net.size)
     receiver, sender = edge_index
-    drifts, kicks = net.drifts / net.drifts.sum(), net.kicks[:, 0] / net.kicks[:, 0].sum()
+    drifts, kicks = shares(net.drifts), shares(net.kicks[:, 0])
     x = x + drifts[0] * v
     for layer in range(net.layers):
         apart = x[receiver] - x[sender]
-        weights = net.weights[layer % len(net.weights)](apart.unsqueeze(-1), torch.zeros_like(apart).unsqueeze(-1), [])
+        weights, _ = net.weights[layer % len(net.weights)](
+            apart.unsqueeze(-1), torch.zeros_like(apart).unsqueeze(-1), []
+        )
         flow = weights[0] * apart  # of each edge, (edges, 3)
         v = v - kicks[layer] * scatter(flow, receiver, dim_size=len(x))
         x = x + drifts[layer + 1] * v

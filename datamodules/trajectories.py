@@ -209,7 +209,8 @@ def _arrays(table: pl.DataFrame, times: int, stars: int, where: str) -> Systems:
 
 
 def _check_apart(position: NDArray[np.float64], columns: Systems, where: str) -> None:
-    """No two stars on one point: their direction would be undefined."""
+    """No two stars on one point, in the single precision of a network: their direction would be undefined."""
+    position = (position - position.mean(2, keepdims=True)).astype(np.float32)
     n = position.shape[2]
     for i in range(n - 1):
         meet = (position[:, :, i, None] == position[:, :, i + 1 :]).all(-1).any(-1)

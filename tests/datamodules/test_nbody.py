@@ -108,9 +108,10 @@ def change(column: str, row: int, value: float | str | None) -> Callable[[pl.Dat
     return spoil
 
 
-def coincident(frame: pl.DataFrame) -> pl.DataFrame:
-    both = (pl.col("N_sim") == 6) & (pl.col("time_step") == 0.2)
-    return frame.with_columns(pl.when(both).then(1.0).otherwise(pl.col(name)).alias(name) for name in "xyz")
+def coincident(frame: pl.DataFrame, apart: float = 0.0) -> pl.DataFrame:
+    both = (pl.col("N_sim") == 6) & (pl.col("time_step") == 0.2) & (pl.col("N_star") < 2)
+    place = 1.0 + apart * pl.col("N_star")
+    return frame.with_columns(pl.when(both).then(place).otherwise(pl.col(name)).alias(name) for name in "xyz")
 
 
 def only(condition: pl.Expr) -> Callable[[pl.DataFrame], pl.DataFrame]:
@@ -143,6 +144,10 @@ MISTAKES: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = {
     "mass that changes": (having(mass=1 + TIME), "column mass changes"),
     "mass of nothing": (having(mass=pl.lit(0.0)), "line 2: a mass is not positive"),
     "coincident stars": (coincident, "two stars of simulation 6 lie on one point at time 0.2"),
+    "stars that single precision cannot tell apart": (
+        lambda frame: coincident(frame, 1e-12),
+        "two stars of simulation 6 lie on one point at time 0.2",
+    ),
 }
 
 

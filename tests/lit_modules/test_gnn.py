@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from lit_modules.gnn import LitGNN
+from lit_modules.gnn import LitGNN, pseudo_huber
 from pipeline.errors import InputError
 from pipeline.simulation.nbody.integrators import integrate
 
 SETTINGS: dict[str, Any] = {
     "layers": 2, "hidden": 16, "filter": "linear", "coefficients": 4, "attribute": "none", "velocities": False,
-    "symmetric": True, "shared": True, "velocity_weight": 0.1, "lr": 1e-2, "weight_decay": 0.0,
+    "environment": 0, "symmetric": True, "shared": True, "velocity_weight": 0.1, "delta": None, "lr": 1e-2,
+    "weight_decay": 0.0,
 }  # fmt: skip
 
 
@@ -62,6 +63,42 @@ def test_several_steps_are_the_mean_of_single_ones() -> None:
     assert losses["position_mse"].item() == pytest.approx(float(expected), rel=1e-5)
     scaled = (expected + 0.1 * 0.3**2 * (velocities - batch["velocity"])[:, 1:].square().mean()) / module.motion**2
     assert losses["loss"].item() == pytest.approx(float(scaled), rel=1e-5)
+
+
+def test_an_error_of_a_system_counts_as_far_as_it_is() -> None:
+    """The pseudo-Huber loss of each system and step, by numpy in double precision."""
+    module, batch = LitGNN(**{**SETTINGS, "delta": 0.02}), windows(8, 2)
+    module.fit_statistics(training([batch]))
+    with torch.no_grad():
+        positions, velocities = module.net.rollout(batch["position"][:, 0], batch["velocity"][:, 0], None, 2)
+    position, velocity = (
+        np.square(found.double().numpy() - batch[name].double().numpy())[:, 1:].mean((2, 3))
+        for name, found in (("position", positions), ("velocity", velocities))
+    )
+    square = (position + 0.1 * 0.3**2 * velocity) / float(module.motion) ** 2
+    expected = np.hypot(np.sqrt(square), 0.02) - 0.02
+    assert module.losses(batch)["loss"].item() == pytest.approx(expected.mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("square", "expected"), [(1e-12, 1e-12 / 0.02), (1e4, 100 - 0.01)])
+def test_pseudo_huber_loss_is_a_square_near_zero_and_a_distance_far_from_it(square: float, expected: float) -> None:
+    assert pseudo_huber(torch.tensor(square), 0.01).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"position": 0.0}, "positions of its stars are 0 "),
+        ({"position": 1e30}, "positions of its stars are inf "),
+        ({"velocity": 0.0}, "motions in a step of its stars are 0 "),
+        ({"velocity": 1e-30}, "motions in a step of its stars are 0 "),
+    ],
+)
+def test_stars_that_cannot_be_learned_from_are_refused(change: dict[str, float], words: str) -> None:
+    batch = windows(8, 1)
+    batch |= {name: factor * batch[name] for name, factor in change.items()}
+    with pytest.raises(InputError, match=words):
+        LitGNN(**SETTINGS).fit_statistics(training([batch]))
 
 
 def test_no_gradient_passes_from_a_step_to_the_step_before() -> None:

@@ -32,6 +32,14 @@ class Edges:
         """∇ h, shape (pairs, channels, batch)."""
         return (self.gradient @ signal.flatten(1)).view(-1, *signal.shape[1:])
 
+    def sums(self, signal: Tensor) -> Tensor:
+        """h_i + h_j of each pair, shape (pairs, channels, batch)."""
+        return (self.gradient.abs() @ signal.flatten(1)).view(-1, *signal.shape[1:])
+
+    def gathered(self, messages: Tensor) -> Tensor:
+        """Sum of the messages (pairs, channels, batch) to each star, shape (n, channels, batch)."""
+        return (self.scatter.abs() @ messages.flatten(1)).view(-1, *messages.shape[1:])
+
     def divergence(self, flow: Tensor) -> Tensor:
         """M⁻¹ Sᵀ f of a flow (pairs, channels, batch), shape (n, channels, batch)."""
         total = (self.scatter @ flow.flatten(1)).view(-1, *flow.shape[1:])

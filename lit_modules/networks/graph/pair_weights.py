@@ -13,7 +13,8 @@ class PairWeights(nn.Module):
     """Edge weights of a wide range and either sign, a_ij = tanh(s) exp(m), with s and m from an MLP.
 
     What it sees does not change under rotation, reflection, translation or a common velocity: the
-    distance, with ``velocities`` the radial velocity and the relative speed, and the pair's attributes.
+    distance, with ``velocities`` the radial velocity and the relative speed, the pair's attributes, and
+    what the environments of its stars have gathered, to which it sends messages in turn.
 
     Args:
         settings: width of its two layers, and whether a weight may depend on velocities.
@@ -21,24 +22,50 @@ class PairWeights(nn.Module):
         kinds: weights of a pair: for positions, and for velocities if those are filtered too.
     """
 
+    scales: Tensor
+    steepest: Tensor
+
     def __init__(self, settings: NBodySettings, attributes: int, kinds: int) -> None:
         super().__init__()
-        self.velocities, width = settings.velocities, settings.hidden
-        inputs = len(SCALES) + 3 * settings.velocities + attributes
-        last = nn.Linear(width, 2 * kinds)
+        self.register_buffer("scales", torch.tensor(SCALES).view(-1, 1, 1), persistent=False)
+        self.register_buffer("steepest", torch.tensor(STEEPEST[:kinds]).view(-1, 1, 1), persistent=False)
+        self.velocities, self.kinds, width = settings.velocities, kinds, settings.hidden
+        inputs = len(SCALES) + 3 * settings.velocities + attributes + settings.environment
+        last = nn.Linear(width, 2 * kinds + settings.environment)
         self.mlp = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
         with torch.no_grad():  # all pairs alike and weak at first
-            last.weight.mul_(0.1)
-            last.bias.copy_(torch.tensor([1.0, -3.0]).repeat_interleave(kinds))
+            last.weight[: 2 * kinds].mul_(0.1)
+            last.bias[: 2 * kinds].copy_(torch.tensor([1.0, -3.0]).repeat_interleave(kinds))
 
-    def forward(self, x: Tensor, v: Tensor, attributes: list[Tensor]) -> Tensor:
-        """Weights (kinds, pairs, batch) of differences x and v (pairs, 3, batch) and attributes (pairs, batch)."""
+    def forward(self, x: Tensor, v: Tensor, seen: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Weights and messages of pairs.
+
+        Args:
+            x: differences of positions, shape (pairs, 3, batch).
+            v: differences of velocities, shape (pairs, 3, batch).
+            seen: attributes and environments, each (pairs, batch).
+
+        Returns:
+            Weights (kinds, pairs, batch) and messages (pairs, environment, batch).
+        """
         r2 = x.square().sum(1)
-        features = [(r2 + scale).log() / 3 for scale in SCALES]
+        lengths = (r2 + self.scales).log() / 3
+        features = []
         if self.velocities:
             radial = (x * v).sum(1) * (r2 + SCALES[0]).rsqrt()
             rate = radial * (r2 + SCALES[1]).rsqrt()
-            features += [radial.asinh(), rate.asinh(), (v.square().sum(1) + 1e-2).log() / 3]
-        sign, magnitude = self.mlp(torch.stack(features + attributes, dim=-1)).movedim(-1, 0).chunk(2)
-        steepest = magnitude.new_tensor(STEEPEST[: len(magnitude)]).view(-1, 1, 1)
-        return sign.tanh() * (steepest * (magnitude / steepest).tanh()).exp()
+            features = [radial.asinh(), rate.asinh(), (v.square().sum(1) + 1e-2).log() / 3]
+        answers = self._mlp(torch.cat([lengths, *(feature.unsqueeze(0) for feature in features + seen)]))
+        sign, magnitude, messages = answers.tensor_split((self.kinds, 2 * self.kinds))
+        bounded = self.steepest * (magnitude / self.steepest).tanh()
+        return sign.tanh() * bounded.exp(), messages.movedim(0, 1)
+
+    def _mlp(self, features: Tensor) -> Tensor:
+        """The MLP of features (inputs, pairs, batch), which stay first: nothing is transposed in memory."""
+        signal = features.flatten(1)
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                signal = torch.addmm(layer.bias.unsqueeze(1), layer.weight, signal)
+            else:
+                signal = layer(signal)
+        return signal.unflatten(1, features.shape[1:])

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.settings.base import ModelSettings, NonNegativeFloat, PositiveInt
+from pipeline.settings.base import ModelSettings, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 
 class NBodySettings(ModelSettings):
@@ -22,12 +22,16 @@ class NBodySettings(ModelSettings):
     """What stars differ in; auto: what the training data have."""
     velocities: bool
     """Whether φ sees velocities too, and a second Laplacian acts on them."""
+    environment: NonNegativeInt
+    """Numbers that a star gathers from its neighbours, layer by layer, for φ to see; 0: none."""
     symmetric: bool
     """Whether forces are equal and opposite, so that momentum is conserved."""
     shared: bool
     """One φ for all layers instead of one for each."""
     velocity_weight: NonNegativeFloat
     """Of the velocities in the loss, beside 1 for the positions."""
+    delta: PositiveFloat | None
+    """δ of the pseudo-Huber loss, in typical motions of a step: larger errors of a system count linearly; None: e²."""
 
     @model_validator(mode="after")
     def _spline_needs_symmetry(self) -> Self:

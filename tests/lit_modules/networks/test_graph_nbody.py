@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lit_modules.networks.graph.edges import Edges
 from lit_modules.networks.graph.filters import LinearFilter, PolynomialFilter, SplineFilter
-from lit_modules.networks.graph.nbody import NBodyNetwork
+from lit_modules.networks.graph.nbody import NBodyNetwork, shares
 from lit_modules.networks.graph.settings import NBodySettings
 from lit_modules.networks.spectral.laplacian import laplacian
 from pipeline.simulation.nbody.gravity import accelerations
@@ -23,7 +23,7 @@ def network(**changes: Any) -> NBodyNetwork:
     """A network with random weights, strong enough that stars turn."""
     torch.manual_seed(0)
     settings = {"layers": 3, "hidden": 8, "filter": "linear", "coefficients": 5, "attribute": "none"}
-    settings |= {"velocities": True, "symmetric": True, "shared": False, **changes}
+    settings |= {"velocities": True, "environment": 0, "symmetric": True, "shared": False, **changes}
     net = NBodyNetwork(NBodySettings.model_construct(**settings))
     with torch.no_grad():
         for name, parameter in net.named_parameters():
@@ -88,9 +88,10 @@ def test_filters_are_one_function_of_the_laplacian() -> None:
     assert torch.allclose(spline(signal, weights, edges), expected)
 
 
+@pytest.mark.parametrize("environment", [0, 3])
 @pytest.mark.parametrize(("name", "attribute"), KINDS)
-def test_symmetries_of_space_and_of_labels(name: str, attribute: str) -> None:
-    net, (x, v) = network(filter=name, attribute=attribute), state()
+def test_symmetries_of_space_and_of_labels(name: str, attribute: str, environment: int) -> None:
+    net, (x, v) = network(filter=name, attribute=attribute, environment=environment), state()
     q = None if attribute == "none" else torch.rand(4, 5) + 0.5
     with torch.no_grad():
         moved, turned = net(x, v, q)
@@ -109,9 +110,10 @@ def test_symmetries_of_space_and_of_labels(name: str, attribute: str) -> None:
         assert torch.allclose(found, moved[:, order], atol=1e-5) and torch.allclose(kept, turned[:, order], atol=1e-5)
 
 
+@pytest.mark.parametrize("environment", [0, 3])
 @pytest.mark.parametrize(("name", "attribute"), KINDS)
-def test_symmetric_weights_conserve_momentum(name: str, attribute: str) -> None:
-    net, (x, v) = network(filter=name, attribute=attribute), state()
+def test_symmetric_weights_conserve_momentum(name: str, attribute: str, environment: int) -> None:
+    net, (x, v) = network(filter=name, attribute=attribute, environment=environment), state()
     q = torch.rand(4, 5) + 0.5
     mass = q.unsqueeze(-1) if attribute == "mass" else torch.ones(4, 5, 1)
     with torch.no_grad():
@@ -145,9 +147,32 @@ def test_weights_of_the_distance_alone_make_it_symplectic() -> None:
     assert error(velocities=False) < 1e-10 < 1e-3 < error(velocities=True)
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_environments_by_a_loop_over_stars(symmetric: bool) -> None:
+    """Messages and weights of each pair on its own, star by star."""
+    net = network(environment=2, symmetric=symmetric, layers=2)
+    x, v = (tensor[:1] for tensor in state(4))
+    with torch.no_grad():
+        moved, turned = net(x, v)
+        x, v, e = x[0], v[0], torch.zeros(4, 2)
+        x = x + shares(net.drifts)[0] * v
+        for layer, phi in enumerate(net.weights):
+            kick, gathered = torch.zeros(4, 3), torch.zeros(4, 2)
+            for i, j in itertools.permutations(range(4), 2):
+                dx, dv = x[i] - x[j], v[i] - v[j]
+                seen = [number.view(1, 1) for number in e[i] + e[j]]
+                weights, messages = phi(dx.view(1, 3, 1), dv.view(1, 3, 1), seen)
+                of_position, of_velocity = shares(net.kicks)[layer] * weights.flatten()
+                kick[i] -= of_position * dx + of_velocity * dv
+                gathered[i] += messages.flatten()
+            v, e = v + kick, e + gathered
+            x = x + shares(net.drifts)[layer + 1] * v
+    assert torch.allclose(moved[0], x, atol=1e-5) and torch.allclose(turned[0], v, atol=1e-5)
+
+
 def test_any_number_of_stars() -> None:
-    net = network(filter="polynomial")
-    for n in (2, 9):
+    net = network(filter="polynomial", environment=2)
+    for n in (1, 2, 9):
         x, v = net(*state(n))
         assert x.shape == v.shape == (4, n, 3)
 
@@ -162,8 +187,16 @@ def test_rollout_is_the_step_repeated() -> None:
 
 
 def test_spline_filter_of_directed_weights_is_refused() -> None:
-    values = {"layers": 3, "hidden": 8, "coefficients": 5, "attribute": "none", "velocities": True, "shared": False}
-    values |= {"velocity_weight": 1.0, "lr": 1e-2, "weight_decay": 0.0}
+    values = {
+        "layers": 3,
+        "hidden": 8,
+        "coefficients": 5,
+        "attribute": "none",
+        "velocities": True,
+        "environment": 0,
+        "shared": False,
+    }
+    values |= {"velocity_weight": 1.0, "delta": None, "lr": 1e-2, "weight_decay": 0.0}
     with pytest.raises(ValueError, match="real eigenvalues"):
         NBodySettings(filter="spline", symmetric=False, **values)
 
@@ -177,3 +210,26 @@ def test_gradients_are_finite_for_equal_stars(name: str) -> None:
     moved.square().sum().backward()
     assert x.grad is not None and x.grad.isfinite().all()
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters() if parameter.grad is not None)
+
+
+def test_shares_are_the_nearest_numbers_whose_sum_is_one() -> None:
+    """Against the pseudo-inverse of the constraint."""
+    numbers = torch.randn(5, 2, generator=torch.Generator().manual_seed(0)).double()
+    ones = np.ones((1, 5))
+    nearest = numbers.numpy() + np.linalg.pinv(ones) @ (1 - ones @ numbers.numpy())
+    assert np.allclose(shares(numbers), nearest, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("attribute", ["none", "mass", "charge"])
+def test_kicks_and_drifts_whose_sum_is_zero_are_no_pole(attribute: str) -> None:
+    net, (x, v) = network(attribute=attribute), state()
+    q = None if attribute == "none" else torch.rand(4, 5) + 0.5
+    boost = torch.tensor([0.3, 0.1, -0.2])
+    with torch.no_grad():
+        net.kicks.copy_(torch.tensor([[0.5], [-0.5], [0.0]]))
+        net.drifts.copy_(torch.tensor([1.0, -1.0, 1.0, -1.0]))
+    moved, turned = net(x, v, q)
+    found, _ = net(x, v + boost, q)
+    assert moved.abs().max() < 100 and torch.allclose(found, moved + boost, atol=1e-5)
+    (moved.square().sum() + turned.square().sum()).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
