@@ -1,8 +1,9 @@
-"""The LightningModule: deformations that no number of processes changes, the snapshot, held-out gain."""
+"""The LightningModule: deformations that no number of processes changes, where it starts, held-out gain."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -10,14 +11,16 @@ from conftest import training_split
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
-from lit_modules.autoencoder import N_EXAMPLES, LitAutoencoder
+from lit_modules.autoencoder import LitAutoencoder
+from lit_modules.networks.autoencoder.code import penalty
 from pipeline.errors import InputError
 from pipeline.settings.base import DataSettings
 from pipeline.train import export
 from pipeline.training.registry import load_checkpoint
 
 SETTINGS: dict[str, Any] = {
-    "side": 12, "widths": [48, 32, 24], "active_units": 8, "snapshot_epoch": 2, "rotation": 0.1, "scale": 0.1,
+    "side": 12, "widths": [48, 32, 24], "code": "top_k", "active_units": 8, "sparsity": 0.01, "target": 0.1,
+    "tied": False, "noise": 0.0, "copies": 0, "snapshot_epoch": 2, "rotation": 0.1, "scale": 0.1,
     "shift": 0.2, "warp": 0.05, "contrast": 0.2, "augment_seed": 1, "lr": 3.0e-3, "weight_decay": 1.0e-2,
 }  # fmt: skip
 
@@ -65,16 +68,84 @@ def test_ranks_see_slices_of_one_draw() -> None:
     assert not torch.equal(module(augment_seed=2).deformed(images, step=5), together)
 
 
-def test_snapshot_is_that_of_its_epoch() -> None:
-    """It holds validation pictures; of the last epoch it holds what the final weights draw, of an earlier one not."""
-    model, data = fitted(5)
-    originals, early = model.snapshot
-    expected = data.splits["val"]["image"][torch.arange(N_EXAMPLES) % 5]
-    torch.testing.assert_close(originals, expected, rtol=0, atol=0)
-    late, _ = fitted(5, snapshot_epoch=5)
+def test_training_starts_from_the_components_of_deformed_copies() -> None:
+    model, data = module(copies=6, code="dense"), Blobs("", batch_size=8, seed=1)
+    data.setup()
+    model.fit_statistics(data)
+    copies = torch.cat([model.deformed(data.splits["train"]["image"], step) for step in range(6)]).flatten(1).numpy()
+    mean = copies.mean(axis=0)
+    axes = np.linalg.svd(windowed((copies - mean).reshape(-1, 12, 12)), full_matrices=False)[2][:24]
+    held_out = data.splits["test"]["image"]
+    expected = mean + (held_out.flatten(1).numpy() - mean) @ axes.T @ axes
+    np.testing.assert_allclose(model(held_out).detach().flatten(1), expected, atol=1e-3)
+
+
+def windowed(pictures: np.ndarray) -> np.ndarray:
+    """Pictures (n, 12, 12) through nine windows whose products add up to the factor of the covariance, (9 n, 144)."""
+    angle = np.pi / 2 * np.arange(12) / 12
+    along = np.stack([np.cos(angle) ** 2, 2**0.5 * np.cos(angle) * np.sin(angle), np.sin(angle) ** 2])
+    return np.concatenate([pictures * row[:, None] * column for row in along for column in along]).reshape(-1, 144)
+
+
+def test_linear_path_learns_more_slowly() -> None:
+    for tied in (False, True):
+        model = module(tied=tied)
+        others, linear = model.parameter_groups()
+        assert len(linear["params"]) == (1 if tied else 2) and 0 < linear["lr"] < model.settings.lr / 10
+        every = [id(weight) for group in (others, linear) for weight in group["params"]]
+        assert sorted(every) == sorted(id(weight) for weight in model.parameters())
+
+
+@pytest.mark.parametrize("copies", [0, 3])
+def test_no_picture_lies_in_the_weights(copies: int) -> None:
+    """Nothing as long as a picture is one, be it brightened or stretched: no correlation comes near 1."""
+    model, data = fitted(3, copies=copies)
+    images = torch.cat([data.splits[split]["image"] for split in ("train", "val")]).flatten(1)
+    weights = [tensor for tensor in model.state_dict().values() if tensor.numel() >= 144]
+    either_way = [turned for tensor in weights for turned in (tensor.flatten(), tensor.transpose(0, -1).flatten())]
+    parts = torch.cat([flat[: len(flat) // 144 * 144].reshape(-1, 144) for flat in either_way])
+    assert len(parts) > 2 * (48 + 24), "matrices from and to pixels"
+    alike = torch.corrcoef(torch.cat([images, parts]))[: len(images), len(images) :]
+    assert float(alike.nan_to_num().abs().max()) < 0.95, "nan: zeros"
+
+
+def test_input_is_corrupted_in_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By noise of the standard deviation that is named; the target stays clean."""
+    seen: list[Any] = []
+    losses = LitAutoencoder.losses
+    monkeypatch.setattr(LitAutoencoder, "losses", lambda self, batch: seen.append(batch) or losses(self, batch))
+    fitted(2, noise=0.3)
+    trained, validated = ([batch for batch in seen if ("input" in batch) == noisy] for noisy in (True, False))
+    assert len(trained) == 4 and len(validated) == 2
+    added = torch.cat([(batch["input"] - batch["image"]).flatten() for batch in trained])
+    assert float(added.std()) == pytest.approx(0.3, rel=0.03) and abs(float(added.mean())) < 0.02
+    assert 0 <= float(trained[0]["image"].min()) and float(trained[0]["image"].max()) <= 1
+    model, images, blank = module(), blobs(4, 0), torch.zeros(4, 1, 12, 12)
     with torch.no_grad():
-        torch.testing.assert_close(late.snapshot[1], late.net(expected))
-    assert (early - late.snapshot[1]).abs().max() > 1e-3
+        loss, expected = (
+            model.losses({"image": images, "input": blank})["loss"],
+            (model(blank) - images).square().mean(),
+        )
+    assert float(loss) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("code", ["l1", "kl"])
+def test_a_penalty_is_minimised_and_the_error_told_beside_it(code: str) -> None:
+    """It ends lower than in a training without it; L1 leaves fewer entries active."""
+    penalties, shares = [], []
+    for sparsity in (0.0, 1.0):
+        model, data = fitted(20, code=code, sparsity=sparsity, tied=True)
+        images = data.splits["test"]["image"]
+        with torch.no_grad():
+            codes, losses = model.net.encode(images), model.losses({"image": images})
+            error, weighted = (model(images) - images).square().mean(), model.net.penalty(codes)
+        assert float(losses["reconstruction"]) == pytest.approx(float(error))
+        assert float(losses["loss"]) == pytest.approx(float(error + weighted))
+        assert (float(weighted) > 0) == (sparsity > 0)
+        penalties.append(float(penalty(codes, model.settings)))
+        shares.append(model.active_share(images))
+    assert penalties[1] < 0.97 * penalties[0]
+    assert code == "kl" or 0 < shares[1] < 0.9 * shares[0]
 
 
 def test_an_error_is_ranked_among_those_of_the_validation_pictures(tmp_path: Path) -> None:
@@ -85,22 +156,19 @@ def test_an_error_is_ranked_among_those_of_the_validation_pictures(tmp_path: Pat
         expected = sorted(float((model.net(image[None]) - image).square().mean()) for image in images)
     assert model.validation_errors.tolist() == pytest.approx(expected, rel=1e-5)
     assert [model.percentile(error) for error in (0.0, (expected[1] + expected[2]) / 2, 1e9)] == [0, 40, 100]
-    export(model, tmp_path / "a.ckpt")
+    export(model, model.state_dict(), tmp_path / "a.ckpt")
     again = LitAutoencoder.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
     assert torch.equal(again.validation_errors, model.validation_errors)
     del model._buffers["validation_errors"]
-    export(model, tmp_path / "old.ckpt")
+    export(model, model.state_dict(), tmp_path / "old.ckpt")
     with pytest.raises(InputError, match=r"old\.ckpt: of an older version, lacks validation_errors; train it again"):
         load_checkpoint(LitAutoencoder, tmp_path / "old.ckpt")
 
 
 def test_held_out_error_beats_principal_components() -> None:
     model, data = fitted(150)
-    untrained = module(active_units=None)
+    untrained = module(code="dense")
     untrained.fit_statistics(data)
-    # random rows beside the axes of 16 pictures: full-rank PCA is the projection on the axes alone
-    untrained.net.linear_encoder.weight.data[15:] = 0
-    untrained.net.linear_decoder.weight.data[:, 15:] = 0
     with torch.no_grad():
         own, pca = (float(each.losses(data.splits["test"])["loss"]) for each in (model, untrained))
     assert own < 0.8 * pca
