@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-HIGHER = ("likelihood", "accuracy", "novelty_auc")  # in the key of a measure that is better when higher
+HIGHER = ("likelihood", "accuracy", "novelty_auc", "psnr", "ssim")  # in the key of a measure that is better when higher
 NOISY = "noisy/"  # before a measure on maps seen by another telescope, with noise
 METRIC = re.compile(rf"(?:test|(?:test/({NOISY}))?baseline/(\w+))/((?:{NOISY})?\w+?)(?:_(low|high))?")
 
