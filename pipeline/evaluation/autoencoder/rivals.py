@@ -63,7 +63,7 @@ def linear_rivals(model: LitAutoencoder, train: Tensor, components: list[int], c
     active = settings.active_units if settings.code == "top_k" else width
     ks = sorted({*components, active, width})
     n = len(train)
-    many = torch.cat([model.deformed(train, step) for step in range(copies)])
+    many = model.deformed_copies(train, copies)
     plain, deformed = PrincipalAxes.of(train, n - 1), PrincipalAxes.of(many, max(ks))
     methods: Methods = {"mean_picture": partial(plain.redraw, k=0, active=0)}
     methods |= {f"pca_{k}": partial(plain.redraw, k=k, active=k) for k in ks if k < n}
