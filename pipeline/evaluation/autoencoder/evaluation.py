@@ -9,7 +9,7 @@ from pipeline.evaluation.autoencoder import figures
 from pipeline.evaluation.autoencoder.judged import Judged
 from pipeline.evaluation.autoencoder.quality import errors, redrawing
 from pipeline.evaluation.autoencoder.rivals import Methods, linear_rivals
-from pipeline.evaluation.autoencoder.scores import TRIVIAL, Kind, Scores, auc_metrics, roc_table
+from pipeline.evaluation.autoencoder.scores import TRIVIAL, Scores, auc_metrics, roc_table
 from pipeline.evaluation.autoencoder.settings import Autoencoder
 from pipeline.evaluation.common.charts import Chart
 from pipeline.evaluation.common.pictures import heading, in_words, learned
@@ -76,8 +76,8 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder,
 def compare_kinds(result: Result, own: Judged, new: Judged, data: ImagesDataModule) -> None:
     """Add how well errors, and scores that need no network, tell pictures of the other labels from the model's own."""
     ours, others, caution = in_words(data.labels), in_words(data.other_labels), no_diagnosis(data)
-    known, unknown = own.scores(), new.scores()
-    scores: Scores = {who: (Kind(known[who], own.patients), Kind(unknown[who], new.patients)) for who in known}
+    known, unknown = own.kinds(), new.kinds()
+    scores: Scores = {who: (known[who], unknown[who]) for who in known}
     result.metrics |= auc_metrics(scores)
     result.labels["novelty_auc"] = (
         f"AUC of the error, {others} against {ours} ({caution}); of {', '.join(TRIVIAL)}: AUC of the picture's own"

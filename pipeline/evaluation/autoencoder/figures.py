@@ -174,14 +174,14 @@ def novelty(scores: Scores, own: str, other: str, caution: str) -> Picture:
 def draw_errors(axis: Axes, scores: Scores, own: str, other: str) -> None:
     """Histograms of the network's error, of both kinds of pictures."""
     kinds = [kind.values for kind in scores["model"]]
-    both = torch.cat(kinds)
+    both = np.concatenate(kinds)
     largest = float(both.max())
     edges = np.geomspace(max(0.95 * float(both.min()), 1e-9 * largest), 1.05 * largest, 25).tolist()
     names: Sequence[tuple[str, str]] = ((BLUE, f"{own}, held out"), (ORANGE, f"{other}, never trained on"))
     for values, (colour, name) in zip(kinds, names, strict=True):
         weights = np.full(len(values), 1 / len(values))
         label = f"{no_math(name)} ({len(values)})"
-        axis.hist(values.numpy(), edges, weights=weights, alpha=0.6, color=colour, label=label)
+        axis.hist(values, edges, weights=weights, alpha=0.6, color=colour, label=label)
     axis.set(xscale="log", xlabel="mean square error per pixel", ylabel="share of the pictures")
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")

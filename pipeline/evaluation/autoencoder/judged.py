@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipeline.evaluation.autoencoder.quality import errors
 from pipeline.evaluation.autoencoder.rivals import Methods
-from pipeline.evaluation.autoencoder.scores import TRIVIAL, trivial_scores
+from pipeline.evaluation.autoencoder.scores import Kind, trivial_scores
 from pipeline.evaluation.common.bootstrap import interval
 from pipeline.evaluation.common.pictures import item_table, pairs
 from pipeline.evaluation.common.result import THUMBNAILS
@@ -41,16 +41,19 @@ class Judged:
         """Whose each picture is, (n,)."""
         return [row["group"] for row in self.rows]
 
-    def scores(self) -> dict[str, Tensor]:
-        """Errors, and scores that need no network, of each picture, (n,)."""
-        return {who: errors(pictures, self.images) for who, pictures in self.redrawn.items()} | trivial_scores(
-            self.images
-        )
+    def errors(self) -> dict[str, Tensor]:
+        """Mean square error of each method on each picture, (n,)."""
+        return {who: errors(pictures, self.images) for who, pictures in self.redrawn.items()}
 
     def mean_errors(self) -> dict[str, tuple[float, float, float]]:
         """Mean square error of each method and the ends of its interval over patients."""
-        means = {who: errors(pictures, self.images) for who, pictures in self.redrawn.items()}
-        return {who: (float(e.mean()), *interval(e, groups=self.patients)) for who, e in means.items()}
+        patients = self.patients
+        return {who: (float(e.mean()), *interval(e, groups=patients)) for who, e in self.errors().items()}
+
+    def kinds(self) -> dict[str, Kind]:
+        """Errors, and scores that need no network, of each picture."""
+        scores, patients = self.errors() | trivial_scores(self.images), self.patients
+        return {who: Kind(values.double().numpy(), patients) for who, values in scores.items()}
 
     def squares(self, methods: Sequence[str]) -> dict[str, Tensor]:
         """Squared error of each pixel of some methods, (n, 1, H, W) each."""
@@ -58,9 +61,8 @@ class Judged:
 
     def items(self) -> pl.DataFrame:
         """A row for each picture, with the network's error and the scores that need no network."""
-        scores = self.scores()
-        trivial = {name: scores[name] for name in TRIVIAL}
-        return item_table(self.rows, mean_square_error=scores["model"], **trivial)
+        error = errors(self.redrawn["model"], self.images)
+        return item_table(self.rows, mean_square_error=error, **trivial_scores(self.images))
 
     def thumbnails(self) -> list[NDArray[np.uint8]]:
         """The first pictures above what the network makes of them."""

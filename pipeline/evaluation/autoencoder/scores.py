@@ -26,7 +26,7 @@ class Kind:
         patients: whose picture each is, (n,).
     """
 
-    values: Tensor
+    values: NDArray[np.float64]
     patients: Sequence[str]
 
 
@@ -57,7 +57,7 @@ def auc(own: ArrayLike, other: ArrayLike, of_own: ArrayLike = 1, of_other: Array
     Returns:
         The area of each sample of weights, (...).
     """
-    own, other = np.array(own), np.array(other)
+    own, other = np.asarray(own), np.asarray(other)
     of_own, of_other = (np.asarray(weights) * np.ones(len(x)) for weights, x in ((of_own, own), (of_other, other)))
     order = np.argsort(own)
     below = np.cumsum(np.pad(of_own[..., order], [(0, 0)] * (of_own.ndim - 1) + [(1, 0)]), axis=-1)
@@ -95,7 +95,7 @@ def roc_table(scores: Scores) -> pl.DataFrame:
     return pl.concat([_roc(who, own.values, other.values) for who, (own, other) in scores.items()])
 
 
-def _roc(who: str, own: Tensor, other: Tensor) -> pl.DataFrame:
+def _roc(who: str, own: NDArray[np.float64], other: NDArray[np.float64]) -> pl.DataFrame:
     positive: NDArray[np.bool_] = np.repeat([False, True], [len(own), len(other)])
-    false, true, _ = roc_curve(positive, torch.cat([own, other]).double().numpy())
+    false, true, _ = roc_curve(positive, np.concatenate([own, other]))
     return pl.DataFrame({"false_positive_rate": false, "true_positive_rate": true, "score": who})

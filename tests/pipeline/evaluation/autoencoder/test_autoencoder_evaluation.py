@@ -86,58 +86,54 @@ def test_words_are_those_of_the_labels(
     assert (chart.kind, set(chart.table["score"])) == ("roc", set(evaluation.DRAWN)) and caution in chart.title
 
 
-def test_phantoms_are_called_so(tmp_path: Path) -> None:
-    result = evaluated(tmp_path / "lungs-10", ["covid", "healthy"], "autoencoder-covid", drawn=True)
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder of phantoms of two labels, and what was found of it."""
+    folder = tmp_path_factory.mktemp("phantoms") / "lungs-12"
+    return folder, evaluated(folder, ["covid", "healthy"], "autoencoder-covid", drawn=True)
+
+
+def test_phantoms_are_called_so(phantoms: tuple[Path, Any]) -> None:
+    _, result = phantoms
     assert "phantoms: drawings by this project" in result.notes[1] and result.judged_by == "3 phantoms"
     assert "(phantoms: no diagnosis)" in result.labels["novelty_auc"]
     assert "hospital" not in str(result.labels) + str([picture.caption for picture in result.pictures])
     assert result.pictures[0].caption.startswith("Held-out phantoms labelled covid")
 
 
-def test_measures_of_the_code_and_of_the_weights_part_way(tmp_path: Path) -> None:
+def test_a_row_and_a_thumbnail_for_each_picture(phantoms: tuple[Path, Any]) -> None:
+    """Held-out ones first, then all of the other label, with errors that an array of the same file gives."""
+    folder, result = phantoms
+    held_out, new = [f"covid/{k}.png" for k in (5, 6, 7)], [f"healthy/{k}.png" for k in range(8)]
+    assert result.items["item"].to_list() == held_out + new
+    assert result.items["mean_square_error"][:3].mean() == pytest.approx(result.metrics["test/mse"])
+    for item, brightness, contrast in result.items.select("item", "brightness", "contrast").iter_rows():
+        pixels = np.asarray(Image.open(folder / item)) / 255
+        assert (brightness, contrast) == pytest.approx((pixels.mean(), pixels.std()), rel=1e-5)
+    first = np.asarray(Image.open(folder / held_out[0])).repeat(5, 0).repeat(5, 1)
+    assert len(result.thumbnails) == 11 and np.array_equal(result.thumbnails[0][:60], first), "above its reconstruction"
+    assert result.thumbnails[0].shape == (120, 60)
+
+
+def test_one_label_has_no_auc_and_four_pictures_have_three_components(tmp_path: Path) -> None:
     """Here the weights part-way are those at the end, and three of eight numbers are active."""
-    result = evaluated(tmp_path / "lungs-10", ["lungs"], "autoencoder-covid", code="top_k")
+    result = evaluated(tmp_path / "lungs-12", ["lungs"], "autoencoder-covid", code="top_k")
     metrics = result.metrics
+    assert result.title == "Autoencoder of lungs"
+    assert result.notes[1:] == ["No picture of another label to tell these from, so there is no AUC."]
+    drawn = ["reconstructions", "epochs", "interpolation", "error_maps", "errors"]
+    assert [picture.name for picture in result.pictures] == drawn
+    assert not [key for key in metrics if "auc" in key]
+    assert len(result.items) == len(result.thumbnails) == 3 and not result.charts
+    rivals = {key.split("/")[1] for key in metrics if key.startswith("baseline/")}
+    linear = {"pca_2", "pca_3", "pca_2_of_deformed", "pca_3_of_deformed", "pca_8_of_deformed", "linear_autoencoder"}
+    assert rivals == {"mean_picture", "pca_full_rank"} | linear, "no pca_16"
     assert float(metrics["test/part_way_mse"]) == pytest.approx(metrics["test/mse"])
     assert metrics["test/active_percent"] == pytest.approx(100 * 3 / 8)
     assert "3 of 8 numbers" in result.pictures[0].caption
     for measure in ("mse", "psnr_db", "ssim"):
         low, value, high = (metrics[f"test/{measure}{end}"] for end in ("_low", "", "_high"))
         assert low <= value <= high and f"baseline/linear_autoencoder/{measure}" in metrics
-    untrained = metrics["baseline/linear_autoencoder/mse"]
-    assert metrics["test/mse"] == pytest.approx(metrics["baseline/pca_3/mse"]) != pytest.approx(untrained)
-
-
-def test_a_row_and_a_thumbnail_for_each_picture(tmp_path: Path) -> None:
-    """Held-out ones first, then all of the other label, with errors that an array of the same file gives."""
-    result = evaluated(tmp_path / "lungs-10", ["covid", "healthy"], "autoencoder-covid")
-    held_out, new = [f"covid/{k}.png" for k in (5, 6, 7)], [f"healthy/{k}.png" for k in range(8)]
-    assert result.items["item"].to_list() == held_out + new
-    assert result.items["mean_square_error"][:3].mean() == pytest.approx(result.metrics["test/mse"])
-    for item, brightness, contrast in result.items.select("item", "brightness", "contrast").iter_rows():
-        pixels = np.asarray(Image.open(tmp_path / "lungs-10" / item)) / 255
-        assert (brightness, contrast) == pytest.approx((pixels.mean(), pixels.std()), rel=1e-5)
-    first = np.asarray(Image.open(tmp_path / "lungs-10" / held_out[0])).repeat(5, 0).repeat(5, 1)
-    assert len(result.thumbnails) == 11 and np.array_equal(result.thumbnails[0][:60], first), "above its reconstruction"
-    assert result.thumbnails[0].shape == (120, 60)
-
-
-def test_one_label_has_no_auc(tmp_path: Path) -> None:
-    result = evaluated(tmp_path / "lungs-10", ["lungs"], "autoencoder-covid")
-    assert result.title == "Autoencoder of lungs"
-    assert result.notes[1] == "No picture of another label to tell these from, so there is no AUC."
-    assert [picture.name for picture in result.pictures] == [
-        "reconstructions", "epochs", "interpolation", "error_maps", "errors",
-    ]  # fmt: skip
-    assert not [key for key in result.metrics if "auc" in key]
-    assert len(result.items) == len(result.thumbnails) == 3 and not result.charts
-
-
-def test_four_pictures_have_three_components(tmp_path: Path) -> None:
-    result = evaluated(tmp_path / "lungs-10", ["lungs"], "autoencoder-covid")
-    rivals = {key.split("/")[1] for key in result.metrics if key.startswith("baseline/")}
-    deformed = {"pca_2_of_deformed", "pca_8_of_deformed"}
-    assert rivals == {"mean_picture", "pca_2", "pca_full_rank", "linear_autoencoder"} | deformed, "no pca_16"
 
 
 def test_predict(tmp_path: Path) -> None:
