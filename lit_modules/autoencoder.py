@@ -9,6 +9,7 @@ from torch import Tensor
 from lit_modules.base import Batch, PictureReader
 from lit_modules.examples import tiles
 from lit_modules.networks.autoencoder.autoencoder import Autoencoder
+from lit_modules.networks.autoencoder.code import active_share
 from lit_modules.networks.autoencoder.deformation import deform, draw_deformations
 from lit_modules.networks.autoencoder.settings import AutoencoderSettings
 from pipeline.errors import InputError
@@ -17,11 +18,9 @@ N_EXAMPLES = 8
 
 
 class LitAutoencoder(PictureReader):
-    """Least squares reconstruction; the weights of the last epoch are kept, as in the course.
+    """Least squares reconstruction; the weights of the last epoch are exported, as in the course.
 
     Buffers:
-        snapshot: eight validation pictures and their reconstructions as they were after ``snapshot_epoch`` epochs,
-            (2, 8, 1, side, side).
         validation_errors: mean square errors of all validation pictures at the end of the fit, sorted, (n,): no
             weight was fitted to them, so they say how large the error of a new picture may be.
     """
@@ -29,16 +28,16 @@ class LitAutoencoder(PictureReader):
     Settings = AutoencoderSettings
     settings: AutoencoderSettings
     monitor = None
-    snapshot: Tensor
     validation_errors: Tensor
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
-        settings = self.settings
-        self.net = Autoencoder(settings)
-        side = settings.side
-        self.register_buffer("snapshot", torch.zeros(2, N_EXAMPLES, 1, side, side))
+        self.net = Autoencoder(self.settings)
         self.register_buffer("validation_errors", torch.zeros(0))
+
+    @property
+    def kept_epochs(self) -> tuple[int, ...]:
+        return (self.settings.snapshot_epoch,)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net(images)
@@ -49,7 +48,11 @@ class LitAutoencoder(PictureReader):
         size = images.shape[-1]
         if size != self.settings.side:
             raise InputError(f"model.side is {self.settings.side} but the pictures have {size} pixels; make them equal")
-        self.net.fit(images)
+        self.net.fit(self.deformed_copies(images, self.settings.copies) if self.settings.copies else images)
+
+    def deformed_copies(self, images: Tensor, copies: int) -> Tensor:
+        """``copies`` random deformations of each picture, (copies · n, 1, side, side)."""
+        return torch.cat([self.deformed(images, step) for step in range(copies)])
 
     def deformed(self, images: Tensor, step: int, rank: int = 0, world_size: int = 1) -> Tensor:
         """One rank's pictures, deformed at random: drawn for the global batch, so that ranks change nothing."""
@@ -60,18 +63,18 @@ class LitAutoencoder(PictureReader):
         return deform(images, grids, tones)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return {"loss": F.mse_loss(self.net(batch["image"]), batch["image"])}
+        """Mean square error of ``image`` as redrawn from ``input``, where there is one; with what sparse codes add."""
+        images = batch["image"]
+        code = self.net.encode(batch.get("input", images))
+        reconstruction = F.mse_loss(self.net.decode(code), images)
+        if self.settings.code in ("dense", "top_k"):
+            return {"loss": reconstruction}
+        return {"loss": reconstruction + self.net.penalty(code), "reconstruction": reconstruction}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images = self.deformed(batch["image"], self.global_step, self.global_rank, self.trainer.world_size)
-        return super().training_step({"image": images}, batch_idx)
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        super().validation_step(batch, batch_idx)
-        fitting = self.trainer.state.fn == "fit"
-        if fitting and batch_idx == 0 and self.current_epoch < self.settings.snapshot_epoch:
-            images = batch["image"][torch.arange(N_EXAMPLES) % len(batch["image"])]
-            self.snapshot.copy_(torch.stack([images, self.net(images)]))
+        corrupted = images + self.settings.noise * torch.randn_like(images)
+        return super().training_step({"image": images, "input": corrupted}, batch_idx)
 
     @torch.no_grad()
     def on_fit_end(self) -> None:
@@ -86,6 +89,11 @@ class LitAutoencoder(PictureReader):
     def errors(self, images: Tensor) -> Tensor:
         """Mean square error of each picture (n, 1, side, side), (n,)."""
         return (self.net(images) - images).square().flatten(1).mean(dim=1)
+
+    @torch.no_grad()
+    def active_share(self, images: Tensor) -> float:
+        """Share of the entries of the code that a picture (n, 1, side, side) uses noticeably, on average."""
+        return float(active_share(self.net.encode(images)))
 
     def percentile(self, error: float) -> float:
         """Percentage of the validation pictures whose error is smaller."""

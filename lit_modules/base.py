@@ -35,6 +35,11 @@ class LitBase(pl.LightningModule):
         self.settings = self.Settings(**parameters)
         self.save_hyperparameters(self.settings.model_dump(), logger=False)
 
+    @property
+    def kept_epochs(self) -> tuple[int, ...]:
+        """Numbers of epochs after which the weights are kept beside the exported ones, in ``models/part-way``."""
+        return ()
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Named scalar terms of a batch of tensors, all of the same first dimension."""
         raise NotImplementedError

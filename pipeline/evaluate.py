@@ -1,7 +1,7 @@
 """Evaluates one model on held-out data, on one device.
 
-Reads models/<model>.ckpt and its data; writes reports/evaluate/<model>.json, reports/headlines/<model>.json,
-reports/figures/<model>/ and reports/charts/<model>/.
+Reads models/<model>.ckpt, models/part-way/<model>/ and its data; writes reports/evaluate/<model>.json,
+reports/headlines/<model>.json, reports/figures/<model>/ and reports/charts/<model>/.
 """
 
 import argparse
@@ -61,7 +61,8 @@ def measured(name: str, params: Params, show: Show) -> "tuple[dict[str, float], 
     show(1, "measures")
     torch.manual_seed(section.seed)
     evaluation = model.evaluation()
-    result = evaluation.evaluate(module.eval(), datamodule, section)
+    part_way = [model.load(model.part_way / f"{epochs}.ckpt") for epochs in module.kept_epochs]
+    result = evaluation.evaluate(module.eval(), datamodule, section, *part_way)
     return numbers({**tested, **result.metrics}), result, evaluation.LABELS | result.labels
 
 

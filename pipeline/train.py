@@ -1,6 +1,7 @@
 """Trains one model: reads its data and its section of params.yaml.
 
-Writes models/<model>.ckpt and reports/train/<model>.csv. A killed training goes on from runs/train/.
+Writes models/<model>.ckpt, models/part-way/<model>/ and reports/train/<model>.csv.
+A killed training goes on from runs/train/.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError, run
-from pipeline.outputs import atomic_file, fingerprint
+from pipeline.outputs import atomic_file, atomic_folder, fingerprint
 from pipeline.progress import progress
 from pipeline.settings.base import ModelSection
 from pipeline.settings.load import Params, load_params
@@ -27,8 +28,9 @@ from pipeline.training.registry import MODELS
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
+    from torch import Tensor
 
-    from pipeline.training.callbacks import BestWeights, Curves
+    from pipeline.training.callbacks import BestWeights, Curves, KeptEpochs
 
 CODE = (
     "pipeline/train.py",
@@ -66,12 +68,18 @@ class Training:
     trainer: "pl.Trainer"
     curves: "Curves"
     best: "BestWeights | None"  # None: the last weights are exported
+    kept: "KeptEpochs"
     checkpoint: Path  # in runs/, from which a killed training goes on
 
     @property
     def weights(self) -> Path:
         """Output: the exported weights."""
         return Path("models") / f"{self.name}.ckpt"
+
+    @property
+    def part_way(self) -> Path:
+        """Output: a folder of the weights after the epochs that the module names."""
+        return MODELS[self.name].part_way
 
     @property
     def curves_file(self) -> Path:
@@ -85,7 +93,7 @@ class Training:
 
 
 def train(name: str, params: Params) -> "pl.Trainer":
-    """Train ``name``, write its two outputs once, and return the finished Trainer."""
+    """Train ``name``, write its three outputs once, and return the finished Trainer."""
     from pipeline.tracking import training as tracking
 
     start = time.monotonic()
@@ -94,7 +102,8 @@ def train(name: str, params: Params) -> "pl.Trainer":
     with lock(training), tracking.run_of(training) as logger:
         fit(training)
         if training.trainer.is_global_zero:
-            export(training.module, training.weights)
+            export(training.module, training.module.state_dict(), training.weights)
+            export_part_way(training)
             training.curves.write(training.curves_file)
             tracking.conclude(training, logger, time.monotonic() - start)
             shutil.rmtree(training.checkpoint.parent)
@@ -121,6 +130,7 @@ def build(name: str, params: Params) -> Training:
     checkpoint = Path("runs/train") / name / key / "last.ckpt"
     module = model.make_module(section)
     curves, best = callbacks.Curves(name), callbacks.BestWeights(module.monitor) if module.monitor else None
+    kept = callbacks.KeptEpochs()
     trainer = make_trainer(
         section.trainer,
         params.runtime,
@@ -130,6 +140,7 @@ def build(name: str, params: Params) -> Training:
             curves,
             callbacks.Progress(name),
             *([best] if best else []),
+            kept,
             callbacks.ResumePoint(checkpoint),
             LearningRateMonitor("epoch"),
             *([StepCurves(), ExampleImages()] if enabled() else []),
@@ -139,7 +150,7 @@ def build(name: str, params: Params) -> Training:
     datamodule = model.make_datamodule(section)
     datamodule.setup("fit")
     module.fit_statistics(datamodule)
-    return Training(name, section, module, datamodule, trainer, curves, best, checkpoint)
+    return Training(name, section, module, datamodule, trainer, curves, best, kept, checkpoint)
 
 
 def content_key(section: ModelSection, data: Path) -> str:
@@ -184,13 +195,20 @@ def locked(folder: Path) -> Iterator[None]:
         Path(file.name).unlink(missing_ok=True)
 
 
-def export(module: "pl.LightningModule", path: Path) -> None:
+def export_part_way(training: Training) -> None:
+    """Write the weights after the kept epochs, ``<epochs>.ckpt`` each."""
+    with atomic_folder(training.part_way) as temporary:
+        for epochs, weights in training.kept.weights.items():
+            export(training.module, weights, temporary / f"{epochs}.ckpt")
+
+
+def export(module: "pl.LightningModule", weights: "dict[str, Tensor]", path: Path) -> None:
     """Write weights and hyperparameters, in bytes that depend on nothing else."""
     import pytorch_lightning
     import torch
 
     content = {
-        "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()},
+        "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()},
         "hyper_parameters": dict(module.hparams),
         "pytorch-lightning_version": pytorch_lightning.__version__,
     }

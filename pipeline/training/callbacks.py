@@ -114,6 +114,10 @@ class Progress(Callback):
         self.shown.close()
 
 
+def _copy_of_weights(module: pl.LightningModule) -> dict[str, Tensor]:
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}
+
+
 class BestWeights(Callback):
     """Keeps the weights of the epoch with the lowest monitored metric, and gives them back at the end.
 
@@ -130,7 +134,7 @@ class BestWeights(Callback):
         value = float(trainer.callback_metrics[self.monitor])
         if value < self.best:
             self.best, self.epoch = value, trainer.current_epoch
-            self.weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}
+            self.weights = _copy_of_weights(module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         module.load_state_dict(self.weights)
@@ -143,6 +147,24 @@ class BestWeights(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.epoch, self.weights = state_dict["best"], state_dict["epoch"], state_dict["weights"]
+
+
+class KeptEpochs(Callback):
+    """Keeps the weights after the epochs that the module names."""
+
+    def __init__(self) -> None:
+        self.weights: dict[int, dict[str, Tensor]] = {}
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
+        epochs = trainer.current_epoch + 1
+        if epochs in module.kept_epochs:
+            self.weights[epochs] = _copy_of_weights(module)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.weights = state_dict["weights"]
 
 
 class ResumePoint(Callback):

@@ -70,6 +70,11 @@ class Model:
         """
         return load_checkpoint(self.module_class(), Path(checkpoint), content)
 
+    @property
+    def part_way(self) -> Path:
+        """Folder of the weights after the epochs that the module names, ``<epochs>.ckpt`` each."""
+        return Path("models/part-way") / self.name
+
     def evaluation(self) -> ModuleType:
         """The family's ``evaluate``."""
         return import_module(f"pipeline.evaluation.{self.family}.evaluation")

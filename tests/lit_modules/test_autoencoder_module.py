@@ -1,23 +1,26 @@
-"""The LightningModule: deformations that no number of processes changes, the snapshot, held-out gain."""
+"""The LightningModule: deformations that no number of processes changes, where it starts, held-out gain."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from conftest import training_split
+from sklearn.decomposition import PCA
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
-from lit_modules.autoencoder import N_EXAMPLES, LitAutoencoder
+from lit_modules.autoencoder import LitAutoencoder
 from pipeline.errors import InputError
 from pipeline.settings.base import DataSettings
 from pipeline.train import export
 from pipeline.training.registry import load_checkpoint
 
 SETTINGS: dict[str, Any] = {
-    "side": 12, "widths": [48, 32, 24], "active_units": 8, "snapshot_epoch": 2, "rotation": 0.1, "scale": 0.1,
+    "side": 12, "widths": [48, 32, 24], "code": "top_k", "active_units": 8, "sparsity": 0.01, "target": 0.1,
+    "tied": False, "noise": 0.0, "copies": 0, "snapshot_epoch": 2, "rotation": 0.1, "scale": 0.1,
     "shift": 0.2, "warp": 0.05, "contrast": 0.2, "augment_seed": 1, "lr": 3.0e-3, "weight_decay": 1.0e-2,
 }  # fmt: skip
 
@@ -65,16 +68,62 @@ def test_ranks_see_slices_of_one_draw() -> None:
     assert not torch.equal(module(augment_seed=2).deformed(images, step=5), together)
 
 
-def test_snapshot_is_that_of_its_epoch() -> None:
-    """It holds validation pictures; of the last epoch it holds what the final weights draw, of an earlier one not."""
-    model, data = fitted(5)
-    originals, early = model.snapshot
-    expected = data.splits["val"]["image"][torch.arange(N_EXAMPLES) % 5]
-    torch.testing.assert_close(originals, expected, rtol=0, atol=0)
-    late, _ = fitted(5, snapshot_epoch=5)
-    with torch.no_grad():
-        torch.testing.assert_close(late.snapshot[1], late.net(expected))
-    assert (early - late.snapshot[1]).abs().max() > 1e-3
+def test_training_starts_from_the_components_of_deformed_copies() -> None:
+    model, data = module(copies=6, code="dense"), Blobs("", batch_size=8, seed=1)
+    data.setup()
+    model.fit_statistics(data)
+    copies = torch.cat([model.deformed(data.splits["train"]["image"], step) for step in range(6)])
+    pca = PCA(24).fit(copies.flatten(1).numpy())
+    held_out = data.splits["test"]["image"]
+    expected = pca.inverse_transform(pca.transform(held_out.flatten(1).numpy()))
+    np.testing.assert_allclose(model(held_out).detach().flatten(1), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("copies", [0, 3])
+def test_no_picture_lies_in_the_weights(copies: int) -> None:
+    """Nothing as long as a picture is one, be it brightened or stretched: no correlation comes near 1."""
+    model, data = fitted(3, copies=copies)
+    images = torch.cat([data.splits[split]["image"] for split in ("train", "val")]).flatten(1)
+    weights = [tensor for tensor in model.state_dict().values() if tensor.numel() >= 144]
+    either_way = [turned for tensor in weights for turned in (tensor.flatten(), tensor.transpose(0, -1).flatten())]
+    parts = torch.cat([flat[: len(flat) // 144 * 144].reshape(-1, 144) for flat in either_way])
+    assert len(parts) > 2 * (48 + 24), "matrices from and to pixels"
+    alike = torch.corrcoef(torch.cat([images, parts]))[: len(images), len(images) :]
+    assert float(alike.abs().max()) < 0.95
+
+
+def test_input_is_corrupted_in_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By noise of the standard deviation that is named; the target stays clean."""
+    seen: list[Any] = []
+    losses = LitAutoencoder.losses
+    monkeypatch.setattr(LitAutoencoder, "losses", lambda self, batch: seen.append(batch) or losses(self, batch))
+    fitted(2, noise=0.3)
+    trained, validated = ([batch for batch in seen if ("input" in batch) == noisy] for noisy in (True, False))
+    assert len(trained) == 4 and len(validated) == 2
+    added = torch.cat([(batch["input"] - batch["image"]).flatten() for batch in trained])
+    assert float(added.std()) == pytest.approx(0.3, rel=0.03) and abs(float(added.mean())) < 0.02
+    assert 0 <= float(trained[0]["image"].min()) and float(trained[0]["image"].max()) <= 1
+    model, images = module(code="dense"), blobs(4, 0)
+    batch = {"image": images, "input": torch.zeros_like(images)}
+    expected = (model(torch.zeros_like(images)) - images).square().mean()
+    assert float(model.losses(batch)["loss"]) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("code", ["l1", "kl"])
+def test_a_penalty_is_minimised_and_the_error_told_beside_it(code: str) -> None:
+    """It makes fewer entries active than training without it does."""
+    shares = []
+    for sparsity in (0.0, 1.0):
+        model, data = fitted(20, code=code, sparsity=sparsity, tied=True)
+        images = data.splits["test"]["image"]
+        losses = model.losses({"image": images})
+        error = (model(images) - images).square().mean()
+        assert float(losses["reconstruction"]) == pytest.approx(float(error))
+        penalty = model.net.penalty(model.net.encode(images))
+        assert float(losses["loss"]) == pytest.approx(float(error + penalty))
+        assert (float(penalty) > 0) == (sparsity > 0)
+        shares.append(model.active_share(images))
+    assert 0 < shares[1] < shares[0]
 
 
 def test_an_error_is_ranked_among_those_of_the_validation_pictures(tmp_path: Path) -> None:
@@ -85,22 +134,19 @@ def test_an_error_is_ranked_among_those_of_the_validation_pictures(tmp_path: Pat
         expected = sorted(float((model.net(image[None]) - image).square().mean()) for image in images)
     assert model.validation_errors.tolist() == pytest.approx(expected, rel=1e-5)
     assert [model.percentile(error) for error in (0.0, (expected[1] + expected[2]) / 2, 1e9)] == [0, 40, 100]
-    export(model, tmp_path / "a.ckpt")
+    export(model, model.state_dict(), tmp_path / "a.ckpt")
     again = LitAutoencoder.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
     assert torch.equal(again.validation_errors, model.validation_errors)
     del model._buffers["validation_errors"]
-    export(model, tmp_path / "old.ckpt")
+    export(model, model.state_dict(), tmp_path / "old.ckpt")
     with pytest.raises(InputError, match=r"old\.ckpt: of an older version, lacks validation_errors; train it again"):
         load_checkpoint(LitAutoencoder, tmp_path / "old.ckpt")
 
 
 def test_held_out_error_beats_principal_components() -> None:
     model, data = fitted(150)
-    untrained = module(active_units=None)
+    untrained = module(code="dense")
     untrained.fit_statistics(data)
-    # random rows beside the axes of 16 pictures: full-rank PCA is the projection on the axes alone
-    untrained.net.linear_encoder.weight.data[15:] = 0
-    untrained.net.linear_decoder.weight.data[:, 15:] = 0
     with torch.no_grad():
         own, pca = (float(each.losses(data.splits["test"])["loss"]) for each in (model, untrained))
     assert own < 0.8 * pca

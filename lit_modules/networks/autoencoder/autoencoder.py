@@ -1,66 +1,65 @@
-"""Fully connected autoencoder with a linear and a non-linear path to a sparse code."""
+"""Fully connected autoencoder with a linear and a non-linear path to its code."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_modules.networks.autoencoder.code import penalty, sparse
 from lit_modules.networks.autoencoder.settings import AutoencoderSettings
+
+NOISE = 1e-5  # of the largest singular value: below it axes are those of rounding
 
 
 class Autoencoder(nn.Module):
-    """side² - widths[0] - ... - widths[-1] and back: c = A x + f(x), s = top_k(c), x̂ = B s + g(s).
+    """side² - widths[0] - ... - widths[-1] and back: c = A x + f(x), s = sparse(c), x̂ = B s + g(s).
 
-    A and B are linear; f and g are perceptrons through the hidden widths, whose last layers start at
-    zero. x is the picture less the training set's mean, in units of its standard deviation. Before
-    training, with the axes that :meth:`fit` finds, the network is the training set's principal
-    component analysis.
-
-    The code is that of the k-sparse autoencoder (Makhzani & Frey 2014, arXiv:1312.5663, algorithm 1),
-    but for taking the k entries of largest magnitude where the paper takes the largest: a coefficient
-    of a linear path has either sign.
+    A and B are linear; f and g are perceptrons through the hidden widths. x is the picture less the mean of
+    the pictures that :meth:`fit` saw, in units of their standard deviation. As fitted, f and g are zero, the rows of
+    A and columns of B principal axes: with a dense code the untrained network is the principal component analysis of
+    those pictures, with as many components as the code has entries. Rows of A beyond the pictures' rank are orthogonal
+    to their axes, and columns of B zero; with tied matrices, where they cannot be, other pictures are redrawn better.
     """
 
     mean: Tensor
     std: Tensor
+    linear_decoder: "nn.Linear | Transposed"
 
     def __init__(self, settings: AutoencoderSettings) -> None:
         super().__init__()
-        side = settings.side
+        self.settings, side = settings, settings.side
         sizes = [side**2, *settings.widths]
-        self.active_units = settings.active_units
-        self.encoder, self.decoder = _perceptron(sizes), _perceptron(sizes[::-1])
+        self.encoder = _perceptron(sizes)
         self.linear_encoder = nn.Linear(sizes[0], sizes[-1], bias=False)
-        self.linear_decoder = nn.Linear(sizes[-1], sizes[0], bias=False)
         nn.init.orthogonal_(self.linear_encoder.weight)
-        self._tie()
+        if settings.tied:
+            self.decoder, self.linear_decoder = _transposed(self.encoder), Transposed(self.linear_encoder)
+        else:
+            self.decoder, self.linear_decoder = _perceptron(sizes[::-1]), nn.Linear(sizes[-1], sizes[0], bias=False)
         self.register_buffer("mean", torch.zeros(1, side, side))
         self.register_buffer("std", torch.ones(()))
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
-        """Take mean and standard deviation from the training pictures (n, 1, side, side), and their principal axes."""
+        """Take mean, standard deviation and principal axes from pictures (n, 1, side, side)."""
         self.mean.copy_(images.mean(dim=0))
         centred = (images - self.mean).flatten(1)
         self.std.copy_(centred.std().clamp(min=1e-6))  # equal pictures have none
-        axes = torch.linalg.svd(centred, full_matrices=False).Vh[: len(images) - 1]
-        axes = axes[: self.linear_encoder.out_features]
-        self.linear_encoder.weight[: len(axes)] = axes
-        self._tie()
-
-    @torch.no_grad()
-    def _tie(self) -> None:
-        self.linear_decoder.weight.copy_(self.linear_encoder.weight.T)
+        _, sizes, axes = torch.linalg.svd(centred, full_matrices=False)
+        axes = axes[sizes > NOISE * sizes[0]][: self.settings.widths[-1]]
+        known, unknown = self.linear_encoder.weight.split([len(axes), self.settings.widths[-1] - len(axes)])
+        known.copy_(axes)
+        unknown -= unknown @ axes.T @ axes
+        if isinstance(self.linear_decoder, nn.Linear):
+            self.linear_decoder.weight.zero_()
+            self.linear_decoder.weight[:, : len(axes)] = axes.T
 
     def encode(self, images: Tensor) -> Tensor:
-        """Pictures (n, 1, side, side) in [0, 1] to sparse codes (n, widths[-1])."""
+        """Pictures (n, 1, side, side) in [0, 1] to codes (n, widths[-1])."""
         x = ((images - self.mean) / self.std).flatten(1)
-        code = self.linear_encoder(x) + self.encoder(x)
-        if self.active_units is None:
-            return code
-        kept = code.abs().topk(self.active_units, dim=1).indices
-        return torch.zeros_like(code).scatter(1, kept, code.gather(1, kept))
+        return sparse(self.linear_encoder(x) + self.encoder(x), self.settings)
 
     def decode(self, code: Tensor) -> Tensor:
         """Codes (n, widths[-1]) to pictures (n, 1, side, side)."""
@@ -71,8 +70,27 @@ class Autoencoder(nn.Module):
         """Reconstructions of pictures (n, 1, side, side)."""
         return self.decode(self.encode(images))
 
+    def penalty(self, code: Tensor) -> Tensor:
+        """λ times what a sparse code adds to ½|x - x̂|², in the units of the mean square error of a pixel, a scalar."""
+        weight = 2 * self.settings.sparsity * self.std.square() / self.settings.side**2
+        return weight * penalty(code, self.settings)
+
+
+class Transposed(nn.Module):
+    """The matrix of another layer, transposed, and a bias of its own if that has one."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+        self.bias = None if layer.bias is None else nn.Parameter(torch.zeros(layer.in_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, out_features of the other layer) to (n, its in_features)."""
+        return F.linear(x, self.layer.weight.T, self.bias)
+
 
 def _perceptron(sizes: Sequence[int]) -> nn.Sequential:
+    """Layers of ``sizes``, of which the last is zero."""
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.SiLU()]
@@ -80,3 +98,8 @@ def _perceptron(sizes: Sequence[int]) -> nn.Sequential:
     nn.init.zeros_(last.weight)  # type: ignore[arg-type]
     nn.init.zeros_(last.bias)  # type: ignore[arg-type]
     return nn.Sequential(*layers[:-1])
+
+
+def _transposed(perceptron: nn.Sequential) -> nn.Sequential:
+    """Its layers in reverse order; the first is zero, and so is all that comes of it."""
+    return nn.Sequential(*(Transposed(layer) if isinstance(layer, nn.Linear) else layer for layer in perceptron[::-1]))

@@ -1,10 +1,10 @@
 """Parameters of the autoencoder of lungs."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.settings.base import Fraction, ModelSettings, NonNegativeFloat, PositiveInt, Seed
+from pipeline.settings.base import Fraction, ModelSettings, NonNegativeFloat, NonNegativeInt, PositiveInt, Seed
 
 
 class AutoencoderSettings(ModelSettings):
@@ -14,10 +14,22 @@ class AutoencoderSettings(ModelSettings):
     """Pixels of a side: that of the data."""
     widths: Annotated[list[PositiveInt], Field(min_length=1)]
     """Hidden layers and, last, the code."""
-    active_units: PositiveInt | None
-    """Entries of the code kept for a picture; null: all."""
+    code: Literal["dense", "top_k", "l1", "kl"]
+    """dense: all entries; top_k: the largest; l1, kl: a penalty makes it sparse, see networks/autoencoder/code.py."""
+    active_units: PositiveInt
+    """Of top_k: entries of the code kept for a picture."""
+    sparsity: NonNegativeFloat
+    """Of l1 and kl: weight of the penalty, beside half the squared error of a picture in standard deviations."""
+    target: Annotated[float, Field(gt=0, lt=1)]
+    """Of kl: mean activity of an entry."""
+    tied: bool
+    """Whether the decoder's matrices are those of the encoder, transposed."""
+    noise: NonNegativeFloat
+    """Of a denoising autoencoder: standard deviation of what is added to its input, grey levels; 0: none."""
+    copies: NonNegativeInt
+    """Deformed copies of each training picture whose principal components training starts from; 0: the pictures'."""
     snapshot_epoch: PositiveInt
-    """Epochs after which some reconstructions are kept to be shown beside the last ones."""
+    """Epochs after which the weights are kept beside the last ones, to be shown with them."""
     rotation: NonNegativeFloat
     """Random deformations of the training pictures, ±: radians."""
     scale: Fraction
@@ -33,6 +45,6 @@ class AutoencoderSettings(ModelSettings):
 
     @model_validator(mode="after")
     def _active_within_code(self) -> Self:
-        if self.active_units is not None and self.active_units > self.widths[-1]:
+        if self.code == "top_k" and self.active_units > self.widths[-1]:
             raise ValueError(f"active_units {self.active_units} is more than the code's {self.widths[-1]}")
         return self

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from datamodules.images import ImagesDataModule
-from lit_modules.autoencoder import LitAutoencoder
+from lit_modules.autoencoder import N_EXAMPLES, LitAutoencoder
 from pipeline.evaluation.autoencoder.scores import TRIVIAL, auc, auc_metrics, roc_table, trivial_scores
 from pipeline.evaluation.autoencoder.settings import Autoencoder
 from pipeline.evaluation.common.bootstrap import scored
@@ -45,17 +45,23 @@ LABELS = {
 
 
 @torch.no_grad()
-def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder) -> Result:
-    """Errors of the network and of its rivals on pictures that none of them has seen."""
+def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder, part_way: LitAutoencoder) -> Result:
+    """Errors of the network and of its rivals on pictures that none of them has seen.
+
+    Args:
+        model: the network, trained.
+        data: its pictures.
+        params: its section of params.yaml.
+        part_way: the network as it was after ``snapshot_epoch`` epochs.
+    """
     train, test = data.splits["train"]["image"], data.splits["test"]["image"]
     methods: dict[str, Reconstruct] = {"model": model.net, **principal_components(model, train, params)}
     after = {
-        "snapshot": min(model.settings.snapshot_epoch, params.trainer.max_epochs),
+        "snapshot": model.settings.snapshot_epoch,
         "end": params.trainer.max_epochs,
     }
-    shown = min(len(data.splits["val"]["image"]), data.settings.batch_size)  # the snapshot repeats those of few
-    examples, early = model.snapshot[:, :shown]
-    late = model.net(examples)
+    examples = data.splits["val"]["image"][:N_EXAMPLES]
+    early, late = part_way.net(examples), model.net(examples)
     held_out, training = ({who: errors(f, images) for who, f in methods.items()} for images in (test, train))
     metrics: dict[str, Any] = {
         **scored("mse", held_out),
@@ -63,7 +69,7 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder)
         "val/snapshot_mse": (early - examples).square().mean(),
         "val/final_mse": (late - examples).square().mean(),
     }
-    active = model.settings.active_units or model.settings.widths[-1]
+    active = model.settings.active_units if model.settings.code == "top_k" else model.settings.widths[-1]
     pictures = [
         reconstructions(model, test[: params.evaluate.n_pictures], active, params, data),
         epochs(examples, early, late, after),

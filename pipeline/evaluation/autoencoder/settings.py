@@ -1,8 +1,8 @@
 """Section autoencoder of params.yaml."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from datamodules.settings import PictureData
 from lit_modules.networks.autoencoder.settings import AutoencoderSettings
@@ -26,3 +26,10 @@ class Autoencoder(ModelSection):
     model: AutoencoderSettings
     data: PictureData
     evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _snapshot_within_training(self) -> Self:
+        snapshot, epochs = self.model.snapshot_epoch, self.trainer.max_epochs
+        if snapshot > epochs:
+            raise ValueError(f"model.snapshot_epoch {snapshot} is after trainer.max_epochs {epochs}; lower it")
+        return self

@@ -36,8 +36,9 @@ def test_linear_fits_are_pca(k: int) -> None:
 
 def autoencoder() -> LitAutoencoder:
     return LitAutoencoder(
-        side=10, widths=[8], active_units=None, snapshot_epoch=1, rotation=0.1, scale=0.1, shift=0.1, warp=0.0,
-        contrast=0.0, augment_seed=1, lr=1e-3, weight_decay=0.0,
+        side=10, widths=[8], code="dense", active_units=1, sparsity=0.0, target=0.5, tied=False, noise=0.0, copies=0,
+        snapshot_epoch=1, rotation=0.1, scale=0.1, shift=0.1, warp=0.0, contrast=0.0, augment_seed=1, lr=1e-3,
+        weight_decay=0.0,
     ).eval()  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def evaluated(folder: Path, labels: list[str], model: str) -> Any:
     params = SimpleNamespace(
         evaluate=SimpleNamespace(pca_components=[2, 16], copies=3, n_pictures=2), trainer=SimpleNamespace(max_epochs=1)
     )
-    result = evaluation.evaluate(module, data, params)  # type: ignore[arg-type]
+    result = evaluation.evaluate(module, data, params, autoencoder())  # type: ignore[arg-type]
     for picture in result.pictures:
         picture.figure.savefig(io.BytesIO())  # raises where a label is read as mathematics
     plt.close("all")

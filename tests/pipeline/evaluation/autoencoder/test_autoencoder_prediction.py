@@ -13,8 +13,9 @@ from pipeline.evaluation.autoencoder.prediction import predict
 def test_predict_sees_a_picture_as_the_training_did(tmp_path: Path) -> None:
     """Three times as wide as high, of one level; the training was padded, and white at 4095."""
     model = LitAutoencoder(
-        side=10, widths=[8], active_units=None, snapshot_epoch=1, rotation=0.1, scale=0.1, shift=0.1, warp=0.0,
-        contrast=0.0, augment_seed=1, lr=1e-3, weight_decay=0.0,
+        side=10, widths=[8], code="dense", active_units=1, sparsity=0.0, target=0.5, tied=False, noise=0.0, copies=0,
+        snapshot_epoch=1, rotation=0.1, scale=0.1, shift=0.1, warp=0.0, contrast=0.0, augment_seed=1, lr=1e-3,
+        weight_decay=0.0,
     ).eval()  # fmt: skip
     model.validation_errors = torch.ones(1)
     seen: list[torch.Tensor] = []
