@@ -41,7 +41,7 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder,
         part_way: the same model after ``model.snapshot_epoch`` epochs.
     """
     train = data.splits["train"]["image"]
-    rivals = linear_rivals(model, train, params.evaluate.pca_components, params.evaluate.copies)
+    rivals = linear_rivals(model, data, params.evaluate.pca_components, params.evaluate.copies)
     methods: Methods = {"model": model.net, **rivals}
     own = Judged.by(methods, data.rows("test"), data.splits["test"]["image"])
     training = {who: float(errors(method(train), train).mean()) for who, method in methods.items()}

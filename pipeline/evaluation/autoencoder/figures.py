@@ -118,7 +118,7 @@ def bars(held_out: Mapping[str, tuple[float, float, float]], training: Mapping[s
         "Error on unseen pictures (coloured, with 95 % intervals over patients) and on the training pictures (grey): "
         "the network beside the mean picture and principal components of the training pictures, or of deformed copies "
         "of them. Low training error proves nothing: full-rank PCA has none. PCA keeps as many numbers as its name "
-        f"says; the network {code}, and so does the linear autoencoder, whose axes are those of deformed copies."
+        f"says; the network {code}, and so does the linear autoencoder: the network before its training."
     )
     return Picture("errors", caption, figure)
 

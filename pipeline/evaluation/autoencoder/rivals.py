@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from torch import Tensor
 
+from datamodules.images import ImagesDataModule
 from lit_modules.autoencoder import LitAutoencoder
+from lit_modules.networks.autoencoder.autoencoder import Autoencoder
 
 Methods = dict[str, Callable[[Tensor], Tensor]]  # by name: pictures (n, 1, H, W) to what is redrawn of them
 
@@ -36,38 +38,44 @@ class PrincipalAxes:
         pca = PCA(min(k, n - 1, pixels), svd_solver=solver).fit(x)
         return cls(pca.mean_, pca.components_)
 
-    def redraw(self, images: Tensor, k: int, active: int) -> Tensor:
-        """Pictures (n, 1, H, W) from the ``active`` largest of their first k coefficients."""
+    def redraw(self, images: Tensor, k: int) -> Tensor:
+        """Pictures (n, 1, H, W) from their first k coefficients."""
         code = (images.flatten(1).double().numpy() - self.mean) @ self.axes[:k].T
-        small = np.argsort(-np.abs(code), axis=1)[:, active:]
-        np.put_along_axis(code, small, 0.0, axis=1)
         return torch.from_numpy(self.mean + code @ self.axes[:k]).view_as(images)
 
 
-def linear_rivals(model: LitAutoencoder, train: Tensor, components: list[int], copies: int) -> Methods:
+def linear_rivals(model: LitAutoencoder, data: ImagesDataModule, components: list[int], copies: int) -> Methods:
     """Linear methods fitted to the training pictures, or to deformed copies of them like those the network saw.
 
     Args:
         model: whose deformations and whose code they have.
-        train: pictures, (n, 1, H, W).
+        data: with the training pictures.
         components: numbers of principal components beside those of the model's code; n pictures have n - 1, and what
             has more is left out.
         copies: deformed copies of each picture.
 
     Returns:
-        ``mean_picture``; ``pca_<k>``, ``pca_full_rank`` and ``pca_<k>_of_deformed``; and ``linear_autoencoder``: the
-        network's own code, as wide and with as many active entries, of the principal axes of deformed copies.
+        ``mean_picture``; ``pca_<k>``, ``pca_full_rank`` and ``pca_<k>_of_deformed``; and ``linear_autoencoder``, see
+        :func:`untrained`.
     """
+    train = data.splits["train"]["image"]
     settings = model.settings
     width = settings.widths[-1]
-    active = settings.active_units if settings.code == "top_k" else width
-    ks = sorted({*components, active, width})
+    kept = settings.active_units if settings.code == "top_k" else width
+    ks = sorted({*components, kept, width})
     n = len(train)
     many = model.deformed_copies(train, copies)
     plain, deformed = PrincipalAxes.of(train, n - 1), PrincipalAxes.of(many, max(ks))
-    methods: Methods = {"mean_picture": partial(plain.redraw, k=0, active=0)}
-    methods |= {f"pca_{k}": partial(plain.redraw, k=k, active=k) for k in ks if k < n}
-    methods["pca_full_rank"] = partial(plain.redraw, k=n - 1, active=n - 1)
-    methods |= {f"pca_{k}_of_deformed": partial(deformed.redraw, k=k, active=k) for k in ks if k <= len(deformed.axes)}
-    methods["linear_autoencoder"] = partial(deformed.redraw, k=width, active=active)
+    methods: Methods = {"mean_picture": partial(plain.redraw, k=0)}
+    methods |= {f"pca_{k}": partial(plain.redraw, k=k) for k in ks if k < n}
+    methods["pca_full_rank"] = partial(plain.redraw, k=n - 1)
+    methods |= {f"pca_{k}_of_deformed": partial(deformed.redraw, k=k) for k in ks if k <= len(deformed.axes)}
+    methods["linear_autoencoder"] = untrained(model, data)
     return methods
+
+
+def untrained(model: LitAutoencoder, data: ImagesDataModule) -> Autoencoder:
+    """The network as its training began: a linear autoencoder in closed form, with the network's own code."""
+    start = LitAutoencoder(**model.settings.model_dump())
+    start.fit_statistics(data)
+    return start.net

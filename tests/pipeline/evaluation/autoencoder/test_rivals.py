@@ -1,8 +1,11 @@
 """Principal axes against the eigenvectors of the covariance, and against a linear autoencoder that was trained."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from conftest import training_split
 
 from pipeline.evaluation.autoencoder.quality import errors
 from pipeline.evaluation.autoencoder.rivals import PrincipalAxes, linear_rivals
@@ -17,19 +20,9 @@ def test_redrawn_by_principal_components(k: int, n: int) -> None:
     axes = np.linalg.eigh(np.cov(x.T))[1][:, ::-1][:, :k]
     expected = x.mean(0) + (new - x.mean(0)) @ axes @ axes.T
     fit = PrincipalAxes.of(train, 11)
-    np.testing.assert_allclose(fit.redraw(test, k, k).flatten(1), expected, atol=1e-9)
+    np.testing.assert_allclose(fit.redraw(test, k).flatten(1), expected, atol=1e-9)
     if k == 11 and n == 12:
-        assert float(errors(fit.redraw(train, k, k), train).max()) < 1e-20, "full rank has no training error"
-
-
-def test_the_active_entries_are_those_that_matter_most() -> None:
-    """Of orthonormal axes, no other choice of as many has a smaller error: all choices are tried."""
-    train, test = torch.rand(2, 9, 1, 4, 4, generator=torch.Generator().manual_seed(0)).double()
-    fit = PrincipalAxes.of(train, 4)
-    x = test.flatten(1).numpy() - fit.mean
-    choices = [np.diag(np.isin(range(4), pair)) for pair in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))]
-    tried = [np.square(x - x @ fit.axes.T @ choice @ fit.axes).mean(1) for choice in choices]
-    np.testing.assert_allclose(errors(fit.redraw(test, 4, 2), test), np.min(tried, axis=0))
+        assert float(errors(fit.redraw(train, k), train).max()) < 1e-20, "full rank has no training error"
 
 
 def test_training_a_linear_autoencoder_ends_at_principal_components() -> None:
@@ -48,22 +41,20 @@ def test_training_a_linear_autoencoder_ends_at_principal_components() -> None:
 
     optimizer.step(loss)
     images = x.view(30, 1, 3, 4)
-    assert loss().item() == pytest.approx(
-        float(errors(PrincipalAxes.of(images, 3).redraw(images, 3, 3), images).mean())
-    )
+    assert loss().item() == pytest.approx(float(errors(PrincipalAxes.of(images, 3).redraw(images, 3), images).mean()))
 
 
 @pytest.mark.parametrize(("code", "kept"), [("dense", "8"), ("top_k", "3")])
 def test_rivals_have_the_codes_number_of_numbers(code: str, kept: str) -> None:
-    """Four pictures have three components; a dense linear autoencoder is PCA of the deformed copies."""
+    """Four pictures have three components; a linear autoencoder of dense code that starts from them is their PCA."""
     train, test = torch.rand(2, 4, 1, 12, 12, generator=torch.Generator().manual_seed(0))
-    rivals = linear_rivals(autoencoder(code=code), train, [2], 5)
+    data: Any = training_split({"image": train})
+    rivals = linear_rivals(autoencoder(code=code), data, [2], 5)
     plain = {"pca_2"} | ({"pca_3"} if code == "top_k" else set())
     deformed = {f"pca_{k}_of_deformed" for k in ("2", kept, "8")}
     assert set(rivals) == {"mean_picture", "pca_full_rank", "linear_autoencoder"} | plain | deformed
     error = {who: float(errors(redraw(test), test).mean()) for who, redraw in rivals.items()}
     assert error["mean_picture"] == pytest.approx(float(errors(train.mean(0, keepdim=True), test).mean()))
+    assert error["pca_8_of_deformed"] < error[f"pca_{kept}_of_deformed"] or kept == "8"
     if code == "dense":
-        assert error["linear_autoencoder"] == pytest.approx(error["pca_8_of_deformed"])
-    else:
-        assert error["pca_8_of_deformed"] < error["linear_autoencoder"] < error["pca_3_of_deformed"]
+        assert error["linear_autoencoder"] == pytest.approx(error["pca_full_rank"], rel=1e-5)
