@@ -53,7 +53,8 @@ def test_rivals_have_the_codes_number_of_numbers(code: str, kept: str) -> None:
     plain = {"pca_2"} | ({"pca_3"} if code == "top_k" else set())
     deformed = {f"pca_{k}_of_deformed" for k in ("2", kept, "8")}
     assert set(rivals) == {"mean_picture", "pca_full_rank", "linear_autoencoder"} | plain | deformed
-    error = {who: float(errors(redraw(test), test).mean()) for who, redraw in rivals.items()}
+    with torch.no_grad():
+        error = {who: float(errors(redraw(test), test).mean()) for who, redraw in rivals.items()}
     assert error["mean_picture"] == pytest.approx(float(errors(train.mean(0, keepdim=True), test).mean()))
     assert error["pca_8_of_deformed"] < error[f"pca_{kept}_of_deformed"] or kept == "8"
     if code == "dense":
