@@ -22,7 +22,7 @@ LABELS = {
     "psnr_db": "peak signal-to-noise ratio of a picture (dB)",
     "ssim": "structural similarity of a picture and its reconstruction (1 at best)",
     "part_way_mse": "mean square error of a pixel, part-way through the training",
-    "active_percent": "entries of the code that a picture uses (%)",
+    "active_percent": "entries of the code above a hundredth of a picture's largest (%)",
     "percentile": "pictures that the training was watched on with a smaller error (%)",
     "novelty_auc": "AUC of the error, other labels against the model's own (no diagnosis)",
 }
