@@ -90,6 +90,11 @@ class ImagesDataModule(TensorDataModule):
         """The level of the files that the import made white."""
         return self.preprocessing["white"]
 
+    @property
+    def drawn(self) -> bool:
+        """Whether this project drew the pictures, so that they are phantoms or mocks."""
+        return self.preprocessing["drawn"]
+
     def setup(self, stage: str | None = None) -> None:
         """Read the pictures of every split.
 

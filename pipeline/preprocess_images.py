@@ -1,7 +1,7 @@
 """Resizes one set of pictures to grey squares and splits it: reads data/raw/<set>.
 
 Writes data/images/<set>-<size>/<label>/*.png, 8-bit, index.csv (file, label, group, split) and preprocess.json:
-how the pictures were made square, their white, and which of them are the same or look alike.
+how the pictures were made square, their white, whether this project drew them, and which are the same or look alike.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.errors import InputError, run, warn
 from pipeline.inputs import duplicates
+from pipeline.inputs.generated import GENERATED
 from pipeline.inputs.pictures import grey_square, read_picture
 from pipeline.outputs import atomic_folder
 from pipeline.progress import track
@@ -50,7 +51,7 @@ def preprocess(name: str, size: int, images: Images) -> None:
         InputError: the raw pictures are missing, broken or too few to be split.
     """
     raw = Path("data/raw") / name
-    rows, white = read_raw(raw)
+    rows, white, drawn = read_raw(raw)
     pad = getattr(images, name).square == "pad"
     with atomic_folder(Path("data/images") / f"{name}-{size}") as folder:
         prints = [resize(raw, folder, row["file"], size, pad=pad) for row in track(rows, f"resizing {name}", len(rows))]
@@ -66,7 +67,7 @@ def preprocess(name: str, size: int, images: Images) -> None:
             "duplicates": duplicates.together(files, equal),
             "near_duplicates": duplicates.together(files, alike),
         }
-        write_json(folder / "preprocess.json", {"padded": pad, "white": white, **found})
+        write_json(folder / "preprocess.json", {"padded": pad, "white": white, "drawn": drawn, **found})
     for kind, sets in found.items():
         tell(f"{raw}: {kind.replace('_', ' ')}, kept on one side of the split", sets)
 
@@ -101,8 +102,8 @@ def tell(what: str, sets: Sequence[Sequence[str]]) -> None:
         warn(f"{what}: {named}" + (f"; and {len(sets) - NAMED} more sets" if len(sets) > NAMED else ""))
 
 
-def read_raw(raw: Path) -> tuple[list[dict[str, str]], int]:
-    """The rows of the index of the imported pictures, and the level that the import made white.
+def read_raw(raw: Path) -> tuple[list[dict[str, str]], int, bool]:
+    """The rows of the index of the imported pictures, the level that became white, and whether this project drew them.
 
     Raises:
         InputError: a file is missing or cut.
@@ -110,12 +111,13 @@ def read_raw(raw: Path) -> tuple[list[dict[str, str]], int]:
     try:
         with (raw / "index.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        white = json.loads((raw / "import.json").read_text("utf-8"))["white"]
+        imported = json.loads((raw / "import.json").read_text("utf-8"))
+        white, drawn = imported["white"], GENERATED in Path(imported["source"]).parents
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{raw}: index.csv or import.json is missing or cut; `python -m pipeline.import_images {raw.name}` mends it"
         ) from error
-    return rows, white
+    return rows, white, drawn
 
 
 def join_groups(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> list[str]:

@@ -39,7 +39,7 @@ def write_raw(name: str, labels: dict[str, int]) -> None:
 def write_index(raw: Path, rows: list[tuple[str, str, str]]) -> None:
     with (raw / "index.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("file", "label", "group"), *rows])
-    (raw / "import.json").write_text('{"white": 4095}')
+    (raw / "import.json").write_text('{"source": "lungs.zip", "white": 4095}')
 
 
 def index(name: str) -> list[dict[str, str]]:
@@ -137,6 +137,17 @@ def test_copies_lie_on_one_side(capsys: pytest.CaptureFixture[str]) -> None:
     assert "b/0.png, жёлтый/0.png" in warnings and "near duplicates" in warnings and "7 more" in warnings
 
 
+def test_what_this_project_drew_is_known_as_such() -> None:
+    """Also where the parameter ends in a slash or begins with a dot; a folder of people's own has any other name."""
+    write_raw("lungs", {"covid": 4, "healthy": 4})
+    for source, drawn in (
+        ("data/synthetic/lungs", True), ("./data/synthetic/lungs/", True), ("data/mine", False), ("lungs", False),
+    ):  # fmt: skip
+        Path("data/raw/lungs/import.json").write_text(json.dumps({"source": source, "white": 255}))
+        run_stage("preprocess_images", "lungs-7")
+        assert told("lungs-7")["drawn"] is drawn
+
+
 def test_padded_or_cropped() -> None:
     raw = Path("data/raw/lungs/a")
     raw.mkdir(parents=True)
@@ -148,7 +159,7 @@ def test_padded_or_cropped() -> None:
     write_index(raw.parent, [(f"a/{k}.png", "a", f"a/{k}") for k in range(6)])
     run_stage("preprocess_images", "lungs-8")
     cropped = np.asarray(Image.open("data/images/lungs-8/a/0.png"))
-    assert told("lungs-8") == {"padded": False, "white": 4095, "duplicates": [], "near_duplicates": []}
+    assert told("lungs-8") == {"padded": False, "white": 4095, "drawn": False, "duplicates": [], "near_duplicates": []}
     edit_params(Path(), {"images.lungs.square": "pad"})
     run_stage("preprocess_images", "lungs-8")
     padded = np.asarray(Image.open("data/images/lungs-8/a/0.png"))

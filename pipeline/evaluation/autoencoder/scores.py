@@ -1,13 +1,12 @@
 """How well a number tells pictures of another kind from those that a network learned."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
-from scipy.stats import bootstrap, rankdata
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_curve
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,6 +15,22 @@ from pipeline.evaluation.common.bootstrap import DRAWS
 
 TRIVIAL = ("brightness", "contrast", "sharpness")  # scores of a picture that need no training
 LAPLACIAN = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Scores of pictures of one kind.
+
+    Attributes:
+        values: of each picture, (n,).
+        patients: whose picture each is, (n,).
+    """
+
+    values: NDArray[np.float64]
+    patients: Sequence[str]
+
+
+Scores = Mapping[str, tuple[Kind, Kind]]  # of the model's own kind and of the other, by who scores
 
 
 def trivial_scores(images: Tensor) -> dict[str, Tensor]:
@@ -30,46 +45,57 @@ def trivial_scores(images: Tensor) -> dict[str, Tensor]:
     return dict(zip(TRIVIAL, values, strict=True))
 
 
-def auc(own: Any, other: Any, axis: int = -1) -> Any:
+def auc(own: ArrayLike, other: ArrayLike, of_own: ArrayLike = 1, of_other: ArrayLike = 1) -> NDArray[np.float64]:
     """Area under the ROC curve: chance that the other kind has the larger score, a tie counting half.
 
-    From the ranks of both kinds along ``axis`` (Mann and Whitney 1947).
+    Args:
+        own: scores of the model's own kind, (n,).
+        other: of the other, (m,).
+        of_own: how often each counts, (..., n).
+        of_other: the same, (..., m).
+
+    Returns:
+        The area of each sample of weights, (...).
     """
-    own, other = np.asarray(own, float), np.asarray(other, float)
-    n, m = own.shape[axis], other.shape[axis]
-    ranks = rankdata(np.concatenate([own, other], axis), axis=axis)
-    larger = np.take(ranks, range(n, n + m), axis).sum(axis) - m * (m + 1) / 2
-    return larger / (n * m)
+    own, other = np.asarray(own), np.asarray(other)
+    of_own, of_other = (np.asarray(weights) * np.ones(len(x)) for weights, x in ((of_own, own), (of_other, other)))
+    order = np.argsort(own)
+    below = np.cumsum(np.pad(of_own[..., order], [(0, 0)] * (of_own.ndim - 1) + [(1, 0)]), axis=-1)
+    smaller = (below[..., np.searchsorted(own[order], other, side)] for side in ("left", "right"))
+    won = sum(smaller) / 2 * of_other
+    return won.sum(-1) / (of_own.sum(-1) * of_other.sum(-1))
 
 
-def auc_interval(own: Tensor, other: Tensor, seed: int = 1) -> tuple[float, float]:
-    """Ends of the 95 % interval of the AUC: percentiles over samples of each kind drawn with replacement."""
-    kinds = own.double().numpy(), other.double().numpy()
-    drawn = bootstrap(kinds, auc, vectorized=True, n_resamples=DRAWS, method="percentile", rng=seed, batch=100)
-    low, high = drawn.confidence_interval
+def auc_interval(own: Kind, other: Kind, seed: int = 1) -> tuple[float, float]:
+    """Ends of the 95 % interval of the AUC: percentiles over patients of each kind drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    drawn = auc(own.values, other.values, _times(own.patients, rng), _times(other.patients, rng))
+    low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)
 
 
-def auc_metrics(scores: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """AUC of each score with the ends of its interval, by ``model`` and rivals, under flat keys.
+def _times(patients: Sequence[str], rng: np.random.Generator) -> NDArray[np.int64]:
+    """How often each picture is in each of ``DRAWS`` samples of patients, (DRAWS, n)."""
+    names, patient = np.unique(np.asarray(patients), return_inverse=True)
+    return rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)[:, patient]
 
-    Args:
-        scores: of pictures of the model's own kind and of the other.
-    """
+
+def auc_metrics(scores: Scores) -> dict[str, float]:
+    """AUC of each score with the ends of its interval, by ``model`` and rivals, under flat keys."""
     metrics: dict[str, float] = {}
-    for who, pair in scores.items():
+    for who, (own, other) in scores.items():
         key = "test/novelty_auc" if who == "model" else f"baseline/{who}/novelty_auc"
-        low, high = auc_interval(*pair)
-        metrics |= {key: float(auc(*pair)), f"{key}_low": low, f"{key}_high": high}
+        low, high = auc_interval(own, other)
+        metrics |= {key: float(auc(own.values, other.values)), f"{key}_low": low, f"{key}_high": high}
     return metrics
 
 
-def roc_table(scores: Mapping[str, tuple[Tensor, Tensor]]) -> pl.DataFrame:
+def roc_table(scores: Scores) -> pl.DataFrame:
     """ROC curves of scores, the other kind being positive: corners alone."""
-    return pl.concat([_roc(who, *pair) for who, pair in scores.items()])
+    return pl.concat([_roc(who, own.values, other.values) for who, (own, other) in scores.items()])
 
 
-def _roc(who: str, own: Tensor, other: Tensor) -> pl.DataFrame:
+def _roc(who: str, own: NDArray[np.float64], other: NDArray[np.float64]) -> pl.DataFrame:
     positive: NDArray[np.bool_] = np.repeat([False, True], [len(own), len(other)])
-    false, true, _ = roc_curve(positive, torch.cat([own, other]).double().numpy())
+    false, true, _ = roc_curve(positive, np.concatenate([own, other]))
     return pl.DataFrame({"false_positive_rate": false, "true_positive_rate": true, "score": who})

@@ -13,7 +13,7 @@ class Evaluate(Section):
     """What its evaluation needs."""
 
     pca_components: Annotated[list[PositiveInt], Field(min_length=1)]
-    """Of the baselines fitted to the training pictures."""
+    """Of the baselines, beside as many as the code has."""
     copies: PositiveInt
     """Deformed copies of each training picture that further baselines see."""
     n_pictures: PositiveInt

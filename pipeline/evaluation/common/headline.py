@@ -13,6 +13,8 @@ HIGHER = (  # in the key of a measure that is better when higher
     "average_precision",
     "completeness",
     "purity",
+    "psnr",
+    "ssim",
 )
 NOISY = "noisy/"  # before a measure on maps seen by another telescope, with noise
 METRIC = re.compile(rf"(?:test|(?:test/({NOISY}))?baseline/(\w+))/((?:{NOISY})?\w+?)(?:_(low|high))?")

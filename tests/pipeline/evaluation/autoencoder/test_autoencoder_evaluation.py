@@ -1,7 +1,8 @@
-"""Baselines against the eigenvectors of the covariance, rows of pictures, and words for any labels."""
+"""The parts of the evaluation, rows of pictures, and words for any labels, of phantoms and of people's pictures."""
 
 import csv
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,57 +15,35 @@ from PIL import Image
 
 from datamodules.images import ImagesDataModule
 from datamodules.settings import PictureData
-from lit_modules.autoencoder import LitAutoencoder
 from pipeline.errors import InputError
 from pipeline.evaluation.autoencoder import evaluation
-from pipeline.evaluation.autoencoder.evaluation import errors, linear_fits
 from pipeline.evaluation.autoencoder.prediction import predict
-from pipeline.evaluation.autoencoder.scores import TRIVIAL
+from tests.pipeline.evaluation.autoencoder.toy import autoencoder
 
 
-@pytest.mark.parametrize("k", [0, 3, 11])
-def test_linear_fits_are_pca(k: int) -> None:
-    train, test = torch.rand(2, 12, 1, 5, 5, generator=torch.Generator().manual_seed(0))
-    x, new = (pictures.flatten(1).double().numpy() for pictures in (train, test))
-    axes = np.linalg.eigh(np.cov(x.T))[1][:, ::-1][:, :k]
-    expected = x.mean(0) + (new - x.mean(0)) @ axes @ axes.T
-    fit = linear_fits(train)(k)
-    np.testing.assert_allclose(fit(test).flatten(1), expected, atol=1e-9)
-    if k == 11:
-        assert float(errors(fit, train).max()) < 1e-20, "full rank has no training error"
-
-
-def autoencoder() -> LitAutoencoder:
-    return LitAutoencoder(
-        side=10, widths=[8], code="dense", active_units=1, sparsity=0.0, target=0.5, tied=False, noise=0.0, copies=0,
-        snapshot_epoch=1, rotation=0.1, scale=0.1, shift=0.1, warp=0.0, contrast=0.0, augment_seed=1, lr=1e-3,
-        weight_decay=0.0,
-    ).eval()  # fmt: skip
-
-
-def evaluated(folder: Path, labels: list[str], model: str) -> Any:
-    """Evaluate what ``model`` learns of a set of 8 pictures a label."""
+def evaluated(folder: Path, labels: list[str], model: str, drawn: bool = False, **settings: Any) -> Any:
+    """Evaluate what ``model`` learns of a set of 8 pictures a label, 3 of them held out, of two patients."""
     rows = []
     rng = np.random.default_rng(0)
     for label in labels:
         (folder / label).mkdir(parents=True)
         for k in range(8):
-            Image.fromarray(rng.integers(0, 256, (10, 10), dtype=np.uint8)).save(folder / label / f"{k}.png")
+            Image.fromarray(rng.integers(0, 256, (12, 12), dtype=np.uint8)).save(folder / label / f"{k}.png")
             split = "train" if k < 4 else "val" if k < 5 else "test"
-            rows.append((f"{label}/{k}.png", label, f"{label}/{k}", split))
+            rows.append((f"{label}/{k}.png", label, f"{label}/{min(k, 6)}", split))
     with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("file", "label", "group", "split"), *rows])
-    (folder / "preprocess.json").write_text('{"padded": true, "white": 4095}')
-    settings = PictureData(labels="auto", batch_size=2).of_model(model, ["autoencoder-healthy", "autoencoder-covid"])
-    data = ImagesDataModule(folder, seed=1, **settings.model_dump())
+    (folder / "preprocess.json").write_text(json.dumps({"padded": True, "white": 4095, "drawn": drawn}))
+    learned = PictureData(labels="auto", batch_size=2).of_model(model, ["autoencoder-healthy", "autoencoder-covid"])
+    data = ImagesDataModule(folder, seed=1, **learned.model_dump())
     data.setup()
-    module = autoencoder()
+    module = autoencoder(**settings)
     module.fit_statistics(data)
     assert (bool(module.padded), int(module.white)) == (True, 4095), "prediction treats a picture as training did"
     params = SimpleNamespace(
-        evaluate=SimpleNamespace(pca_components=[2, 16], copies=3, n_pictures=2), trainer=SimpleNamespace(max_epochs=1)
+        evaluate=SimpleNamespace(pca_components=[2, 16], copies=3, n_pictures=2), trainer=SimpleNamespace(max_epochs=2)
     )
-    result = evaluation.evaluate(module, data, params, autoencoder())  # type: ignore[arg-type]
+    result = evaluation.evaluate(module, data, params, module)  # type: ignore[arg-type]
     for picture in result.pictures:
         picture.figure.savefig(io.BytesIO())  # raises where a label is read as mathematics
     plt.close("all")
@@ -95,43 +74,66 @@ def test_words_are_those_of_the_labels(
     assert result.notes == [
         f"Learned from 4 pictures labelled {learned}, watched on 1, judged by 3 that no training saw."
     ]
-    assert result.labels["novelty_auc"].startswith(f"AUC of the error, {other} against {learned} (no diagnosis)")
-    assert f"a picture of {other} has a larger error than one of {learned}" in result.pictures[-1].caption
+    caution = "no diagnosis: pictures of two labels often come from two hospitals"
+    assert result.labels["novelty_auc"].startswith(f"AUC of the error, {other} against {learned} ({caution})")
+    assert f"a picture of {other} has a larger score than one of {learned}" in result.pictures[-1].caption
+    assert result.pictures[-1].caption.endswith(f"No{caution[2:]}."), "beside the number"
     rivals = {key.split("/")[1] for key in result.metrics if key.startswith("baseline/") and "auc" in key}
-    assert {"brightness", "contrast", "sharpness", "pca_2", "mean_picture"} <= rivals
+    assert {"brightness", "contrast", "sharpness", "pca_2", "mean_picture", "linear_autoencoder"} <= rivals
     bounds = [result.metrics[f"test/novelty_auc{end}"] for end in ("_low", "", "_high")]
     assert sorted(bounds) == bounds
     [chart] = result.charts
-    assert (chart.kind, set(chart.table["score"])) == ("roc", {"model", *TRIVIAL})  # pca_16 there is none
+    assert (chart.kind, set(chart.table["score"])) == ("roc", set(evaluation.DRAWN)) and caution in chart.title
 
 
-def test_a_row_and_a_thumbnail_for_each_picture(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder of phantoms of two labels, and what was found of it."""
+    folder = tmp_path_factory.mktemp("phantoms") / "lungs-12"
+    return folder, evaluated(folder, ["covid", "healthy"], "autoencoder-covid", drawn=True)
+
+
+def test_phantoms_are_called_so(phantoms: tuple[Path, Any]) -> None:
+    _, result = phantoms
+    assert "phantoms: drawings by this project" in result.notes[1] and result.judged_by == "3 phantoms"
+    assert "(phantoms: no diagnosis)" in result.labels["novelty_auc"]
+    assert "hospital" not in str(result.labels) + str([picture.caption for picture in result.pictures])
+    assert result.pictures[0].caption.startswith("Held-out phantoms labelled covid")
+
+
+def test_a_row_and_a_thumbnail_for_each_picture(phantoms: tuple[Path, Any]) -> None:
     """Held-out ones first, then all of the other label, with errors that an array of the same file gives."""
-    result = evaluated(tmp_path / "lungs-10", ["covid", "healthy"], "autoencoder-covid")
+    folder, result = phantoms
     held_out, new = [f"covid/{k}.png" for k in (5, 6, 7)], [f"healthy/{k}.png" for k in range(8)]
     assert result.items["item"].to_list() == held_out + new
     assert result.items["mean_square_error"][:3].mean() == pytest.approx(result.metrics["test/mse"])
     for item, brightness, contrast in result.items.select("item", "brightness", "contrast").iter_rows():
-        pixels = np.asarray(Image.open(tmp_path / "lungs-10" / item)) / 255
+        pixels = np.asarray(Image.open(folder / item)) / 255
         assert (brightness, contrast) == pytest.approx((pixels.mean(), pixels.std()), rel=1e-5)
-    first = np.asarray(Image.open(tmp_path / "lungs-10" / held_out[0])).repeat(6, 0).repeat(6, 1)
+    first = np.asarray(Image.open(folder / held_out[0])).repeat(5, 0).repeat(5, 1)
     assert len(result.thumbnails) == 11 and np.array_equal(result.thumbnails[0][:60], first), "above its reconstruction"
     assert result.thumbnails[0].shape == (120, 60)
 
 
-def test_one_label_has_no_auc(tmp_path: Path) -> None:
-    result = evaluated(tmp_path / "lungs-10", ["lungs"], "autoencoder-covid")
+def test_one_label_has_no_auc_and_four_pictures_have_three_components(tmp_path: Path) -> None:
+    """Here the weights part-way are those at the end, and three of eight numbers are active."""
+    result = evaluated(tmp_path / "lungs-12", ["lungs"], "autoencoder-covid", code="top_k")
+    metrics = result.metrics
     assert result.title == "Autoencoder of lungs"
-    assert result.notes[1] == "No picture of another label to tell these from, so there is no AUC."
-    assert [picture.name for picture in result.pictures] == ["reconstructions", "epochs", "errors"]
-    assert not [key for key in result.metrics if "auc" in key]
+    assert result.notes[1:] == ["No picture of another label to tell these from, so there is no AUC."]
+    drawn = ["reconstructions", "epochs", "interpolation", "error_maps", "errors"]
+    assert [picture.name for picture in result.pictures] == drawn
+    assert not [key for key in metrics if "auc" in key]
     assert len(result.items) == len(result.thumbnails) == 3 and not result.charts
-
-
-def test_four_pictures_have_three_components(tmp_path: Path) -> None:
-    result = evaluated(tmp_path / "lungs-10", ["lungs"], "autoencoder-covid")
-    rivals = {key.split("/")[1] for key in result.metrics if key.startswith("baseline/")}
-    assert rivals == {"mean_picture", "pca_2", "pca_full_rank", "pca_8_of_deformed"}, "no pca_16 of 4 or 12 pictures"
+    rivals = {key.split("/")[1] for key in metrics if key.startswith("baseline/")}
+    linear = {"pca_2", "pca_3", "pca_2_of_deformed", "pca_3_of_deformed", "pca_8_of_deformed", "linear_autoencoder"}
+    assert rivals == {"mean_picture", "pca_full_rank"} | linear, "no pca_16"
+    assert float(metrics["test/part_way_mse"]) == pytest.approx(metrics["test/mse"])
+    assert metrics["test/active_percent"] == pytest.approx(100 * 3 / 8)
+    assert "3 of 8 numbers" in result.pictures[0].caption
+    for measure in ("mse", "psnr_db", "ssim"):
+        low, value, high = (metrics[f"test/{measure}{end}"] for end in ("_low", "", "_high"))
+        assert low <= value <= high and f"baseline/linear_autoencoder/{measure}" in metrics
 
 
 def test_predict(tmp_path: Path) -> None:

@@ -6,17 +6,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lit_modules.autoencoder import LitAutoencoder
 from pipeline.evaluation.autoencoder.prediction import predict
+from tests.pipeline.evaluation.autoencoder.toy import autoencoder
 
 
 def test_predict_sees_a_picture_as_the_training_did(tmp_path: Path) -> None:
     """Three times as wide as high, of one level; the training was padded, and white at 4095."""
-    model = LitAutoencoder(
-        side=10, widths=[8], code="dense", active_units=1, sparsity=0.0, target=0.5, tied=False, noise=0.0, copies=0,
-        snapshot_epoch=1, rotation=0.1, scale=0.1, shift=0.1, warp=0.0, contrast=0.0, augment_seed=1, lr=1e-3,
-        weight_decay=0.0,
-    ).eval()  # fmt: skip
+    model = autoencoder(side=10)
     model.validation_errors = torch.ones(1)
     seen: list[torch.Tensor] = []
     model.net.register_forward_hook(lambda net, inputs, output: seen.append(inputs[0][0, 0]))
