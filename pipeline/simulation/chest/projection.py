@@ -1,7 +1,7 @@
 """Parallel X-rays through tubes and ellipsoids: where the pixels lie, and path lengths behind them, cm.
 
-Large organs are convex, so a ray crosses each in one chord with a closed form; bones, vessels and airways are tubes whose
-walls are sampled and dropped on the pixels.
+Large organs are convex, so a ray crosses each in one chord with a closed form; bones, vessels and airways are tubes
+whose walls are sampled and dropped on the pixels.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,9 @@ class View:
     angle: float
     centre: tuple[float, float]
     magnification: float
-    turn: float = 0.0  # of the patient about the upright axis, radians: what lies in front moves to the left of the patient
+    turn: float = (
+        0.0  # of the patient about the upright axis, radians: what lies in front moves to the left of the patient
+    )
 
     @property
     def pixel(self) -> float:
