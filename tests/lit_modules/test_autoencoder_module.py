@@ -8,7 +8,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from conftest import training_split
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
@@ -73,11 +72,28 @@ def test_training_starts_from_the_components_of_deformed_copies() -> None:
     model, data = module(copies=6, code="dense"), Blobs("", batch_size=8, seed=1)
     data.setup()
     model.fit_statistics(data)
-    copies = torch.cat([model.deformed(data.splits["train"]["image"], step) for step in range(6)])
-    pca = PCA(24).fit(copies.flatten(1).numpy())
+    copies = torch.cat([model.deformed(data.splits["train"]["image"], step) for step in range(6)]).flatten(1).numpy()
+    mean = copies.mean(axis=0)
+    axes = np.linalg.svd(windowed((copies - mean).reshape(-1, 12, 12)), full_matrices=False)[2][:24]
     held_out = data.splits["test"]["image"]
-    expected = pca.inverse_transform(pca.transform(held_out.flatten(1).numpy()))
-    np.testing.assert_allclose(model(held_out).detach().flatten(1), expected, atol=1e-4)
+    expected = mean + (held_out.flatten(1).numpy() - mean) @ axes.T @ axes
+    np.testing.assert_allclose(model(held_out).detach().flatten(1), expected, atol=1e-3)
+
+
+def windowed(pictures: np.ndarray) -> np.ndarray:
+    """Pictures (n, 12, 12) through nine windows whose products add up to the factor of the covariance, (9 n, 144)."""
+    angle = np.pi / 2 * np.arange(12) / 12
+    along = np.stack([np.cos(angle) ** 2, 2**0.5 * np.cos(angle) * np.sin(angle), np.sin(angle) ** 2])
+    return np.concatenate([pictures * row[:, None] * column for row in along for column in along]).reshape(-1, 144)
+
+
+def test_linear_path_learns_more_slowly() -> None:
+    for tied in (False, True):
+        model = module(tied=tied)
+        others, linear = model.parameter_groups()
+        assert len(linear["params"]) == (1 if tied else 2) and 0 < linear["lr"] < model.settings.lr / 10
+        every = [id(weight) for group in (others, linear) for weight in group["params"]]
+        assert sorted(every) == sorted(id(weight) for weight in model.parameters())
 
 
 @pytest.mark.parametrize("copies", [0, 3])
@@ -128,7 +144,7 @@ def test_a_penalty_is_minimised_and_the_error_told_beside_it(code: str) -> None:
         assert (float(weighted) > 0) == (sparsity > 0)
         penalties.append(float(penalty(codes, model.settings)))
         shares.append(model.active_share(images))
-    assert penalties[1] < 0.9 * penalties[0]
+    assert penalties[1] < 0.97 * penalties[0]
     assert code == "kl" or 0 < shares[1] < 0.9 * shares[0]
 
 
