@@ -15,6 +15,7 @@ from lit_modules.networks.autoencoder.settings import AutoencoderSettings
 from pipeline.errors import InputError
 
 N_EXAMPLES = 8
+LINEAR_RATE = 1 / 30  # of the other layers' learning rate: AdamW's usual steps are as large as the axes' entries
 
 
 class LitAutoencoder(PictureReader):
@@ -48,7 +49,8 @@ class LitAutoencoder(PictureReader):
         size = images.shape[-1]
         if size != self.settings.side:
             raise InputError(f"model.side is {self.settings.side} but the pictures have {size} pixels; make them equal")
-        self.net.fit(self.deformed_copies(images, self.settings.copies) if self.settings.copies else images)
+        copies = self.settings.copies
+        self.net.fit(self.deformed_copies(images, copies) if copies else images, localised=copies > 0)
 
     def deformed_copies(self, images: Tensor, copies: int) -> Tensor:
         """``copies`` random deformations of each picture, (copies · n, 1, side, side)."""
@@ -61,6 +63,11 @@ class LitAutoencoder(PictureReader):
         drawn = draw_deformations(self.settings, n * world_size, images.shape[-1], generator)
         grids, tones = (part[rank * n : (rank + 1) * n].to(images.device) for part in drawn)
         return deform(images, grids, tones)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        linear = {name: weight for name, weight in self.net.named_parameters() if name.startswith("linear")}
+        others = [weight for name, weight in self.net.named_parameters() if name not in linear]
+        return [{"params": others}, {"params": list(linear.values()), "lr": LINEAR_RATE * self.settings.lr}]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Mean square error of ``image`` as redrawn from ``input``, where there is one; with what sparse codes add."""

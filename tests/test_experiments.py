@@ -25,7 +25,11 @@ lr = YAML(typ="safe").load(Path("params.yaml"))["gnn"]["model"]["lr"]
 outs = {
     "generate_nbody": {"data/synthetic/nbody/a": "0", "reports/nbody.json": json.dumps({"simulations": 1})},
     "import_nbody": {"data/nbody/a": "0"},
-    "train": {"models/gnn.ckpt": str(lr), "reports/train/gnn.csv": f"epoch,train/loss,val/loss\\n0,2,3\\n1,1,{lr}\\n"},
+    "train": {
+        "models/gnn.ckpt": str(lr),
+        "models/part-way/gnn/1.ckpt": str(lr),
+        "reports/train/gnn.csv": f"epoch,train/loss,val/loss\\n0,2,3\\n1,1,{lr}\\n",
+    },
     "evaluate": {
         "reports/charts/gnn/charts.json": "{}",
         "reports/evaluate/gnn.json": json.dumps({"test/one_step_position_mse": lr / 10}),

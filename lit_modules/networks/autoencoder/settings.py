@@ -27,7 +27,8 @@ class AutoencoderSettings(ModelSettings):
     noise: NonNegativeFloat
     """Of a denoising autoencoder: standard deviation of what is added to its input, grey levels; 0: none."""
     copies: NonNegativeInt
-    """Deformed copies of each training picture whose principal components training starts from; 0: the pictures'."""
+    """Deformed copies of each training picture, whose localised principal components training starts from; 0: the
+    components of the pictures themselves."""
     snapshot_epoch: PositiveInt
     """Epochs after which the weights are kept beside the last ones, to be shown with them."""
     rotation: NonNegativeFloat
