@@ -23,6 +23,7 @@ def test_shifts_of_a_pixel() -> None:
     assert shifted(corner).sum() == pytest.approx(4000, rel=0.05)
 
 
+@pytest.mark.slow
 def test_convention_is_the_published_one(real_data: Path) -> None:
     """Hinton & Salakhutdinov (2006): 13.87 by 30 principal components."""
     pictures, test = read_mnist(quick=False)
