@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--part", choices=PARTS, help="measure this one alone; the file keeps the rows of the others")
     parser.add_argument("--train", type=Path, metavar="DIR", help="folder of pictures to learn; only prints")
     parser.add_argument("--test", type=Path, metavar="DIR", help="folder of pictures to redraw; only prints")
-    parser.add_argument("--anomaly", type=Path, metavar="DIR", help="data.json and images/, as MedIAnomaly's; only prints")
+    parser.add_argument("--anomaly", type=Path, metavar="DIR", help="data set in MedIAnomaly's layout; only prints")
     parser.add_argument("--quick", action="store_true", help="few epochs: does it run? writes no file")
     args = parser.parse_args(argv)
     if (args.train is None) != (args.test is None):
