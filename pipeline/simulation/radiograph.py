@@ -1,8 +1,8 @@
 """Chest phantoms: X-ray line integrals through a simple random anatomy, seen from the front.
 
-Beer and Lambert's law gives the intensity behind the body, I = I0 exp(-∫ μ dz), for parallel rays along z. Habitus, pose,
-breath, exposure, scatter, noise and display vary as they do from hospital to hospital, for both labels alike: opacities
-are all that tells the labels apart. It is a phantom and carries no medical knowledge beyond that.
+Beer and Lambert's law gives the intensity behind the body, I = I0 exp(-∫ μ dz), for parallel rays along z. Habitus,
+pose, breath, exposure, scatter, noise and display vary as they do from hospital to hospital, for both labels alike:
+opacities are all that tells the labels apart. It is a phantom and carries no medical knowledge beyond that.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """A simple random anatomy of the chest, seen from the front, cm.
 
-x points to the patient's left (the right of the picture), y down, z to the front. It looks plausible to a layman; it is a
-phantom and carries no medical knowledge beyond that.
+x points to the patient's left (the right of the picture), y down, z to the front. It looks plausible to a layman; it
+is a phantom and carries no medical knowledge beyond that.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.simulation.chest.projection import Array, View, ellipsoid, step, tube
+
 
 @dataclass(frozen=True)
 class Chest:
@@ -55,7 +56,7 @@ def random_chest(rng: np.random.Generator) -> Chest:
             heart_width,
             heart_width * rng.normal(1.3, 0.12),
         ),
-        mediastinum=rng.normal(2.7, 0.35),
+        mediastinum=rng.normal(3.1, 0.25),
         rib_drop=rng.normal(10.0, 1.8),
         arm_angle=rng.uniform(0.1, 1.1),
         gas=rng.uniform(1.0, 3.2) * (rng.random() < 0.6),
@@ -101,7 +102,7 @@ def lungs(chest: Chest, x: Array, y: Array, turn: float = 0.0) -> Array:
     depth = chest.depth * np.sqrt(width / chest.width)
     cage = 2 * depth * np.sqrt(np.clip(1 - (x / width) ** 2, 0, None)) * (y > chest.apex)
     hx, hy, a, b = chest.heart
-    heart = ellipsoid(x, y, (hx + 3.5 * turn, hy), (a, b, 0.68 * chest.depth), tilt=-0.7)
+    heart = ellipsoid(x, y, (hx + 3.5 * turn, hy), (a, b, 0.8 * chest.depth), tilt=-0.7)
     aorta = ellipsoid(x, y, (1.6, chest.apex + 9.0), (2.4, 2.6, 3.0))
     dome = np.zeros_like(x)
     for side, top in zip((-1, 1), chest.domes, strict=True):
@@ -109,8 +110,8 @@ def lungs(chest: Chest, x: Array, y: Array, turn: float = 0.0) -> Array:
         below = 2 * chest.depth * 0.75 * np.sqrt(np.clip(y - top - fall, 0, None) / 2.2)
         dome = np.where(side * x > 0, below, dome)
     middle = chest.bow[0] * np.sin(y / 12 + chest.bow[1])
-    waist = chest.mediastinum * (0.85 + 0.25 * np.cos((y - chest.apex) / 3.5))
-    open_air = step(np.abs(x - middle) - waist, 0.5)
+    waist = chest.mediastinum * (0.93 + 0.12 * np.cos((y - chest.apex) / 3.5))
+    open_air = step(np.abs(x - middle) - waist, 0.3)
     return np.clip(cage - np.maximum(heart, dome) - aorta, 0, None) * open_air * step(chest.base - y, 0.3)
 
 
@@ -137,7 +138,7 @@ def spine(chest: Chest, x: Array, y: Array, turn: float, rng: np.random.Generato
     swing, phase = chest.bow
     middle = swing * np.sin(y / 12 + phase) - 0.7 * chest.depth * turn
     vertebra = step(np.cos(2 * np.pi * y / pitch) + 0.75, 0.12)
-    return rng.uniform(0.25, 0.6) * step(1.75 - np.abs(x - middle), 0.3) * (0.7 + 0.5 * vertebra)
+    return rng.uniform(0.2, 0.45) * step(1.75 - np.abs(x - middle), 0.3) * (0.7 + 0.5 * vertebra)
 
 
 def girdle(chest: Chest, view: View, rng: np.random.Generator) -> Array:

@@ -1,7 +1,7 @@
 """Parallel X-rays through tubes and ellipsoids: where the pixels lie, and path lengths behind them, cm.
 
-Large organs are convex, so a ray crosses each in one chord with a closed form; bones, vessels and airways are tubes whose
-walls are sampled and dropped on the pixels.
+Large organs are convex, so a ray crosses each in one chord with a closed form; bones, vessels and airways are tubes
+whose walls are sampled and dropped on the pixels.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,9 @@ class View:
     angle: float
     centre: tuple[float, float]
     magnification: float
-    turn: float = 0.0  # of the patient about the upright axis, radians: what lies in front moves to the left of the patient
+    turn: float = (
+        0.0  # of the patient about the upright axis, radians: what lies in front moves to the left of the patient
+    )
 
     @property
     def pixel(self) -> float:
@@ -62,7 +64,8 @@ def tube(view: View, path: Array, radius: Array | float, wall: float = 1.0) -> A
         wall: its thickness over the radius; 1 is a solid rod, less a bone with bright edges.
     """
     s = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
-    at = np.linspace(0, s[-1], max(int(s[-1] / (0.8 * view.pixel)), 2))
+    step = min(0.8 * view.pixel, np.max(radius) / 3)
+    at = np.linspace(0, s[-1], max(int(s[-1] / step), 2))
     axis = np.stack([np.interp(at, s, path[:, k]) for k in range(3)], axis=-1)
     radii = np.interp(at, s, np.broadcast_to(radius, s.shape))
     tangent = np.gradient(axis, axis=0)

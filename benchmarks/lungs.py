@@ -1,0 +1,47 @@
+"""The lungs' network beside principal components: real X-rays held out by patient, digits, folders of your own.
+
+X-rays are those of the folders covid and healthy in the folder lungs of STAR_CLUSTER_DATA, which come from different
+hospitals: no error here is a diagnosis. Errors are mean squares of a pixel, grey levels from 0 to 1. Run it on a quiet
+machine: python -m benchmarks.lungs
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import lungs_anomaly, lungs_mnist, lungs_xrays
+from benchmarks.results import Row, write_results
+from pipeline.errors import InputError, run
+
+PARTS: dict[str, Callable[[bool], list[Row]]] = {
+    "xrays": lungs_xrays.xrays,
+    "codes": lungs_xrays.codes,
+    "cross": lungs_xrays.both_ways,
+    "time": lungs_xrays.seconds,
+    "mnist": lungs_mnist.mnist,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure the parts, or folders of your own, and write their rows."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lungs", description=__doc__)
+    parser.add_argument("--part", choices=PARTS, help="measure this one alone; the file keeps the rows of the others")
+    parser.add_argument("--train", type=Path, metavar="DIR", help="folder of pictures to learn; only prints")
+    parser.add_argument("--test", type=Path, metavar="DIR", help="folder of pictures to redraw; only prints")
+    parser.add_argument("--anomaly", type=Path, metavar="DIR", help="data set in MedIAnomaly's layout; only prints")
+    parser.add_argument("--quick", action="store_true", help="few epochs: does it run? writes no file")
+    args = parser.parse_args(argv)
+    if (args.train is None) != (args.test is None):
+        raise InputError("--train and --test: one folder each; name both")
+    if args.train:
+        write_results("lungs", lungs_xrays.cross(args.train, args.test, args.quick), quick=True)
+        return
+    if args.anomaly:
+        write_results("lungs", lungs_anomaly.anomaly(args.anomaly, args.quick), quick=True)
+        return
+    for part in (args.part,) if args.part else PARTS:
+        write_results("lungs", PARTS[part](args.quick), args.quick, part=part)
+
+
+if __name__ == "__main__":
+    run(main)
