@@ -1,10 +1,8 @@
 """Restricted machines of handwritten digits: MNIST with 16 and 500 hidden units, scikit-learn's digits with 16."""
 
-import os
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from benchmarks.mnist import read_mnist
 from benchmarks.results import Row
 from lit_modules.networks.boltzmann.encoder import RBMEncoder
 from lit_modules.networks.boltzmann.log_partition import (
@@ -25,7 +24,6 @@ from lit_modules.networks.boltzmann.log_partition import (
 )
 from lit_modules.networks.boltzmann.maximum_likelihood import maximise
 from lit_modules.networks.boltzmann.restricted import RestrictedBoltzmannMachine
-from pipeline.errors import InputError
 
 SEEDS = (1, 2, 3)
 STOCHASTIC, EXACT, LAST = 20, 30, 10  # epochs by persistent chains, then passes of exact ascent; the last are averaged
@@ -139,17 +137,9 @@ def digits(quick: bool) -> list[Row]:
 
 
 def mnist(quick: bool) -> tuple[Tensor, Tensor]:
-    """Binary pictures of training and test, (pictures, 784).
-
-    Raises:
-        InputError: STAR_CLUSTER_DATA is not set, or holds no mnist/mnist.npz.
-    """
-    path = Path(os.environ.get("STAR_CLUSTER_DATA", "")) / "mnist/mnist.npz"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; set STAR_CLUSTER_DATA to the folder that holds mnist/mnist.npz")
-    with np.load(path) as arrays:
-        train, test = (torch.from_numpy(arrays[name]).flatten(1) >= 128 for name in ("x_train", "x_test"))
-    return (train[:2000] if quick else train).float(), test.float()
+    """Binary pictures of training and test, (pictures, 784)."""
+    train, test = read_mnist(quick)
+    return (train >= 0.5).float(), (test >= 0.5).float()
 
 
 def tell(name: str) -> None:

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import lungs_xrays
+from benchmarks import lungs_anomaly, lungs_mnist, lungs_xrays
 from benchmarks.results import Row, write_results
 from pipeline.errors import InputError, run
 
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[bool], list[Row]]] = {
     "codes": lungs_xrays.codes,
     "cross": lungs_xrays.both_ways,
     "time": lungs_xrays.seconds,
+    "mnist": lungs_mnist.mnist,
 }
 
 
@@ -27,12 +28,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--part", choices=PARTS, help="measure this one alone; the file keeps the rows of the others")
     parser.add_argument("--train", type=Path, metavar="DIR", help="folder of pictures to learn; only prints")
     parser.add_argument("--test", type=Path, metavar="DIR", help="folder of pictures to redraw; only prints")
+    parser.add_argument("--anomaly", type=Path, metavar="DIR", help="data.json and images/, as MedIAnomaly's; only prints")
     parser.add_argument("--quick", action="store_true", help="few epochs: does it run? writes no file")
     args = parser.parse_args(argv)
     if (args.train is None) != (args.test is None):
         raise InputError("--train and --test: one folder each; name both")
     if args.train:
         write_results("lungs", lungs_xrays.cross(args.train, args.test, args.quick), quick=True)
+        return
+    if args.anomaly:
+        write_results("lungs", lungs_anomaly.anomaly(args.anomaly, args.quick), quick=True)
         return
     for part in (args.part,) if args.part else PARTS:
         write_results("lungs", PARTS[part](args.quick), args.quick, part=part)
