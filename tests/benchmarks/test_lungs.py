@@ -14,6 +14,15 @@ from lit_modules.autoencoder import LitAutoencoder
 from pipeline.errors import InputError
 from pipeline.settings.load import load_params
 
+NAMES = ("learned", "redrawn")
+TABLE = {
+    "PCA of copies, 256": [0.002, 0.002],
+    "network, 256": [0.001, 0.001],
+    "PCA of copies, 16": [0.03, 0.01],
+    "network, 16": [0.01, 0.02],
+    "network, best code, 16": [0.01, 0.01],
+}
+
 
 def write_pictures(folder: Path, names: list[str], seed: int) -> list[Path]:
     """Pictures of noise, no two alike."""
@@ -69,10 +78,12 @@ def test_component_errors_are_those_of_a_projection() -> None:
 
 def test_refined_code_is_the_least_squares_one_where_the_decoder_is_linear() -> None:
     model = small_model()
-    torch.nn.init.normal_(model.net.linear_decoder.weight)  # far from orthogonal: the encoder's code is not the best
+    decoder = model.net.linear_decoder
+    assert isinstance(decoder, torch.nn.Linear)
+    torch.nn.init.normal_(decoder.weight)  # far from orthogonal: the encoder's code is not the best
     images = torch.rand(5, 1, 6, 6)
     x = (images - model.net.mean).flatten(1).T.double()
-    matrix = model.net.linear_decoder.weight.detach().double()
+    matrix = decoder.weight.detach().double()
     best = x - matrix @ torch.linalg.lstsq(matrix, x).solution
     refined = lungs_xrays.refined_errors(model, images)
     torch.testing.assert_close(refined.double(), best.square().mean(dim=0), rtol=1e-3, atol=1e-6)
@@ -86,15 +97,6 @@ def test_goals_are_the_rivals_errors() -> None:
     assert rows["X-rays: network, 256"].goal == lungs_xrays.GOAL
     assert rows["X-rays: network, 16"].note.endswith("on 1")
     assert rows["X-rays: network, best code, 16"].goal is None
-
-
-TABLE = {
-    "PCA of copies, 256": [0.002, 0.002],
-    "network, 256": [0.001, 0.001],
-    "PCA of copies, 16": [0.03, 0.01],
-    "network, 16": [0.01, 0.02],
-    "network, best code, 16": [0.01, 0.01],
-}
 
 
 def test_mistakes_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_mistakes_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def test_any_two_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     written: list[Row] = []
     monkeypatch.setattr(lungs, "write_results", lambda name, rows, quick: written.extend(rows))
-    for seed, name in enumerate(["learned", "redrawn"]):
+    for seed, name in enumerate(NAMES):
         write_pictures(tmp_path / name, [f"{i}.png" for i in range(8)], seed)
     lungs.main(["--train", str(tmp_path / "learned"), "--test", str(tmp_path / "redrawn"), "--quick"])
     full, copies, network = written
@@ -120,9 +122,6 @@ def test_any_two_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert full.value == pytest.approx(projected(seen, new), rel=1e-4)
     assert network.goal == pytest.approx(min(full.value, copies.value))
     assert network.value < 0.2
-
-
-NAMES = ("learned", "redrawn")
 
 
 def projected(seen: Tensor, new: Tensor) -> float:
