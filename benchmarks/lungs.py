@@ -9,6 +9,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
 from benchmarks import lungs_anomaly, lungs_mnist, lungs_xrays
 from benchmarks.results import Row, write_results
 from pipeline.errors import InputError, run
@@ -28,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--part", choices=PARTS, help="measure this one alone; the file keeps the rows of the others")
     parser.add_argument("--train", type=Path, metavar="DIR", help="folder of pictures to learn; only prints")
     parser.add_argument("--test", type=Path, metavar="DIR", help="folder of pictures to redraw; only prints")
-    parser.add_argument("--anomaly", type=Path, metavar="DIR", help="data set in MedIAnomaly's layout; only prints")
+    parser.add_argument("--anomaly", type=Path, metavar="DIR", help="data set as MedIAnomaly lays it out; only prints")
     parser.add_argument("--quick", action="store_true", help="few epochs: does it run? writes no file")
     args = parser.parse_args(argv)
     if (args.train is None) != (args.test is None):
@@ -40,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_results("lungs", lungs_anomaly.anomaly(args.anomaly, args.quick), quick=True)
         return
     for part in (args.part,) if args.part else PARTS:
+        torch.set_num_threads(1)
         write_results("lungs", PARTS[part](args.quick), args.quick, part=part)
 
 
