@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from conftest import ROOT
@@ -61,6 +62,9 @@ def test_evaluate(tmp_path: Path) -> None:
     assert {(chart.name, chart.kind) for chart in result.charts} == {
         ("membership", "roc"), ("calibration", "calibration"), ("members", "predicted")
     }  # fmt: skip
+    curve = result.charts[0].table.filter(pl.col("score") == "model")
+    area = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
+    assert area == pytest.approx(roc_auc_score(fields["member"].ravel(), said.ravel()), abs=1e-3)
     write_pictures(result.pictures, tmp_path)
     assert [picture.name for picture in result.pictures] == ["fields", "curves", "graph", "filters"]
     assert all((tmp_path / f"{picture.name}.png").stat().st_size > 10_000 for picture in result.pictures)
