@@ -6,6 +6,7 @@ from torch import Tensor
 
 from datamodules.star_fields import StarFieldsDataModule
 from lit_modules.spectral import LitSpectral
+from pipeline.errors import InputError
 from pipeline.evaluation.common.result import Picture, Result, style
 from pipeline.evaluation.spectral.fields import NAMED, Array, Fields, arrays
 from pipeline.evaluation.spectral.figures import curve_figure, field_figure
@@ -31,7 +32,12 @@ EASY, HARD = 0.9, 0.1  # quantiles of the average precision between which fields
 
 @torch.no_grad()
 def evaluate(model: LitSpectral, data: StarFieldsDataModule, params: Spectral) -> Result:
-    """Membership of stars in fields that no training saw, beside rivals; the graph, its waves and the filters."""
+    """Membership of stars in fields that no training saw, beside rivals; the graph, its waves and the filters.
+
+    Raises:
+        InputError: a held-out field has members alone, or none.
+    """
+    check_both_kinds(data)
     train, test = arrays(data.splits["train"]), arrays(data.splits["test"])
     probability = {"model": said(model, data.splits["test"]), **rivals(train, test)}
     fields = Fields(
@@ -53,6 +59,18 @@ def evaluate(model: LitSpectral, data: StarFieldsDataModule, params: Spectral) -
         items=item_table(data.numbers["test"], fields, precision),
         thumbnails=thumbnails_of(fields),
     )
+
+
+def check_both_kinds(data: StarFieldsDataModule) -> None:
+    """Refuse a held-out field of one kind of star: nothing is to be told apart there.
+
+    Raises:
+        InputError: there is one.
+    """
+    share = data.splits["test"]["member"].mean(1).numpy()
+    odd = data.numbers["test"][(share == 0) | (share == 1)]
+    if len(odd):
+        raise InputError(f"{data.file}: field {odd[0]} has no star of one kind, member or not; remove the field")
 
 
 def of_stars(fields: Fields, precision: Array, n: int) -> list[Picture]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from conftest import ROOT
@@ -13,6 +14,7 @@ from mock_fields import STARS, mock_fields
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lit_modules.spectral import LitSpectral
+from pipeline.errors import InputError
 from pipeline.evaluation.common.headline import headline, measures
 from pipeline.evaluation.common.result import numbers, write_pictures
 from pipeline.evaluation.spectral.evaluation import LABELS, evaluate
@@ -30,7 +32,9 @@ def mock_data() -> Any:
     }
     for fields in splits.values():
         fields["signal"] = torch.cat([fields["signal"], torch.rand(*fields["member"].shape, 1)], -1)
-    return SimpleNamespace(splits=splits, numbers={"test": 100 + np.arange(TEST)}, distinct_eigenvalues=STARS)
+    return SimpleNamespace(
+        splits=splits, numbers={"test": 100 + np.arange(TEST)}, distinct_eigenvalues=STARS, file="stars.csv"
+    )
 
 
 def test_evaluate(tmp_path: Path) -> None:
@@ -61,9 +65,20 @@ def test_evaluate(tmp_path: Path) -> None:
     assert {(chart.name, chart.kind) for chart in result.charts} == {
         ("membership", "roc"), ("calibration", "calibration"), ("members", "predicted")
     }  # fmt: skip
+    curve = result.charts[0].table.filter(pl.col("score") == "model")
+    area = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
+    assert area == pytest.approx(roc_auc_score(fields["member"].ravel(), said.ravel()), abs=1e-3)
     write_pictures(result.pictures, tmp_path)
     assert [picture.name for picture in result.pictures] == ["fields", "curves", "graph", "filters"]
     assert all((tmp_path / f"{picture.name}.png").stat().st_size > 10_000 for picture in result.pictures)
+
+
+@pytest.mark.parametrize("kind", [0.0, 1.0])
+def test_a_field_of_one_kind_of_star_is_refused(kind: float) -> None:
+    data = mock_data()
+    data.splits["test"]["member"][2] = kind
+    with pytest.raises(InputError, match=r"stars.csv: field 102 has no star of one kind"):
+        evaluate(LitSpectral(**PARAMS.spectral.model.model_dump()), data, PARAMS.spectral)
 
 
 def test_example_pictures_show_members_above_probabilities() -> None:
