@@ -187,7 +187,7 @@ def test_rollout_is_the_step_repeated() -> None:
 
 
 def test_spline_filter_of_directed_weights_is_refused() -> None:
-    values = {
+    values: dict[str, Any] = {
         "layers": 3,
         "hidden": 8,
         "coefficients": 5,
