@@ -22,7 +22,7 @@ KINDS = list(itertools.product(FILTERS, ("none", "mass", "charge")))
 def network(**changes: Any) -> NBodyNetwork:
     """A network with random weights, strong enough that stars turn."""
     torch.manual_seed(0)
-    settings = {"layers": 3, "hidden": 8, "filter": "linear", "coefficients": 5, "attribute": "none"}
+    settings: dict[str, Any] = {"layers": 3, "hidden": 8, "filter": "linear", "coefficients": 5, "attribute": "none"}
     settings |= {"velocities": True, "environment": 0, "symmetric": True, "shared": False, **changes}
     net = NBodyNetwork(NBodySettings.model_construct(**settings))
     with torch.no_grad():
@@ -187,7 +187,7 @@ def test_rollout_is_the_step_repeated() -> None:
 
 
 def test_spline_filter_of_directed_weights_is_refused() -> None:
-    values = {
+    values: dict[str, Any] = {
         "layers": 3,
         "hidden": 8,
         "coefficients": 5,
