@@ -6,6 +6,8 @@ import pytest
 import torch
 from conftest import edit_params, run_stage
 
+from lit_modules.autoencoder import LitAutoencoder
+from lit_modules.base import PictureReader
 from pipeline.errors import InputError
 from pipeline.settings.load import load_params
 from pipeline.training import callbacks
@@ -15,9 +17,16 @@ NAME = "autoencoder-covid"
 MODEL = MODELS[NAME]
 
 
+@pytest.fixture(autouse=True)
+def random_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings that do not start from principal components, which take seconds."""
+    monkeypatch.setattr(LitAutoencoder, "fit_statistics", PictureReader.fit_statistics)
+
+
 def prepare(workspace: Path, snapshot: int, epochs: int) -> None:
-    edit_params(workspace, {"autoencoder.model.snapshot_epoch": snapshot, "autoencoder.trainer.max_epochs": epochs})
-    edit_params(workspace, {"autoencoder.model.widths": [16, 8], "autoencoder.model.active_units": 4})
+    model = {"snapshot_epoch": snapshot, "widths": [16, 8]}
+    edit_params(workspace, {f"autoencoder.model.{key}": value for key, value in model.items()})
+    edit_params(workspace, {"autoencoder.trainer.max_epochs": epochs})
 
 
 def test_they_are_the_weights_of_their_epoch(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
