@@ -1,4 +1,4 @@
-"""How people lay out pictures in folders: which files are pictures, which folder is the label, and who is one patient."""
+"""How people lay out pictures in folders: which files are pictures, which folder is the label, who is one patient."""
 
 import re
 from collections import Counter, defaultdict
