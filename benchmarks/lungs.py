@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import lungs_anomaly, lungs_mnist, lungs_xrays
-from benchmarks.results import Row, write_results
+from benchmarks.results import Row, print_table, write_results
 from pipeline.errors import InputError, run
 
 PARTS: dict[str, Callable[[bool], list[Row]]] = {
@@ -27,19 +27,20 @@ PARTS: dict[str, Callable[[bool], list[Row]]] = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure the parts, or folders of your own, and write their rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lungs", description=__doc__)
-    parser.add_argument("--part", choices=PARTS, help="measure this one alone; the file keeps the rows of the others")
-    parser.add_argument("--train", type=Path, metavar="DIR", help="folder of pictures to learn; only prints")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--part", choices=PARTS, help="measure this one alone; the file keeps the rows of the others")
+    what.add_argument("--train", type=Path, metavar="DIR", help="folder of pictures to learn; only prints")
     parser.add_argument("--test", type=Path, metavar="DIR", help="folder of pictures to redraw; only prints")
-    parser.add_argument("--anomaly", type=Path, metavar="DIR", help="data set as MedIAnomaly lays it out; only prints")
+    what.add_argument("--anomaly", type=Path, metavar="DIR", help="data set as MedIAnomaly lays it out; only prints")
     parser.add_argument("--quick", action="store_true", help="few epochs: does it run? writes no file")
     args = parser.parse_args(argv)
     if (args.train is None) != (args.test is None):
         raise InputError("--train and --test: one folder each; name both")
     if args.train:
-        write_results("lungs", lungs_xrays.cross(args.train, args.test, args.quick), quick=True)
+        print_table("lungs", lungs_xrays.cross(args.train, args.test, args.quick))
         return
     if args.anomaly:
-        write_results("lungs", lungs_anomaly.anomaly(args.anomaly, args.quick), quick=True)
+        print_table("lungs", lungs_anomaly.anomaly(args.anomaly, args.quick))
         return
     for part in (args.part,) if args.part else PARTS:
         torch.set_num_threads(1)

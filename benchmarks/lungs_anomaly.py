@@ -6,6 +6,7 @@ pictures lie in ``images/``. Their plain autoencoder is convolutional; that of t
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,10 +15,11 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from benchmarks.lungs_mnist import dense, train
+from benchmarks.lungs_mnist import cut, dense, train
 from benchmarks.results import Row
 from lit_modules.networks.autoencoder.autoencoder import Autoencoder
 from pipeline.errors import InputError
+from pipeline.evaluation.autoencoder.quality import errors
 from pipeline.inputs.pictures import read_picture
 
 SIDE, WIDTHS = 64, [1024, 512, 4]
@@ -46,7 +48,15 @@ def anomaly(folder: Path, quick: bool) -> list[Row]:
     title = f"{folder.resolve().name}: anomalies by the error"
     published = PUBLISHED.get(folder.resolve().name)
     return [
-        Row(f"{title}, code of {WIDTHS[-1]}", auc(net, normal, abnormal), "AUC, %", published, published, "higher", n),
+        Row(
+            f"{title}, code of {WIDTHS[-1]}",
+            auc(cut(net), normal, abnormal),
+            "AUC, %",
+            published,
+            published,
+            "higher",
+            n,
+        ),
         Row(f"{title}, {WIDTHS[-1]} principal components", components, "AUC, %", None, None, "higher"),
     ]
 
@@ -74,9 +84,9 @@ def picture(path: Path) -> Tensor:
 
 
 @torch.no_grad()
-def auc(net: Autoencoder, normal: Tensor, abnormal: Tensor) -> float:
+def auc(redraw: Callable[[Tensor], Tensor], normal: Tensor, abnormal: Tensor) -> float:
     """Chance that an abnormal picture has the larger error, %."""
     pictures = torch.cat([normal, abnormal])
-    errors = torch.cat([(net(part) - part).square().flatten(1).sum(1) for part in pictures.split(256)])
+    found = torch.cat([errors(redraw(part), part) for part in pictures.split(256)])
     labels = [0] * len(normal) + [1] * len(abnormal)
-    return 100 * float(roc_auc_score(labels, errors.numpy()))
+    return 100 * float(roc_auc_score(labels, found.numpy()))

@@ -27,16 +27,22 @@ def mnist(quick: bool) -> list[Row]:
     torch.manual_seed(1)
     net = Autoencoder(dense(SIDE, WIDTHS))
     net.fit(pictures)
-    components = squared_error(net, test)
+    components, shown = squared_error(net, test), squared_error(cut(net), test)
     train(net, pictures, epochs, BATCH, RATE, shifted)
     minutes = (time.process_time() - start) / 60
-    found, seen = (squared_error(lambda part: net(part).clamp(0, 1), part) for part in (test, pictures[: len(test)]))
-    note = f"{epochs} epochs, shifts of a pixel, one seed; {seen:.2f} on pictures it learned from"
+    found, seen = (squared_error(cut(net), part) for part in (test, pictures[: len(test)]))
+    note = f"{epochs} epochs, shifts of a pixel, one seed, grey levels cut to [0, 1]; {seen:.2f} on pictures it learned"
+    plain = f"30 principal components, not cut, as published; cut {shown:.2f}"
     return [
         Row(TITLE, found, "squared error", 3.0, 2.9, "lower", note),
-        Row(f"{TITLE}: before training", components, "squared error", 13.87, None, "lower", "30 principal components"),
+        Row(f"{TITLE}: before training", components, "squared error", 13.87, None, "lower", plain),
         Row(f"{TITLE}: training", minutes, "CPU min", None, 90.0, "lower", "one thread"),
     ]
+
+
+def cut(net: Autoencoder) -> Callable[[Tensor], Tensor]:
+    """The network's pictures as a screen shows them: grey levels below 0 or above 1 are 0 and 1."""
+    return lambda pictures: net(pictures).clamp(0, 1)
 
 
 def dense(side: int, widths: list[int]) -> AutoencoderSettings:

@@ -1,7 +1,5 @@
 """The lungs' network on real X-rays: pictures held out by patient, kinds of code, other hospitals, and its time."""
 
-import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,26 +9,19 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from PIL import Image
-from sklearn.decomposition import PCA
-from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 
+from benchmarks.lungs_pictures import CHOSEN, FOLDS, KINDS, apart, chain, files_of, folds, opened, squares, xray_folder
 from benchmarks.results import Row
 from datamodules.base import TensorDataModule
 from datamodules.settings import PictureData
 from lit_modules.autoencoder import LitAutoencoder
-from pipeline.errors import InputError
-from pipeline.inputs import duplicates
-from pipeline.inputs.pictures import SUFFIXES, grey_square, read_picture
-from pipeline.preprocess_images import join_groups
+from pipeline.evaluation.autoencoder import quality
+from pipeline.evaluation.autoencoder.rivals import PrincipalAxes
 from pipeline.settings.load import load_params
 from pipeline.training.callbacks import SeedEachBatch
 from pipeline.training.trainer import make_trainer
 
-KINDS = ("covid", "healthy")
-CHOSEN, FOLDS, SEED = 80, 5, 1
-COPIES = 40  # of each picture, of whose components the rivals are
 CODES = (256, 64, 32, 16)
 UNIT = "MSE"
 GOAL = 0.0012  # of 256 numbers
@@ -40,67 +31,11 @@ SECONDS = 25.0  # goal, on two cores
 
 KINDS_OF_CODE: dict[str, dict[str, Any]] = {  # what differs from a dense code of 256 numbers
     "top 32 entries": {"code": "top_k", "active_units": 32},
-    "L1": {"code": "l1"},
-    "KL": {"code": "kl"},
+    "L1": {"code": "l1", "sparsity": 1.0},
+    "KL": {"code": "kl", "sparsity": 5.0, "target": 0.1},
     "denoising, .05": {"noise": 0.05},
     "tied": {"tied": True},
 }
-
-
-# --- pictures --------------------------------------------------------------------------------------------------------
-
-
-def xray_folder(kind: str) -> Path:
-    """Folder of the real X-rays of one kind.
-
-    Raises:
-        InputError: STAR_CLUSTER_DATA is not set, or holds no such folder.
-    """
-    folder = Path(os.environ.get("STAR_CLUSTER_DATA", "")) / "lungs" / kind
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; set STAR_CLUSTER_DATA to the folder that holds lungs/{kind}")
-    return folder
-
-
-def files_of(folder: Path) -> list[Path]:
-    """Pictures below a folder, by name.
-
-    Raises:
-        InputError: there are fewer than two.
-    """
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    if len(files) < 2:
-        raise InputError(f"{folder}: {len(files)} picture(s); name a folder of at least two")
-    return files
-
-
-def opened(files: list[Path]) -> list[Image.Image]:
-    """Decoded, of 8 bits."""
-    return [read_picture(file.read_bytes(), str(file)) for file in files]
-
-
-def squares(pictures: list[Image.Image]) -> Tensor:
-    """Grey squares of the chain's size, (n, 1, side, side) in [0, 1]."""
-    side = load_params("params.yaml").model_section("autoencoder-healthy").model.side
-    return torch.stack([grey_square(picture, side) for picture in pictures]).float() / 255
-
-
-def patients_of(files: list[Path], pictures: list[Image.Image]) -> list[str]:
-    """Kind and name without a last letter (00003a, 00003b: one patient); pictures that look alike share one."""
-    named = [f"{file.parent.name}/{re.sub(r'(?<=[0-9])[a-z]$', '', file.stem)}" for file in files]
-    prints = [duplicates.fingerprint(picture) for picture in pictures]
-    return join_groups(named, [*duplicates.equal_pairs(prints), *duplicates.alike_pairs(prints)])
-
-
-def folds() -> list[tuple[Tensor, Tensor]]:
-    """Training and held-out pictures of each fold: 80 of all X-rays at random, by patient, both kinds in each."""
-    every = [file for kind in KINDS for file in files_of(xray_folder(kind))]
-    files = [every[k] for k in np.random.default_rng(SEED).permutation(len(every))[:CHOSEN]]
-    pictures = opened(files)
-    images = squares(pictures)
-    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
-    parts = splitter.split(files, [file.parent.name for file in files], patients_of(files, pictures))
-    return [(images[torch.from_numpy(seen)], images[torch.from_numpy(held)]) for seen, held in parts]
 
 
 # --- networks --------------------------------------------------------------------------------------------------------
@@ -110,7 +45,7 @@ class Pictures(TensorDataModule):
     """Pictures to learn and held-out ones, as the chain serves those of a folder."""
 
     Settings = PictureData
-    padded, white = False, 255
+    padded, white, drawn = False, 255, False
 
     def __init__(self, train: Tensor, held_out: Tensor, **parameters: Any) -> None:
         super().__init__("", **parameters)
@@ -140,7 +75,7 @@ def train(model: LitAutoencoder, data: Pictures, epochs: int, threads: int = 1) 
 
 def widths(code: int) -> dict[str, list[int]]:
     """The chain's layers, with a code of so many numbers."""
-    return {"widths": [*load_params("params.yaml").model_section("autoencoder-healthy").model.widths[:-1], code]}
+    return {"widths": [*chain().widths[:-1], code]}
 
 
 @torch.no_grad()
@@ -161,17 +96,13 @@ def refined_errors(model: LitAutoencoder, images: Tensor) -> Tensor:
         return loss
 
     optimiser.step(squared_error)
-    return (model.net.decode(code) - images).square().flatten(1).mean(dim=1).detach()
+    return quality.errors(model.net.decode(code), images).detach()
 
 
 def component_errors(train: Tensor, images: Tensor, components: list[int]) -> list[Tensor]:
     """Errors of as many principal components of ``train``, (n,) each."""
-    x, new = train.flatten(1).double().numpy(), images.flatten(1).double().numpy()
-    solver = "full" if len(x) < x.shape[1] else "covariance_eigh"
-    pca = PCA(max(components), svd_solver=solver).fit(x)
-    code = (new - pca.mean_) @ pca.components_.T
-    redrawn = [pca.mean_ + code[:, :k] @ pca.components_[:k] for k in components]
-    return [torch.from_numpy(np.square(picture - new).mean(axis=1)).float() for picture in redrawn]
+    fit = PrincipalAxes.of(train, max(components))
+    return [quality.errors(fit.redraw(images, k), images).float() for k in components]
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
@@ -196,8 +127,7 @@ def compared(seen: Tensor, held_out: Tensor, quick: bool) -> Iterator[tuple[str,
     for code in CODES:
         model, data = started(seen, held_out, **widths(code))
         if code == max(CODES):
-            copies = model.deformed_copies(seen, COPIES)
-            rivals = component_errors(copies, held_out, list(CODES))
+            rivals = component_errors(model.deformed_copies(seen), held_out, list(CODES))
             yield from zip([f"PCA of copies, {k}" for k in CODES], rivals, strict=True)
         yield f"before training, {code}", errors(model, held_out)
         train(model, data, QUICK_EPOCHS if quick else EPOCHS)
@@ -206,18 +136,20 @@ def compared(seen: Tensor, held_out: Tensor, quick: bool) -> Iterator[tuple[str,
 
 
 def rows_of(found: dict[str, Tensor]) -> list[Row]:
-    """Rows of :func:`compared`: the network's goals are the rivals' errors, that of 256 numbers the issue's."""
+    """Rows of :func:`compared`: the network's goals are the rivals' errors, that of 256 numbers is ``GOAL``."""
+    copies = f"{chain().copies} deformed copies of each picture"
     pictures = f"{len(next(iter(found.values())))} of {CHOSEN} X-rays, {FOLDS} folds by patient"
     rows = []
     for name, values in found.items():
         kind, _, code = name.rpartition(", ")
         rival = found.get(f"PCA of copies, {code}") if kind == "network" else None
         if rival is None:
-            rows.append(Row(f"X-rays: {name}", float(values.mean()), UNIT, None, None, "lower"))
+            of_copies = kind in ("PCA of copies", "before training")
+            rows.append(Row(f"X-rays: {name}", float(values.mean()), UNIT, None, None, "lower", copies * of_copies))
             continue
         reference = float(rival.mean())
         goal = GOAL if code == str(max(CODES)) else reference
-        wins = f"{pictures}; better than PCA of {COPIES} copies on {int((values < rival).sum())}"
+        wins = f"{pictures}; better than PCA of copies on {int((values < rival).sum())}"
         rows.append(Row(f"X-rays: {name}", float(values.mean()), UNIT, reference, goal, "lower", wins))
     return rows
 
@@ -232,14 +164,17 @@ def codes(quick: bool) -> list[Row]:
 
 
 def code_row(name: str, parts: list[tuple[Tensor, Tensor]], epochs: int, changes: dict[str, Any]) -> Row:
-    """Held-out error of one kind, with the share of the code's entries that a picture uses."""
-    found, shares = [], []
+    """Held-out error of one kind, with the share of the code's entries that a picture uses, and what KL reached."""
+    found, shares, activities = [], [], []
     for seen, held_out in parts:
         model, data = started(seen, held_out, **changes)
         train(model, data, epochs)
         found.append(errors(model, held_out))
         shares.append(model.active_share(held_out))
+        activities.append(model.activity(held_out))
     used = f"{np.mean(shares):.0%} of the entries active"
+    if model.settings.code == "kl":
+        used += f"; mean activity {np.mean(activities):.2g}, target {model.settings.target:g}"
     return Row(f"codes: {name}", float(torch.cat(found).mean()), UNIT, None, None, "lower", used)
 
 
@@ -250,19 +185,25 @@ def both_ways(quick: bool) -> list[Row]:
 
 
 def cross(learned: Path, redrawn: Path, quick: bool) -> list[Row]:
-    """Errors on the pictures of one folder after training on those of another, beside principal components."""
-    seen, new = (squares(opened(files_of(folder))) for folder in (learned, redrawn))
+    """Errors on the pictures of one folder after training on those of another, beside principal components.
+
+    Raises:
+        InputError: a picture is in both folders.
+    """
+    seen, new = (squares(pictures) for pictures in apart(learned, redrawn))
     model, data = started(seen, new)
     code = model.settings.widths[-1]
-    [full] = component_errors(seen, new, [min(len(seen) - 1, seen[0].numel())])
-    [copies] = component_errors(model.deformed_copies(seen, COPIES), new, [code])
+    rank = min(len(seen) - 1, code)
+    [plain] = component_errors(seen, new, [rank])
+    [copies] = component_errors(model.deformed_copies(seen), new, [code])
     train(model, data, QUICK_EPOCHS if quick else EPOCHS)
     title = f"{learned.name} to {redrawn.name}"
-    best = min(float(full.mean()), float(copies.mean()))
+    best = min(float(plain.mean()), float(copies.mean()))
+    of_each = f"{model.copies_of_each(len(seen))} deformed copies of each picture"
     note = f"{len(seen)} pictures learned, {len(new)} redrawn; other sources, no diagnosis"
     return [
-        Row(f"{title}: PCA, full rank", float(full.mean()), UNIT, None, None, "lower"),
-        Row(f"{title}: PCA of copies, {code}", float(copies.mean()), UNIT, None, None, "lower"),
+        Row(f"{title}: PCA, {rank}", float(plain.mean()), UNIT, None, None, "lower"),
+        Row(f"{title}: PCA of copies, {code}", float(copies.mean()), UNIT, None, None, "lower", of_each),
         Row(f"{title}: network, {code}", float(errors(model, new).mean()), UNIT, best, best, "lower", note),
     ]
 

@@ -7,12 +7,13 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components, laplacian
+from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
 from datamodules.settings import StarFieldsData
+from lit_modules.networks.spectral.laplacian import fourier_basis, normalized_laplacian
 from pipeline.errors import InputError
 
 Array = NDArray[np.float64]
@@ -31,13 +32,14 @@ class StarFieldsDataModule(TensorDataModule):
     columns, are those of the normalised Laplacian of the graph of the field, see :func:`graph`.
 
     ``path`` is the folder of stars.csv. Splits are by field, ``numbers[split]`` are those of the fields;
-    ``distinct_eigenvalues`` is the number of them in the graph that has the fewest.
+    ``distinct_eigenvalues`` is the number of them in the graph that has the fewest, that of the field ``fewest``.
     """
 
     Settings = StarFieldsData
     settings: StarFieldsData
     numbers: dict[str, NDArray[np.int64]]
     distinct_eigenvalues: int
+    fewest: int
 
     @property
     def file(self) -> Path:
@@ -48,7 +50,8 @@ class StarFieldsDataModule(TensorDataModule):
         """Read the stars once, build the graphs and split the fields.
 
         Raises:
-            InputError: the file is no good, a graph cannot be built, or a split is empty.
+            InputError: the file is no good, a graph cannot be built, a split is empty, or a field of the test has stars
+                of one kind alone, so that there is nothing to tell apart.
         """
         if hasattr(self, "splits"):
             return
@@ -57,6 +60,16 @@ class StarFieldsDataModule(TensorDataModule):
         rows = self._split(len(numbers))
         self.numbers = {split: numbers[part] for split, part in rows.items()}
         self.splits = {split: {name: fields[name][part] for name in fields} for split, part in rows.items()}
+        self._check_both_kinds()
+
+    def _check_both_kinds(self) -> None:
+        share = self.splits["test"]["member"].mean(1).numpy()
+        for what, those in (("no member", share == 0), ("members alone", share == 1)):
+            if those.any():
+                raise InputError(
+                    f"{self.file}: field {self.numbers['test'][those][0]}, held out for the test, has {what}; remove "
+                    "it, or change star_fields.share"
+                )
 
     def _stars(self) -> tuple[NDArray[np.int64], dict[str, Array]]:
         """Numbers of the fields, and each column of the table, (fields, n)."""
@@ -105,7 +118,7 @@ class StarFieldsDataModule(TensorDataModule):
 
     def _tensors(self, numbers: NDArray[np.int64], stars: dict[str, Array]) -> dict[str, Tensor]:
         position = np.stack([stars["x"], stars["y"]], -1)
-        laplacians, spacing = np.empty((*stars["x"].shape, stars["x"].shape[1])), np.empty_like(stars["x"])
+        adjacencies, spacing = np.empty((*stars["x"].shape, stars["x"].shape[1])), np.empty_like(stars["x"])
         for k, (number, place) in enumerate(zip(numbers, position, strict=True)):
             adjacency, spacing[k] = graph(place, self.settings.neighbours)
             parts = connected_components(adjacency, directed=False)[0]
@@ -114,19 +127,16 @@ class StarFieldsDataModule(TensorDataModule):
                     f"{self.file}: the graph of field {number} falls into {parts} parts; raise "
                     "spectral.data.neighbours or remove stars that are far from all others"
                 )
-            laplacians[k] = laplacian(adjacency.toarray(), normed=True)
-        eigenvalues, basis = np.linalg.eigh(laplacians)
-        self.distinct_eigenvalues = 1 + int((np.diff(eigenvalues) > EQUAL).sum(1).min())
+            adjacencies[k] = adjacency.toarray()
+        eigenvalues, basis = fourier_basis(normalized_laplacian(torch.from_numpy(adjacencies)))
+        distinct = 1 + (eigenvalues.diff() > EQUAL).sum(1)
+        self.distinct_eigenvalues, self.fewest = int(distinct.min()), int(numbers[distinct.argmin()])
         brightness = stars["v"] - stars["v"].max(1, keepdims=True)
         signal = np.stack([brightness, stars["colour"], np.log10(spacing)], -1)
-        arrays = {
-            "position": position,
-            "signal": signal,
-            "member": stars["member"],
-            "eigenvalues": eigenvalues,
-            "basis": basis,
-        }
-        return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
+        arrays = {"position": position, "signal": signal, "member": stars["member"]}
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        tensors |= {"eigenvalues": eigenvalues, "basis": basis}
+        return {name: tensor.float() for name, tensor in tensors.items()}
 
     def _split(self, n: int) -> dict[str, Tensor]:
         """Rows of the fields of each split."""
@@ -150,10 +160,9 @@ def graph(position: Array, neighbours: int) -> tuple[csr_array, Array]:
         Adjacency (n, n), symmetric, and spacing (n,).
     """
     n = len(position)
-    nearest = NearestNeighbors(n_neighbors=neighbours + 1).fit(position)
-    distance, index = nearest.kneighbors(position)
+    distance, index = NearestNeighbors(n_neighbors=neighbours).fit(position).kneighbors()  # none counts itself
     sigma = distance[:, -1].mean()
-    weights = np.exp(-((distance[:, 1:] / sigma) ** 2)).ravel()
+    weights = np.exp(-((distance / sigma) ** 2)).ravel()
     star = np.arange(n).repeat(neighbours)
-    one_way = csr_array((weights, (star, index[:, 1:].ravel())), shape=(n, n))
+    one_way = csr_array((weights, (star, index.ravel())), shape=(n, n))
     return one_way.maximum(one_way.T), distance[:, -1] / sigma

@@ -9,12 +9,13 @@ from torch import Tensor
 from lit_modules.base import Batch, PictureReader
 from lit_modules.examples import tiles
 from lit_modules.networks.autoencoder.autoencoder import Autoencoder
-from lit_modules.networks.autoencoder.code import active_share
+from lit_modules.networks.autoencoder.code import active_share, idle, sparse
 from lit_modules.networks.autoencoder.deformation import deform, draw_deformations
 from lit_modules.networks.autoencoder.settings import AutoencoderSettings
 from pipeline.errors import InputError
 
 N_EXAMPLES = 8
+MOST_COPIES = 10_000  # that training starts from: more take memory and change their components hardly
 LINEAR_RATE = 1 / 30  # of the other layers' learning rate: AdamW's usual steps are as large as the axes' entries
 
 
@@ -24,17 +25,20 @@ class LitAutoencoder(PictureReader):
     Buffers:
         validation_errors: mean square errors of all validation pictures at the end of the fit, sorted, (n,): no
             weight was fitted to them, so they say how large the error of a new picture may be.
+        drawn: whether this project drew the pictures, which are phantoms then.
     """
 
     Settings = AutoencoderSettings
     settings: AutoencoderSettings
     monitor = None
     validation_errors: Tensor
+    drawn: Tensor
 
     def __init__(self, **parameters: Any) -> None:
         super().__init__(**parameters)
         self.net = Autoencoder(self.settings)
         self.register_buffer("validation_errors", torch.zeros(0))
+        self.register_buffer("drawn", torch.tensor(False))
 
     @property
     def kept_epochs(self) -> tuple[int, ...]:
@@ -45,16 +49,23 @@ class LitAutoencoder(PictureReader):
 
     def fit_statistics(self, data: Any) -> None:
         super().fit_statistics(data)
+        self.drawn.fill_(data.drawn)
         images = data.splits["train"]["image"]
         size = images.shape[-1]
         if size != self.settings.side:
             raise InputError(f"model.side is {self.settings.side} but the pictures have {size} pixels; make them equal")
-        copies = self.settings.copies
-        self.net.fit(self.deformed_copies(images, copies) if copies else images, localised=copies > 0)
+        if self.settings.copies:
+            self.net.fit(self.deformed_copies(images), localised=True)
+        else:
+            self.net.fit(images)
 
-    def deformed_copies(self, images: Tensor, copies: int) -> Tensor:
-        """``copies`` random deformations of each picture, (copies · n, 1, side, side)."""
-        return torch.cat([self.deformed(images, step) for step in range(copies)])
+    def copies_of_each(self, n: int) -> int:
+        """Deformed copies of each of ``n`` pictures that training starts from: of many pictures fewer."""
+        return min(self.settings.copies, -(-MOST_COPIES // n))
+
+    def deformed_copies(self, images: Tensor) -> Tensor:
+        """The deformed copies of pictures (n, 1, side, side) that training starts from, (copies · n, 1, side, side)."""
+        return torch.cat([self.deformed(images, step) for step in range(self.copies_of_each(len(images)))])
 
     def deformed(self, images: Tensor, step: int, rank: int = 0, world_size: int = 1) -> Tensor:
         """One rank's pictures, deformed at random: drawn for the global batch, so that ranks change nothing."""
@@ -67,16 +78,18 @@ class LitAutoencoder(PictureReader):
     def parameter_groups(self) -> list[dict[str, Any]]:
         linear = {name: weight for name, weight in self.net.named_parameters() if name.startswith("linear")}
         others = [weight for name, weight in self.net.named_parameters() if name not in linear]
-        return [{"params": others}, {"params": list(linear.values()), "lr": LINEAR_RATE * self.settings.lr}]
+        # The principal axes are nearly the best start of every code but that of kl, where each entry is to rest mostly
+        rate = 1.0 if self.settings.code == "kl" else LINEAR_RATE
+        return [{"params": others}, {"params": list(linear.values()), "lr": rate * self.settings.lr}]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Mean square error of ``image`` as redrawn from ``input``, where there is one; with what sparse codes add."""
         images = batch["image"]
-        code = self.net.encode(batch.get("input", images))
-        reconstruction = F.mse_loss(self.net.decode(code), images)
+        coefficients = self.net.coefficients(batch.get("input", images))
+        reconstruction = F.mse_loss(self.net.decode(sparse(coefficients, self.settings)), images)
         if self.settings.code in ("dense", "top_k"):
             return {"loss": reconstruction}
-        return {"loss": reconstruction + self.net.penalty(code), "reconstruction": reconstruction}
+        return {"loss": reconstruction + self.net.penalty(coefficients), "reconstruction": reconstruction}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images = self.deformed(batch["image"], self.global_step, self.global_rank, self.trainer.world_size)
@@ -101,6 +114,11 @@ class LitAutoencoder(PictureReader):
     def active_share(self, images: Tensor) -> float:
         """Share of the entries of the code that a picture (n, 1, side, side) uses noticeably, on average."""
         return float(active_share(self.net.encode(images)))
+
+    @torch.no_grad()
+    def activity(self, images: Tensor) -> float:
+        """Mean activity of the code's entries, whose target ``kl`` has, over pictures (n, 1, side, side)."""
+        return float((1 - idle(self.net.coefficients(images))).mean())
 
     def percentile(self, error: float) -> float:
         """Percentage of the validation pictures whose error is smaller."""

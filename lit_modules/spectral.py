@@ -14,6 +14,8 @@ from pipeline.errors import InputError
 
 N_EXAMPLES, EXAMPLE_SIDE = 4, 120  # pictures in a row, and pixels of a side of each
 DARK = 0.2  # a star that is no member
+SIGNAL = ("V below the limit of the field", "colour", "spacing")  # its channels
+LEAST = 1e-6  # standard deviation of a channel, in its units
 
 
 class LitSpectral(LitBase):
@@ -45,25 +47,34 @@ class LitSpectral(LitBase):
         """Take the scales of the signal and the reach of the filters from the training fields.
 
         Raises:
-            InputError: a filter has more weights than a graph has distinct eigenvalues, or a free one has fewer.
+            InputError: a filter has more weights than a graph has distinct eigenvalues, a free one not as many as there
+                are stars, or a channel of the signal is one number for all stars.
         """
         train = data.splits["train"]
-        self._check(data.distinct_eigenvalues, train["eigenvalues"].shape[1])
+        self._check(data, train["eigenvalues"].shape[1])
         scale, mean = torch.std_mean(train["signal"].flatten(0, 1).double(), 0)
+        for name, deviation in zip(SIGNAL, scale, strict=True):
+            if deviation < LEAST:
+                raise InputError(f"{data.file}: {name} is the same for all stars of the training; it tells nothing")
         self.net.mean, self.net.scale = mean.float(), scale.float()
         self.net.highest = train["eigenvalues"].max()
 
-    def _check(self, found: int, n: int) -> None:
-        wanted = self.settings.coefficients
+    def _check(self, data: Any, n: int) -> None:
+        wanted, found, free = self.settings.coefficients, data.distinct_eigenvalues, self.settings.filter == "free"
+        if free and found < n:
+            raise InputError(
+                f"{data.file}: two eigenvalues of the graph of field {data.fewest} are equal, a free filter cannot "
+                "tell them apart; take another spectral.model.filter, or remove that field"
+            )
+        if free and wanted != n:
+            raise InputError(
+                f"spectral.model.coefficients is {wanted}, but a free filter has a weight for each of the {n} "
+                f"eigenvalues; make it {n}"
+            )
         if wanted > found:
             raise InputError(
                 f"spectral.model.coefficients is {wanted}, but a graph of the data has {found} distinct eigenvalues; "
                 f"take at most {found}"
-            )
-        if self.settings.filter == "free" and wanted != n:
-            raise InputError(
-                f"spectral.model.coefficients is {wanted}, but a free filter has a weight for each of the {n} "
-                f"eigenvalues; make it {n}"
             )
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -74,7 +85,7 @@ class LitSpectral(LitBase):
     def example_images(self, batch: Batch) -> dict[str, Tensor]:
         """A few fields, their members bright, above the same fields, each star as bright as it is probably a member."""
         fields = {name: tensor[:N_EXAMPLES] for name, tensor in batch.items()}
-        rows = (starry(fields["position"], brightness) for brightness in (fields["member"], self(fields).sigmoid()))
+        rows = (starry(fields["position"], brightness) for brightness in (fields["member"], self.probability(fields)))
         return {"members_above_probabilities": tiles(*rows)}
 
 

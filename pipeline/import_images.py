@@ -18,6 +18,8 @@ import numpy as np
 from PIL import Image
 
 from pipeline.errors import InputError, run, warn
+from pipeline.inputs.generated import is_generated
+from pipeline.inputs.layouts import patient_stem
 from pipeline.inputs.picture_sources import Entry, Source, open_source
 from pipeline.inputs.pictures import SHALLOW, DeepPicture, decode
 from pipeline.outputs import atomic_folder
@@ -101,9 +103,10 @@ def import_set(name: str, source: Path, patient: str | None, scratch: Path) -> N
 
 
 def report(source: Path, found: Source, credits: Counter[tuple[str, str]], white: int) -> dict[str, object]:
-    """What import.json holds: no absolute path, no clock."""
+    """What import.json holds, such as whether this project drew the pictures: no absolute path, no clock."""
     return {
         "source": source.name if source.is_absolute() else source.as_posix(),
+        "drawn": is_generated(source),
         "pictures": credits.total(),
         "skipped": [asdict(skipped) for skipped in found.skipped],
         "credits": [
@@ -120,8 +123,7 @@ def write_picture(entry: Entry, folder: Path, *, same_patient: bool) -> Written:
     """Decode an entry and save it as PNG, of 8 bits where its white is known.
 
     The group, of which no part may be trained on while another is held out, is the patient. Without one it
-    is label/picture; with ``same_patient`` a last letter a or b after a digit marks further pictures of
-    one (00003a, 00003b).
+    is label/picture; with ``same_patient`` a letter may mark further pictures of one.
     """
     for part in (entry.label, entry.stem):
         if not part or part.startswith(".") or re.search(r"[/\\\0]", part):
@@ -130,7 +132,7 @@ def write_picture(entry: Entry, folder: Path, *, same_patient: bool) -> Written:
     if path.exists():
         raise InputError(f"{entry.name}: a second picture called {entry.label}/{entry.stem}; rename one of them")
     path.parent.mkdir(parents=True, exist_ok=True)
-    stem = re.sub(r"(?<=\d)[ab]$", "", entry.stem) if same_patient else entry.stem
+    stem = patient_stem(entry.stem) if same_patient else entry.stem
     group = entry.patient or f"{entry.label}/{stem}"
     row = (f"{entry.label}/{path.name}", entry.label, group)
     picture = decode(entry.read(), entry.name)

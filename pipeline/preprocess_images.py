@@ -15,7 +15,6 @@ from typing import Any
 
 from pipeline.errors import InputError, run, warn
 from pipeline.inputs import duplicates
-from pipeline.inputs.generated import GENERATED
 from pipeline.inputs.pictures import grey_square, read_picture
 from pipeline.outputs import atomic_folder
 from pipeline.progress import track
@@ -112,7 +111,7 @@ def read_raw(raw: Path) -> tuple[list[dict[str, str]], int, bool]:
         with (raw / "index.csv").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         imported = json.loads((raw / "import.json").read_text("utf-8"))
-        white, drawn = imported["white"], GENERATED in Path(imported["source"]).parents
+        white, drawn = imported["white"], imported["drawn"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{raw}: index.csv or import.json is missing or cut; `python -m pipeline.import_images {raw.name}` mends it"

@@ -1,5 +1,6 @@
-"""How people lay out pictures in folders: which files are pictures, and which folder is the label."""
+"""How people lay out pictures in folders: which files are pictures, which folder is the label, who is one patient."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,14 @@ def _may_be_dicom(suffix: str) -> bool:
 def stem_of(path: PurePosixPath) -> str:
     """A picture's name without its suffix; the numbers of a scanner are no suffix."""
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
+
+
+def patient_stem(stem: str) -> str:
+    """The name of an X-ray without the letter that tells pictures of one patient apart: 00003a, 00003b.
+
+    In the COVID-19 image data collection (Cohen et al. 2020, arXiv 2003.11597) auntminnie-a to -d are one man.
+    """
+    return re.sub(r"(?<=\d)[a-z]$|(?<=auntminnie-)[a-d]-", "", stem)
 
 
 def folder_labels(name: str, paths: Sequence[PurePosixPath], *, archive: bool) -> list[tuple[str, str]]:

@@ -15,7 +15,6 @@ from pipeline.settings.base import (
     PositiveInt,
     Section,
     Seed,
-    Share,
 )
 
 HELD_OUT = 9000  # number of the random numbers of the first cluster of validation
@@ -167,8 +166,8 @@ class StarFields(Section):
     cluster: ClusterPriors
     distance_kpc: Annotated[Range, _within(0.1, 1e4)]
     share: Annotated[Range, _within(0.05, 0.95)]
-    half_width: Annotated[Range, _within(0.1, 100.0)]
-    off_centre: Share
+    half_width: Annotated[Range, _within(1.0, 100.0)]
+    off_centre: Fraction
     reddening: Annotated[Range, _within(0.0, 3.0)]
     colour_error: NonNegativeFloat
     seed: Seed

@@ -51,7 +51,9 @@ def draw_star_field(
 ) -> StarField:
     """A square in which the brightest n stars are those of a cluster and of the Milky Way before and behind it.
 
-    Positions of the stars of the Milky Way are uniform, their magnitudes follow N(< V) ~ 10^(0.3 V).
+    The limiting magnitude is that of the first star of the cluster which is left out, so that no star of the field
+    marks it. Positions of the stars of the Milky Way are uniform, their magnitudes follow N(< V) ~ 10^(0.3 V); they are
+    not reddened, also those behind the cluster.
 
     Args:
         rng: random numbers.
@@ -62,29 +64,38 @@ def draw_star_field(
         half_width: of the square, in median distances of the cluster's brightest stars from its centre.
         off_centre: largest distance of the cluster's centre from the middle, in half-widths.
         reddening: E(B - V) of the cluster.
-        colour_error: standard deviation of B - V of the faintest star; that of others goes as flux^(-1/2).
+        colour_error: standard deviation of B - V of a star at the limit; that of others goes as flux^(-1/2).
     """
-    brightest = np.argsort(-cluster.luminosity_v, kind="stable")[: round(share * n)]
-    v = SUN_V + 5 * np.log10(100 * distance) - 2.5 * np.log10(cluster.luminosity_v[brightest]) + EXTINCTION * reddening
+    brightest = np.argsort(-cluster.luminosity_v, kind="stable")[: round(share * n) + 1]
+    v, colour = _seen(cluster, brightest, distance, reddening)
+    brightest, limit = brightest[:-1], v[-1]
     offset = sky_position(cluster.position[:, brightest], random_view(rng), distance, np.zeros(2)) / 60
     side = half_width * float(np.median(np.hypot(*offset)))
     offset += side * random_shift(rng, off_centre)[:, None]
-    inside = (np.abs(offset) < side).all(0)
-    members, position = brightest[inside], offset[:, inside]
-    temperature = np.interp(
-        cluster.initial_mass[members], cluster.isochrone.initial_mass, cluster.isochrone.temperature
-    )
-
-    others = n - len(members)
-    limit = v[-1]
-    v = np.concatenate([v[inside], limit + np.log10(1 - rng.random(others)) / COUNTS])
-    position = np.concatenate([position, rng.uniform(-side, side, (2, others))], 1)
-    colour = np.concatenate([b_v(temperature) + reddening, b_v(10 ** rng.normal(*LOG_TEMPERATURE, others))])
+    members = np.flatnonzero((np.abs(offset) < side).all(0))
+    others = _others(rng, n - len(members), limit, side)
+    position = np.concatenate([offset[:, members], others[0]], 1)
+    v, colour = (np.concatenate([own[members], other]) for own, other in zip((v, colour), others[1:], strict=True))
     error = colour_error * 10 ** (0.2 * (v - limit))
     colour += error * rng.standard_normal(n)
     member = np.arange(n) < len(members)
     order = np.argsort(v, kind="stable")
     return StarField(position[:, order], v[order], colour[order], error[order], member[order])
+
+
+def _seen(cluster: StarCluster, chosen: NDArray[np.int64], distance: float, reddening: float) -> tuple[Array, Array]:
+    """V and B - V of chosen stars of a cluster, dimmed and reddened."""
+    dimming = 5 * np.log10(100 * distance) + EXTINCTION * reddening
+    mass, isochrone = cluster.initial_mass[chosen], cluster.isochrone
+    temperature = np.interp(mass, isochrone.initial_mass, isochrone.temperature)
+    return SUN_V - 2.5 * np.log10(cluster.luminosity_v[chosen]) + dimming, b_v(temperature) + reddening
+
+
+def _others(rng: np.random.Generator, n: int, limit: float, side: float) -> tuple[Array, Array, Array]:
+    """Positions (2, n), V and B - V of stars of the Milky Way."""
+    v = limit + np.log10(1 - rng.random(n)) / COUNTS
+    position = rng.uniform(-side, side, (2, n))
+    return position, v, b_v(10 ** rng.normal(*LOG_TEMPERATURE, n))
 
 
 def b_v(temperature: ArrayLike) -> Array:

@@ -49,6 +49,13 @@ def test_graph_is_that_of_the_nearest_neighbours() -> None:
     assert np.allclose(spacing, fourth / fourth.mean())
 
 
+def test_no_star_counts_itself_among_its_neighbours() -> None:
+    """Far from the origin distances by brute force, which scikit-learn takes for many neighbours, lose digits."""
+    adjacency, _ = graph(1e7 + np.random.default_rng(0).normal(size=(12, 2)), 6)
+    assert not adjacency.diagonal().any()
+    assert ((adjacency > 0).sum(1) >= 6).all()
+
+
 def test_basis_is_that_of_the_normalised_laplacian(tmp_path: Path) -> None:
     train = data(tmp_path, stars()).splits["train"]
     for position, eigenvalues, basis in zip(train["position"], train["eigenvalues"], train["basis"], strict=True):
@@ -103,6 +110,8 @@ SECOND = {name: pl.col(name).filter((pl.col("field") == 3) & (pl.col("star") == 
             stars().with_columns(pl.col("x") + pl.when(pl.col("star") < 6).then(0).otherwise(1000)),
             "the graph of field 0 falls into 2 parts; raise spectral.data.neighbours",
         ),
+        (stars().with_columns(member=pl.lit(0)), r"field \d, held out for the test, has no member; remove it"),
+        (stars().with_columns(member=pl.lit(1)), r"field \d, held out for the test, has members alone; remove it"),
     ],
 )  # fmt: skip
 def test_bad_tables_are_named_in_one_line(tmp_path: Path, table: pl.DataFrame, message: str) -> None:

@@ -27,7 +27,7 @@ def module(**changes: object) -> LitSpectral:
 
 
 def training(tensors: dict[str, torch.Tensor], distinct: int = 10) -> SimpleNamespace:
-    return SimpleNamespace(splits={"train": tensors}, distinct_eigenvalues=distinct)
+    return SimpleNamespace(splits={"train": tensors}, distinct_eigenvalues=distinct, fewest=7, file="stars.csv")
 
 
 def test_loss_is_the_negative_log_likelihood() -> None:
@@ -50,7 +50,7 @@ def test_statistics_are_those_of_the_training_fields() -> None:
     assert model.net.highest == tensors["eigenvalues"].max()
 
 
-@pytest.mark.parametrize("filter_", ["spline", "chebyshev", "free"])
+@pytest.mark.parametrize("filter_", ["spline", "plain_spline", "chebyshev", "free"])
 def test_each_filter_learns(filter_: str) -> None:
     tensors, model = batch(), module(filter=filter_, coefficients=10 if filter_ == "free" else 4)
     model.fit_statistics(training(tensors))
@@ -72,7 +72,8 @@ def test_each_filter_learns(filter_: str) -> None:
             "coefficients is 9, but a graph of the data has 8 distinct eigenvalues; take at most 8",
         ),
         ({"coefficients": 9, "filter": "chebyshev"}, 8, "take at most 8"),
-        ({"coefficients": 10, "filter": "free"}, 8, "coefficients is 10, but a graph of the data has 8 distinct"),
+        ({"coefficients": 10, "filter": "free"}, 8, "stars.csv: two eigenvalues of the graph of field 7 are equal"),
+        ({"coefficients": 8, "filter": "free"}, 8, "take another spectral.model.filter, or remove that field"),
         ({"coefficients": 6, "filter": "free"}, 10, "a weight for each of the 10 eigenvalues; make it 10"),
     ],
 )
@@ -81,3 +82,12 @@ def test_filters_that_do_not_fit_the_graphs_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         module(**changes).fit_statistics(training(batch(), distinct))
+
+
+@pytest.mark.parametrize(("channel", "name"), [(0, "V below the limit"), (1, "colour"), (2, "spacing")])
+def test_a_channel_that_is_one_number_is_refused(channel: int, name: str) -> None:
+    """Standardised it would be 0/0."""
+    tensors = batch()
+    tensors["signal"][..., channel] = 0.65
+    with pytest.raises(InputError, match=rf"stars\.csv: {name}.* is the same for all stars"):
+        module().fit_statistics(training(tensors))

@@ -69,10 +69,16 @@ def test_the_others_are_uniform_and_grow_in_number_with_magnitude() -> None:
         assert brighter == pytest.approx(10 ** (-0.3 * magnitudes), rel=0.05)
 
 
+def test_the_faintest_star_is_no_more_often_a_member_than_others() -> None:
+    member = np.stack([field(seed, n=60, share=0.4, half_width=4.0, off_centre=0.5).member for seed in range(300)])
+    share = member[:, -10:].mean()
+    assert member[:, -1].mean() == pytest.approx(share, abs=3 * (share * (1 - share) / 300) ** 0.5)
+
+
 def test_colour_error_goes_as_the_root_of_the_flux() -> None:
     exact, measured = field(), field(colour_error=0.1)
-    faint = measured.v.max()
-    assert np.allclose(measured.colour_error, 0.1 * 10 ** (0.2 * (measured.v - faint)))
+    at_equal_flux = measured.colour_error / 10 ** (0.2 * (measured.v - measured.v.max()))
+    assert np.allclose(at_equal_flux, at_equal_flux[0]) and 0.099 < at_equal_flux[0] < 0.1  # 0.1 at the limit
     scatter = (measured.colour - exact.colour) / measured.colour_error
     assert scatter.std() == pytest.approx(1.0, abs=0.1)
 

@@ -72,6 +72,7 @@ def test_contract(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert imported() == {
         "source": "source",
+        "drawn": False,
         "pictures": 5,
         "skipped": [
             {"file": "README.txt", "reason": "a kind that is not read (.txt)"},
@@ -91,6 +92,30 @@ def test_no_absolute_path_is_told(folder: Path) -> None:
     picture("source/2.png")
     do_import("lungs", folder / "source")
     assert str(folder) not in Path("data/raw/lungs/import.json").read_text() and imported()["source"] == "source"
+
+
+def test_what_this_project_drew_is_known_by_any_path(folder: Path) -> None:
+    """A folder of people's own may have the same last name."""
+    for place in ("data/synthetic/lungs", "mine/synthetic/lungs"):
+        picture(f"{place}/covid/1.png")
+        picture(f"{place}/covid/2.png")
+    (folder / "link").symlink_to("data/synthetic/lungs")
+    drawn = ("data/synthetic/lungs", "./data/synthetic/lungs/", "mine/../data/synthetic/lungs", "link")
+    for source in (*drawn, folder / drawn[0]):
+        do_import("lungs", source)
+        assert imported()["drawn"] is True, source
+    for source in ("mine/synthetic/lungs", folder / "mine/synthetic/lungs", "mine"):
+        do_import("lungs", source)
+        assert imported()["drawn"] is False, source
+
+
+def test_letters_mark_pictures_of_one_patient() -> None:
+    """auntminnie-a and -d: days of one man in the COVID-19 image data collection."""
+    for name in ("val_auntminnie-a-2020.png", "val_auntminnie-d-2020.png", "7a.png", "7d.png", "8.png", "bone.png"):
+        picture(f"source/covid/{name}")
+    groups = {row["file"]: row["group"] for row in do_import("lungs", "source")}
+    assert groups["covid/val_auntminnie-a-2020.png"] == groups["covid/val_auntminnie-d-2020.png"]
+    assert groups["covid/7a.png"] == groups["covid/7d.png"] and len(set(groups.values())) == 4
 
 
 def test_a_patient_of_two_labels_is_one_group() -> None:

@@ -53,12 +53,19 @@ class Autoencoder(nn.Module):
         self.mean.copy_(images.mean(dim=0))
         centred = (images - self.mean).flatten(1)
         self.std.copy_(centred.std().clamp(min=1e-6))  # equal pictures have none
+        variances, axes = self._components(centred, localised)
+        self._start_from(axes[variances > NOISE * variances[0]][: self.settings.widths[-1]])
+
+    def _components(self, centred: Tensor, localised: bool) -> tuple[Tensor, Tensor]:
+        """Variances, the largest first, and principal axes (k, side²) of pictures (n, side²) without their mean."""
+        if not localised and len(centred) < centred.shape[1]:  # large pictures have no room for their covariance
+            _, deviations, axes = torch.linalg.svd(centred, full_matrices=False)
+            return deviations.square(), axes
         covariance = centred.T @ centred
         if localised:
             covariance *= locality(self.settings.side).to(covariance)
         variances, axes = torch.linalg.eigh(covariance)
-        leading = axes[:, variances > NOISE * variances[-1]].T.flip(0)[: self.settings.widths[-1]]
-        self._start_from(leading)
+        return variances.flip(0), axes.T.flip(0)
 
     def _start_from(self, axes: Tensor) -> None:
         known, unknown = self.linear_encoder.weight.split([len(axes), self.settings.widths[-1] - len(axes)])
@@ -68,10 +75,14 @@ class Autoencoder(nn.Module):
             self.linear_decoder.weight.zero_()
             self.linear_decoder.weight[:, : len(axes)] = axes.T
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Pictures (n, 1, side, side) in [0, 1] to codes (n, widths[-1])."""
+    def coefficients(self, images: Tensor) -> Tensor:
+        """The c (n, widths[-1]) of pictures (n, 1, side, side) in [0, 1]."""
         x = ((images - self.mean) / self.std).flatten(1)
-        return sparse(self.linear_encoder(x) + self.encoder(x), self.settings)
+        return self.linear_encoder(x) + self.encoder(x)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Pictures (n, 1, side, side) in [0, 1] to codes s (n, widths[-1])."""
+        return sparse(self.coefficients(images), self.settings)
 
     def decode(self, code: Tensor) -> Tensor:
         """Codes (n, widths[-1]) to pictures (n, 1, side, side)."""
@@ -82,10 +93,10 @@ class Autoencoder(nn.Module):
         """Reconstructions of pictures (n, 1, side, side)."""
         return self.decode(self.encode(images))
 
-    def penalty(self, code: Tensor) -> Tensor:
+    def penalty(self, coefficients: Tensor) -> Tensor:
         """λ times what a sparse code adds to ½|x - x̂|², in the units of the mean square error of a pixel, a scalar."""
         weight = 2 * self.settings.sparsity * self.std.square() / self.settings.side**2
-        return weight * penalty(code, self.settings)
+        return weight * penalty(coefficients, self.settings)
 
 
 def locality(side: int) -> Tensor:

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from pipeline.settings.base import Fraction, ModelSettings, NonNegativeFloat, NonNegativeInt, PositiveInt, Seed
 
+LARGEST = 100  # pixels of a side whose covariance, of side⁴ single-precision entries, takes no more than 400 MB
+
 
 class AutoencoderSettings(ModelSettings):
     """An autoencoder and the deformations of its training pictures."""
@@ -28,7 +30,7 @@ class AutoencoderSettings(ModelSettings):
     """Of a denoising autoencoder: standard deviation of what is added to its input, grey levels; 0: none."""
     copies: NonNegativeInt
     """Deformed copies of each training picture, whose localised principal components training starts from; 0: the
-    components of the pictures themselves."""
+    components of the pictures themselves. The covariance of copies has side⁴ entries, so they need a small side."""
     snapshot_epoch: PositiveInt
     """Epochs after which the weights are kept beside the last ones, to be shown with them."""
     rotation: NonNegativeFloat
@@ -43,6 +45,12 @@ class AutoencoderSettings(ModelSettings):
     """Logarithm of a power of the grey levels; half of it, of a factor."""
     augment_seed: Seed
     """Of the deformations."""
+
+    @model_validator(mode="after")
+    def _covariance_in_memory(self) -> Self:
+        if self.copies and self.side > LARGEST:
+            raise ValueError(f"side {self.side} is above {LARGEST}, too many for copies {self.copies}; set copies to 0")
+        return self
 
     @model_validator(mode="after")
     def _active_within_code(self) -> Self:

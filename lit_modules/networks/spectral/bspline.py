@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def clamped_knots(n_splines: int, degree: int, low: float, high: float) -> Tensor:
+def clamped_knots(n_splines: int, degree: int, low: float, high: float, device: torch.device | None = None) -> Tensor:
     """Knots for ``n_splines`` splines on [low, high]: uniform inside, both ends ``degree + 1``-fold.
 
     Raises:
@@ -14,7 +14,7 @@ def clamped_knots(n_splines: int, degree: int, low: float, high: float) -> Tenso
         raise ValueError(f"{n_splines} splines of degree {degree}: at least {degree + 1} are needed")
     if not low < high:
         raise ValueError(f"the splines need an interval; [{low:g}, {high:g}] is none")
-    inner = torch.linspace(low, high, n_splines - degree + 1, dtype=torch.float64)
+    inner = torch.linspace(low, high, n_splines - degree + 1, dtype=torch.float64, device=device)
     return torch.cat([inner[:1].expand(degree), inner, inner[-1:].expand(degree)])
 
 

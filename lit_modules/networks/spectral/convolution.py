@@ -15,7 +15,7 @@ class SpectralConv(nn.Module):
     .. math:: Y_o = \sum_i \Phi\, \mathrm{diag}(B w_{io})\, \Phi^T H_i + b_o
 
     The K columns of B are kernels at the eigenvalues (Bruna et al. 2014, arXiv 1312.6203, sec. 5.2; Henaff et al. 2015,
-    arXiv 1506.05163). What is smooth in the spectrum is local on the graph.
+    arXiv 1506.05163). A filter that is smooth in λ is local on the graph.
 
     Args:
         in_channels: features of a node going in.
@@ -61,7 +61,7 @@ def spline_kernels(points: Tensor, n_kernels: int, highest: float | Tensor) -> T
 
     Equal weights of them are a constant filter, a multiple of the identity.
     """
-    knots = clamped_knots(n_kernels, DEGREE, 0.0, 1.0)
+    knots = clamped_knots(n_kernels, DEGREE, 0.0, 1.0, points.device)
     return bspline_basis(points / highest, knots, DEGREE)
 
 

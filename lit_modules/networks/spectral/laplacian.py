@@ -1,7 +1,7 @@
 """Matrices of a graph and its Fourier transform, for dense batches of graphs.
 
 An adjacency matrix A has the shape (..., n, n); everything here works on any number of leading
-dimensions. For PyG's sparse graphs see :mod:`lit_modules.networks.spectral.sparse`.
+dimensions.
 """
 
 import torch

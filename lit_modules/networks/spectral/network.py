@@ -16,10 +16,12 @@ CHANNELS = 3  # of the signal of a star: magnitude, colour, spacing
 class SpectralNetwork(nn.Module):
     r"""H ← silu(Φ diag(B w) Φᵀ H + b), layer upon layer, and a linear read-out of each node.
 
-    Splines are equally spaced in the frequency θ of waves, λ = highest · sin²(θ/2), of which Chebyshev's polynomials
-    are cosines: so they are narrow at both ends of the spectrum, the lower of which tells most, for there the Fourier
-    functions are smoothest. Smooth filters fit graphs of any size; free ones have a weight for each place among the
-    ascending eigenvalues, so they fit graphs of K nodes, with no eigenvalue twice.
+    The knots of ``spline`` are even in the frequency θ of waves, λ = highest · sin²(θ/2), of which Chebyshev's
+    polynomials are cosines. So its splines are narrow in λ at both ends of the spectrum, the lower of which tells most,
+    for there the Fourier functions are smoothest; at λ = 0 they are even sharp, as θ ~ √λ, so that a filter may treat
+    the mean of the whole field by itself. Those of ``plain_spline``, the course's, are even in λ. Such filters fit
+    graphs of any size; free ones have a weight for each place among the ascending eigenvalues, so they fit graphs of K
+    nodes, with no eigenvalue twice.
 
     Args:
         settings: which filters, how many layers and channels.
@@ -59,10 +61,12 @@ class SpectralNetwork(nn.Module):
         match self.filter:
             case "spline":
                 return spline_kernels(frequency(eigenvalues, self.highest), self.n_kernels, math.pi)
+            case "plain_spline":
+                return spline_kernels(eigenvalues, self.n_kernels, self.highest)
             case "chebyshev":
                 return chebyshev_kernels(eigenvalues, self.n_kernels, self.highest)
             case "free":
-                return torch.eye(self.n_kernels).to(eigenvalues)
+                return torch.eye(self.n_kernels, dtype=eigenvalues.dtype, device=eigenvalues.device)
 
     def responses(self, eigenvalues: Tensor) -> list[Tensor]:
         """The filters ŵ(λ) = B w of each layer, shape (..., n, in, out)."""

@@ -10,8 +10,9 @@ from pipeline.settings.base import ModelSettings, PositiveInt
 class SpectralSettings(ModelSettings):
     """A network of spectral convolutions, see :class:`lit_modules.networks.spectral.network.SpectralNetwork`."""
 
-    filter: Literal["spline", "free", "chebyshev"]
-    """Kernels of the filters: B-splines, one for each eigenvalue, or Chebyshev polynomials."""
+    filter: Literal["spline", "plain_spline", "chebyshev", "free"]
+    """Kernels: B-splines with knots even in the frequency θ, or in λ (the course's), Chebyshev polynomials, or one for
+    each eigenvalue."""
     coefficients: Annotated[int, Field(ge=4)]
     """K, weights of a filter; of a free one as many as stars."""
     layers: PositiveInt

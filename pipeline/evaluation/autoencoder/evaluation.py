@@ -1,19 +1,22 @@
 """The autoencoder: how well unseen pictures are redrawn beside linear rivals, and errors as a score of what is new."""
 
+from collections.abc import Sequence
+
 import polars as pl
 import torch
+from torch import Tensor
 
 from datamodules.images import ImagesDataModule
 from lit_modules.autoencoder import LitAutoencoder
 from pipeline.evaluation.autoencoder import figures
 from pipeline.evaluation.autoencoder.judged import Judged
 from pipeline.evaluation.autoencoder.quality import errors, redrawing
-from pipeline.evaluation.autoencoder.rivals import Methods, linear_rivals
+from pipeline.evaluation.autoencoder.rivals import Methods, linear_rivals, most_components
 from pipeline.evaluation.autoencoder.scores import TRIVIAL, Scores, auc_metrics, roc_table
 from pipeline.evaluation.autoencoder.settings import Autoencoder
 from pipeline.evaluation.common.charts import Chart
 from pipeline.evaluation.common.pictures import heading, in_words, learned
-from pipeline.evaluation.common.result import THUMBNAILS, Result, compared
+from pipeline.evaluation.common.result import THUMBNAILS, Picture, Result, compared
 
 LABELS = {
     "loss": "what the training minimised",
@@ -26,7 +29,6 @@ LABELS = {
     "percentile": "pictures that the training was watched on with a smaller error (%)",
     "novelty_auc": "AUC of the error, other labels against the model's own (no diagnosis)",
 }
-DRAWN = ("model", "linear_autoencoder", "pca_full_rank", *TRIVIAL)  # whose ROC curves are drawn
 PHANTOMS = "These pictures are phantoms: drawings by this project, of a simple anatomy and of no patient."
 
 
@@ -41,7 +43,7 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder,
         part_way: the same model after ``model.snapshot_epoch`` epochs.
     """
     train = data.splits["train"]["image"]
-    rivals = linear_rivals(model, data, params.evaluate.pca_components, params.evaluate.copies)
+    rivals = linear_rivals(model, data, params.evaluate.pca_components)
     methods: Methods = {"model": model.net, **rivals}
     own = Judged.by(methods, data.rows("test"), data.splits["test"]["image"])
     training = {who: float(errors(method(train), train).mean()) for who, method in methods.items()}
@@ -52,29 +54,56 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder,
     result = Result(metrics, title=heading("Autoencoder", data), notes=notes(data))
     result.judged_by = f"{len(own.images)} {noun(data)}"
     result.items, result.thumbnails = own.items(), own.thumbnails()
+    result.pictures = redrawn_pictures(model, data, params, own, early)
 
-    shown, what = slice(params.evaluate.n_pictures), f"{noun(data)} labelled {in_words(data.labels)}"
-    images, late = own.images[shown], own.redrawn["model"][shown]
-    epochs, code = params.trainer.max_epochs, code_in_words(model)
-    result.pictures = [
-        figures.reconstructions(images, late, what, epochs, code),
-        figures.part_way(images, {model.settings.snapshot_epoch: early[shown], epochs: late}, what),
-        figures.interpolation(model.net, own.images, what),
-        figures.bars(own.mean_errors(), training, code),
-    ]
-    squares = {f"{in_words(data.labels)}, held out": own.squares(figures.MAPPED)}
-    if (novel := data.novel()) is not None:
-        new = Judged.by(methods, data.novel_rows(), novel)
-        squares[in_words(data.other_labels)] = new.squares(figures.MAPPED)
-        result.items = pl.concat([result.items, new.items()])
-        result.thumbnails = (result.thumbnails + new.thumbnails())[:THUMBNAILS]
-        compare_kinds(result, own, new, data)
-    result.pictures.insert(3, figures.error_maps(squares))
+    main = ("model", "before_training", most_components(rivals))
+    squares = {f"{in_words(data.labels)}, held out": own.squares(main)}
+    novel = data.novel()
+    new = None if novel is None else Judged.by(methods, data.novel_rows(), novel)
+    if new:
+        squares[in_words(data.other_labels)] = new.squares(main)
+    copies = model.copies_of_each(len(train))
+    bars = figures.bars(own.mean_errors(), training, code_in_words(model), copies)
+    result.pictures += [figures.error_maps(squares), bars]
+    if new:
+        compare_kinds(result, own, new, data, main)
     return result
 
 
-def compare_kinds(result: Result, own: Judged, new: Judged, data: ImagesDataModule) -> None:
-    """Add how well errors, and scores that need no network, tell pictures of the other labels from the model's own."""
+def redrawn_pictures(
+    model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder, own: Judged, early: Tensor
+) -> list[Picture]:
+    """The course's panels of held-out pictures, at the end and part-way, and the way between two codes.
+
+    Args:
+        model: trained.
+        data: its pictures.
+        params: its section.
+        own: held-out pictures.
+        early: the same, redrawn part-way through the training, (n, 1, H, W).
+    """
+    shown, what = slice(params.evaluate.n_pictures), f"{noun(data)} labelled {in_words(data.labels)}"
+    images, late = own.images[shown], own.redrawn["model"][shown]
+    epochs = params.trainer.max_epochs
+    return [
+        figures.reconstructions(images, late, what, epochs, code_in_words(model)),
+        figures.part_way(images, {model.settings.snapshot_epoch: early[shown], epochs: late}, what),
+        figures.interpolation(model.net, own.images, what),
+    ]
+
+
+def compare_kinds(result: Result, own: Judged, new: Judged, data: ImagesDataModule, methods: Sequence[str]) -> None:
+    """Add how well errors, and scores that need no network, tell pictures of the other labels from the model's own.
+
+    Args:
+        result: to add to.
+        own: held-out pictures.
+        new: those of the other labels.
+        data: of all of them.
+        methods: whose errors' ROC curves are drawn, beside those of the scores.
+    """
+    result.items = pl.concat([own.items(), new.items()])
+    result.thumbnails = (own.thumbnails() + new.thumbnails())[:THUMBNAILS]
     ours, others, caution = in_words(data.labels), in_words(data.other_labels), no_diagnosis(data)
     known, unknown = own.kinds(), new.kinds()
     scores: Scores = {who: (known[who], unknown[who]) for who in known}
@@ -82,7 +111,7 @@ def compare_kinds(result: Result, own: Judged, new: Judged, data: ImagesDataModu
     result.labels["novelty_auc"] = (
         f"AUC of the error, {others} against {ours} ({caution}); of {', '.join(TRIVIAL)}: AUC of the picture's own"
     )
-    drawn = {who: scores[who] for who in DRAWN}
+    drawn = {who: scores[who] for who in (*methods, *TRIVIAL)}
     title = f"The error as a sign of {others}, beside linear rivals and scores that need no network ({caution})"
     result.charts.append(Chart("novelty", "roc", title, roc_table(drawn)))
     result.pictures.append(figures.novelty(drawn, ours, others, caution))
@@ -90,7 +119,7 @@ def compare_kinds(result: Result, own: Judged, new: Judged, data: ImagesDataModu
 
 def notes(data: ImagesDataModule) -> list[str]:
     """What stands above the numbers: what was learned, whether pictures are phantoms, and what cannot be told."""
-    told = [learned(data)]
+    told = [learned(data, noun(data))]
     if data.drawn:
         told.append(PHANTOMS)
     if not data.novel_rows():

@@ -20,7 +20,6 @@ from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, PURPLE,
 BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "fontsize": 8}  # where a legend is
 STEPS = 8  # pictures from one to another, both included
 BRIGHTEST = 0.995  # share of the pixels of error maps below the end of their scale
-MAPPED = ("model", "linear_autoencoder", "pca_full_rank")  # methods whose errors are mapped
 
 
 def reconstructions(images: Tensor, redrawn: Tensor, what: str, epochs: int, code: str) -> Picture:
@@ -90,13 +89,16 @@ def error_maps(maps: Mapping[str, Mapping[str, Tensor]]) -> Picture:
     return Picture("error_maps", caption, figure)
 
 
-def bars(held_out: Mapping[str, tuple[float, float, float]], training: Mapping[str, float], code: str) -> Picture:
+def bars(
+    held_out: Mapping[str, tuple[float, float, float]], training: Mapping[str, float], code: str, copies: int
+) -> Picture:
     """Held-out error of every method with its interval, and training error.
 
     Args:
         held_out: mean and ends of its interval, by method.
         training: mean, by method.
         code: what the network keeps of a picture, in words.
+        copies: of each training picture, deformed, that rivals and the network's start are fitted to.
     """
     means, lows, highs = np.array(list(held_out.values())).T
     with style():
@@ -116,9 +118,10 @@ def bars(held_out: Mapping[str, tuple[float, float, float]], training: Mapping[s
         axis.legend(loc="lower right")
     caption = (
         "Error on unseen pictures (coloured, with 95 % intervals over patients) and on the training pictures (grey): "
-        "the network beside the mean picture and principal components of the training pictures, or of deformed copies "
-        "of them. Low training error proves nothing: full-rank PCA has none. PCA keeps as many numbers as its name "
-        f"says; the network {code}, and so does the linear autoencoder: the network before its training."
+        f"the network beside the mean picture and principal components of the training pictures, or of {copies} "
+        "deformed copies of each. Low training error proves nothing: full-rank PCA has none. PCA keeps as many numbers "
+        f"as its name says, the network {code}. Before its training it is PCA of these copies too, but with a "
+        "covariance that falls with the distance of two pixels."
     )
     return Picture("errors", caption, figure)
 

@@ -25,10 +25,11 @@ def predict(models: list[LitAutoencoder], path: Path) -> Result:
     with style():
         figure = picture_rows({"": pair}, path.name, columns=("original", "reconstruction"))
     error = float(model.errors(image))
-    percentile, others = model.percentile(error), len(model.validation_errors)
+    percentile = model.percentile(error)
+    others = f"{len(model.validation_errors)} {'phantoms' if model.drawn else 'pictures'}"
     caption = (
         "The picture as the network sees it, and what it makes of it. Its error is larger than that of "
-        f"{percentile:.0f} % of the {others} pictures that the training was watched on. A large error is no diagnosis."
+        f"{percentile:.0f} % of the {others} that the training was watched on. A large error is no diagnosis."
     )
     metrics = {"mse": error, "percentile": percentile, "warnings": warnings}
     return Result(metrics, [Picture("reconstruction", caption, figure)])

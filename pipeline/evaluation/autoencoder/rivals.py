@@ -44,38 +44,45 @@ class PrincipalAxes:
         return torch.from_numpy(self.mean + code @ self.axes[:k]).view_as(images)
 
 
-def linear_rivals(model: LitAutoencoder, data: ImagesDataModule, components: list[int], copies: int) -> Methods:
-    """Linear methods fitted to the training pictures, or to deformed copies of them like those the network saw.
+def linear_rivals(model: LitAutoencoder, data: ImagesDataModule, components: list[int]) -> Methods:
+    """Linear methods fitted to the training pictures, or to the deformed copies of them that the network starts from.
+
+    None keeps more numbers of a picture than the network's code has: with as many as pixels, all copy perfectly.
 
     Args:
         model: whose deformations and whose code they have.
         data: with the training pictures.
         components: numbers of principal components beside those of the model's code; n pictures have n - 1, and what
             has more is left out.
-        copies: deformed copies of each picture.
 
     Returns:
-        ``mean_picture``; ``pca_<k>``, ``pca_full_rank`` and ``pca_<k>_of_deformed``; and ``linear_autoencoder``, see
-        :func:`untrained`.
+        ``mean_picture``; ``pca_<k>``, ``pca_full_rank`` of at most as many pictures as the code has numbers, and
+        ``pca_<k>_of_deformed``; and ``before_training``, see :func:`untrained`.
     """
     train = data.splits["train"]["image"]
     settings = model.settings
-    width = settings.widths[-1]
+    width, rank = settings.widths[-1], len(train) - 1
     kept = settings.active_units if settings.code == "top_k" else width
-    ks = sorted({*components, kept, width})
-    n = len(train)
-    many = model.deformed_copies(train, copies)
-    plain, deformed = PrincipalAxes.of(train, n - 1), PrincipalAxes.of(many, max(ks))
+    ks = sorted(k for k in {*components, kept, width} if k <= width)
+    plain = PrincipalAxes.of(train, width)
     methods: Methods = {"mean_picture": partial(plain.redraw, k=0)}
-    methods |= {f"pca_{k}": partial(plain.redraw, k=k) for k in ks if k < n}
-    methods["pca_full_rank"] = partial(plain.redraw, k=n - 1)
-    methods |= {f"pca_{k}_of_deformed": partial(deformed.redraw, k=k) for k in ks if k <= len(deformed.axes)}
-    methods["linear_autoencoder"] = untrained(model, data)
+    methods |= {f"pca_{k}": partial(plain.redraw, k=k) for k in ks if k <= rank}
+    if rank <= width:
+        methods["pca_full_rank"] = partial(plain.redraw, k=rank)
+    if settings.copies:
+        deformed = PrincipalAxes.of(model.deformed_copies(train), width)
+        methods |= {f"pca_{k}_of_deformed": partial(deformed.redraw, k=k) for k in ks if k <= len(deformed.axes)}
+    methods["before_training"] = untrained(model, data)
     return methods
 
 
+def most_components(methods: Methods) -> str:
+    """The name of the principal components of the training pictures, the most that there are."""
+    return [who for who in methods if who.startswith("pca") and not who.endswith("deformed")][-1]
+
+
 def untrained(model: LitAutoencoder, data: ImagesDataModule) -> Autoencoder:
-    """The network as its training began: a linear autoencoder in closed form, with the network's own code."""
+    """The network as its training began: principal components, with the network's own code."""
     start = LitAutoencoder(**model.settings.model_dump())
     start.fit_statistics(data)
     return start.net

@@ -14,8 +14,6 @@ class Evaluate(Section):
 
     pca_components: Annotated[list[PositiveInt], Field(min_length=1)]
     """Of the baselines, beside as many as the code has."""
-    copies: PositiveInt
-    """Deformed copies of each training picture that further baselines see."""
     n_pictures: PositiveInt
     """Held-out pictures shown."""
 

@@ -60,20 +60,23 @@ def no_math(text: str) -> str:
 
 
 def heading(kind: str, data: ImagesDataModule) -> str | None:
-    """The report's heading of a model of this kind; None where the title of its row in models.yaml is true."""
+    """The report's heading of a model of this kind; None where the title of its row in models.yaml is true.
+
+    Models with a label of their own are titled there as those of the chain's phantoms.
+    """
     match data.settings.labels:
         case "all":
             return None
-        case OwnLabel(model=model) if [model.casefold()] == [label.casefold() for label in data.labels]:
+        case OwnLabel(model=model) if data.drawn and [model.casefold()] == [label.casefold() for label in data.labels]:
             return None
     pictures = data.set_name.replace("_", " ")
     return f"{kind} of {pictures}" + (f": {in_words(data.labels)}" if data.labels != [data.set_name] else "")
 
 
-def learned(data: ImagesDataModule) -> str:
-    """The sentence that says which pictures a model was trained on and judged by."""
+def learned(data: ImagesDataModule, noun: str = "pictures") -> str:
+    """The sentence that says which pictures, or what ``noun`` calls them, a model was trained on and judged by."""
     train, val, test = (len(data.splits[split]["image"]) for split in ("train", "val", "test"))
     return (
-        f"Learned from {train} pictures labelled {in_words(data.labels)}, watched on {val}, "
+        f"Learned from {train} {noun} labelled {in_words(data.labels)}, watched on {val}, "
         f"judged by {test} that no training saw."
     )

@@ -2,13 +2,11 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from datamodules.star_fields import StarFieldsDataModule
 from lit_modules.spectral import LitSpectral
-from pipeline.errors import InputError
 from pipeline.evaluation.common.result import Picture, Result, style
-from pipeline.evaluation.spectral.fields import NAMED, Array, Fields, arrays
+from pipeline.evaluation.spectral.fields import THRESHOLD, Array, Fields, arrays
 from pipeline.evaluation.spectral.figures import curve_figure, field_figure
 from pipeline.evaluation.spectral.items import charts, item_table, thumbnails_of
 from pipeline.evaluation.spectral.measures import average_precision, measured
@@ -18,12 +16,12 @@ from pipeline.evaluation.spectral.spectrum import filter_figure, graph_figure, p
 
 LABELS = {
     "loss": "cross-entropy of the membership of a star (nats)",
-    "wrong_share": f"share of the stars that probability {NAMED:g} puts on the wrong side",
+    "wrong_share": f"share of the stars that probability {THRESHOLD:g} puts on the wrong side",
     "average_precision": "average precision of the members of a field, mean over the fields (1 at best)",
     "membership_auc": "AUC of members against other stars of a field, mean over the fields (1 at best)",
     "nll_nats": "negative log-likelihood of what a star is (nats)",
-    "completeness_percent": f"members that are called so, probability {NAMED:g} or more (%)",
-    "purity_percent": f"stars called members that are members, probability {NAMED:g} or more (%)",
+    "completeness_percent": f"members that are called so, probability {THRESHOLD:g} or more (%)",
+    "purity_percent": f"stars called members that are members, probability {THRESHOLD:g} or more (%)",
 }
 
 
@@ -32,14 +30,10 @@ EASY, HARD = 0.9, 0.1  # quantiles of the average precision between which fields
 
 @torch.no_grad()
 def evaluate(model: LitSpectral, data: StarFieldsDataModule, params: Spectral) -> Result:
-    """Membership of stars in fields that no training saw, beside rivals; the graph, its waves and the filters.
-
-    Raises:
-        InputError: a held-out field has members alone, or none.
-    """
-    check_both_kinds(data)
+    """Membership of stars in fields that no training saw, beside rivals; the graph, its waves and the filters."""
     train, test = arrays(data.splits["train"]), arrays(data.splits["test"])
-    probability = {"model": said(model, data.splits["test"]), **rivals(train, test)}
+    batch = {name: tensor.to(model.device) for name, tensor in data.splits["test"].items()}
+    probability = {"model": model.probability(batch).double().cpu().numpy(), **rivals(train, test)}
     fields = Fields(
         test["position"],
         test["signal"][..., 0],
@@ -61,18 +55,6 @@ def evaluate(model: LitSpectral, data: StarFieldsDataModule, params: Spectral) -
     )
 
 
-def check_both_kinds(data: StarFieldsDataModule) -> None:
-    """Refuse a held-out field of one kind of star: nothing is to be told apart there.
-
-    Raises:
-        InputError: there is one.
-    """
-    share = data.splits["test"]["member"].mean(1).numpy()
-    odd = data.numbers["test"][(share == 0) | (share == 1)]
-    if len(odd):
-        raise InputError(f"{data.file}: field {odd[0]} has no star of one kind, member or not; remove the field")
-
-
 def of_stars(fields: Fields, precision: Array, n: int) -> list[Picture]:
     """Some fields with what the network says, and curves of all of them."""
     order, last = precision.argsort(), len(precision) - 1
@@ -91,8 +73,8 @@ def of_stars(fields: Fields, precision: Array, n: int) -> list[Picture]:
                 "curves",
                 "All held-out stars together, the network beside rivals: a perceptron on magnitude and colour of a "
                 "star; one that sees the mean of its neighbours too; a King profile fitted to each field, by place "
-                "alone; and that profile times the first perceptron. Dotted: guessing, and on the right probabilities "
-                "that come true.",
+                "alone; and the odds of that profile times those of the first perceptron. Dotted: guessing, and on the "
+                "right probabilities that come true.",
                 curve_figure(fields.member, fields.probability),
             ),
         ]
@@ -118,16 +100,12 @@ def of_frequencies(model: LitSpectral, fields: Fields, precision: Array) -> list
                 "Above: how the power of a signal on the graphs is shared among frequencies, mean over the held-out "
                 "fields. Members lie together, so that to be a member is a signal of low frequencies; of as many stars "
                 "at random all frequencies count alike. Below: the filters that the network learned, the strongest "
-                "(blue) and the root mean square of all (red): what a layer lets through at each frequency.",
+                "(blue) and the root mean square of all (red): what a layer lets through at each frequency. Where "
+                "they are sharp at eigenvalue 0, whose eigenvector is smoothest of all, a layer treats the mean of the "
+                "whole field by itself.",
                 filter_figure(fields.eigenvalues.mean(0), spectra(fields), responses),
             ),
         ]
-
-
-def said(model: LitSpectral, split: dict[str, Tensor]) -> Array:
-    """The network's probability of membership, (fields, n)."""
-    logits = model({name: tensor.to(model.device) for name, tensor in split.items()})
-    return logits.double().sigmoid().cpu().numpy()
 
 
 def spectra(fields: Fields) -> dict[str, Array]:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Array = NDArray[np.float64]
-NAMED = 0.5  # probability from which a star is called a member
+THRESHOLD = 0.5  # probability from which a star is called a member
+LEAST = 1e-6  # probability of either answer, where its logarithm is taken
 
 
 class Fields(NamedTuple):
@@ -37,5 +38,10 @@ def arrays(split: dict[str, Tensor]) -> dict[str, Array]:
 
 
 def adjacency(eigenvalues: Array, basis: Array) -> Array:
-    """D^(-1/2) A D^(-1/2) = Φ (1 - Λ) Φᵀ of graphs in which no star is alone, (..., n, n)."""
-    return (basis * (1 - eigenvalues[..., None, :])) @ np.swapaxes(basis, -1, -2)
+    """A of connected graphs, up to a factor, (..., n, n).
+
+    D^(-1/2) A D^(-1/2) = Φ (1 - Λ) Φᵀ, and the eigenvector of eigenvalue 0 is proportional to the roots of the degrees.
+    """
+    scaled = (basis * (1 - eigenvalues[..., None, :])) @ np.swapaxes(basis, -1, -2)
+    root = basis[..., 0]
+    return root[..., :, None] * scaled * root[..., None, :]

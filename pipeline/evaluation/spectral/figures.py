@@ -10,12 +10,14 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from pipeline.evaluation.common.panels import WIDTH
 from pipeline.evaluation.common.result import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
-from pipeline.evaluation.spectral.fields import NAMED, Array, Fields
+from pipeline.evaluation.spectral.fields import THRESHOLD, Array, Fields
 
+BINS = 10  # of stated probabilities
 PALE = "#d3d6da"  # stars of the Milky Way
 MEMBERSHIP = LinearSegmentedColormap.from_list("membership", [PALE, ORANGE, BLUE])
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, GREY)  # of the network and its rivals
@@ -69,8 +71,8 @@ def sizes(magnitude: Array) -> Array:
 
 def outcomes(axis: Axes, place: Array, dots: Array, member: NDArray[np.bool_], probability: Array) -> None:
     """Stars by what became of them: members found and missed, stars of the field called members, and the rest."""
-    named = probability >= NAMED
-    field, missed, false, found = ~member & ~named, member & ~named, ~member & named, member & named
+    called = probability >= THRESHOLD
+    field, missed, false, found = ~member & ~called, member & ~called, ~member & called, member & called
     stars(axis, place[field], dots[field], PALE)
     stars(axis, place[found], dots[found], GREEN)
     stars(axis, place[missed], dots[missed] + 8, "none", edgecolors=BLUE, lw=1.2)
@@ -102,7 +104,8 @@ def curve_figure(member: Array, probability: Mapping[str, Array]) -> Figure:
         precision.plot(100 * completeness, 100 * purity, **line)
         false, true, _ = roc_curve(truth, values.ravel())
         roc.plot(100 * false, 100 * true, label="spectral network" if who == "model" else who.replace("_", " "), **line)
-        calibration.plot(*came_true(truth, values.ravel()).T, "o-", ms=3, **line)
+        are, stated = calibration_curve(truth, values.ravel(), n_bins=BINS)
+        calibration.plot(100 * stated, 100 * are, "o-", ms=3, **line)
     precision.axhline(100 * truth.mean(), color="black", lw=0.8, ls=":")
     precision.set(xlabel="members that are found (%)", ylabel="of those found, members (%)", title="Precision, recall")
     roc.plot([0, 100], [0, 100], color="black", lw=0.8, ls=":")
@@ -111,10 +114,3 @@ def curve_figure(member: Array, probability: Mapping[str, Array]) -> Figure:
     calibration.set(xlabel="stated probability (%)", ylabel="are members (%)", title="Do probabilities come true?")
     figure.legend(*roc.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
-
-
-def came_true(truth: Array, probability: Array, bins: int = 10) -> Array:
-    """Mean stated probability and share of members (%) in bins of the probability that are not empty, (bins, 2)."""
-    bin_of = np.minimum((probability * bins).astype(int), bins - 1)
-    filled = [bin_of == k for k in range(bins) if (bin_of == k).any()]
-    return 100 * np.array([(probability[rows].mean(), truth[rows].mean()) for rows in filled])

@@ -4,12 +4,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_curve
 
 from pipeline.evaluation.common.charts import Chart
 from pipeline.evaluation.common.result import THUMBNAIL_WIDTH, THUMBNAILS
-from pipeline.evaluation.spectral.fields import NAMED, Array, Fields
-from pipeline.evaluation.spectral.figures import came_true
+from pipeline.evaluation.spectral.fields import THRESHOLD, Array, Fields
+from pipeline.evaluation.spectral.figures import BINS
 
 BLUE, GREEN, RED, GREY = (0, 114, 178), (0, 158, 115), (213, 94, 0), (90, 90, 90)
 HALF = 1  # pixels about the middle of a dot
@@ -19,15 +20,15 @@ POINTS = 500  # of a curve
 def item_table(numbers: NDArray[np.int64], fields: Fields, precision: Array) -> pl.DataFrame:
     """A row for each field: its number, how many members it has, how many the network expects, what it misses."""
     member, probability = fields.member > 0, fields.probability["model"]
-    named, expected = probability >= NAMED, probability.sum(1)
+    called, expected = probability >= THRESHOLD, probability.sum(1)
     return pl.DataFrame(
         {
             "item": numbers,
             "members_truth": member.sum(1),
             "members_predicted": expected,
             "members_error": np.abs(expected - member.sum(1)),
-            "missed_members": (member & ~named).sum(1),
-            "false_members": (~member & named).sum(1),
+            "missed_members": (member & ~called).sum(1),
+            "false_members": (~member & called).sum(1),
             "average_precision": precision,
         }
     )
@@ -35,10 +36,10 @@ def item_table(numbers: NDArray[np.int64], fields: Fields, precision: Array) -> 
 
 def thumbnail(fields: Fields, field: int) -> NDArray[np.uint8]:
     """True members in blue, above hits in green, misses in blue and false members in red."""
-    member, named = fields.member[field] > 0, fields.probability["model"][field] >= NAMED
+    member, called = fields.member[field] > 0, fields.probability["model"][field] >= THRESHOLD
     truth = [BLUE if is_member else GREY for is_member in member]
-    said = [SIGNS[is_member, is_named] for is_member, is_named in zip(member, named, strict=True)]
-    return np.concatenate([dotted(fields.position[field], colours) for colours in (truth, said)])
+    outcome = [SIGNS[pair] for pair in zip(member, called, strict=True)]
+    return np.concatenate([dotted(fields.position[field], colours) for colours in (truth, outcome)])
 
 
 SIGNS = {(True, True): GREEN, (True, False): BLUE, (False, True): RED, (False, False): GREY}
@@ -66,13 +67,11 @@ def charts(fields: Fields) -> list[Chart]:
         {"truth": fields.member.sum(1), "predicted": fields.probability["model"].sum(1)},
         schema={"truth": pl.Float64, "predicted": pl.Float64},
     )
-    stated = pl.DataFrame(
-        came_true(fields.member.ravel(), fields.probability["model"].ravel()),
-        schema=["stated_percent", "found_percent"],
-    )
+    found, stated = calibration_curve(fields.member.ravel(), fields.probability["model"].ravel(), n_bins=BINS)
+    calibration = pl.DataFrame({"stated_percent": 100 * stated, "found_percent": 100 * found})
     return [
         Chart("membership", "roc", "Members found over stars of the field called members", roc_table(fields)),
-        Chart("calibration", "calibration", "How often a stated probability of membership comes true", stated),
+        Chart("calibration", "calibration", "How often a stated probability of membership comes true", calibration),
         Chart("members", "predicted", "Members of a field, and the sum of the stated probabilities", counted),
     ]
 

@@ -8,6 +8,7 @@ from pipeline.evaluation.spectral.fields import Array
 
 TICKS = (np.arange(16) + 0.5) / 8 - 1  # of the square over which the profile is normalised
 SQUARE = np.stack(np.meshgrid(TICKS, TICKS), -1).reshape(-1, 2)
+# The priors were tried on drawn fields: a radius and a share that the fields of the simulation have.
 CORES = (0.15, 0.35)  # half-widths: of the profiles that are tried at each star to begin with
 CORE, CORE_SPREAD = np.log(0.3), 0.5  # of a Gaussian prior of the log core radius; without it three stars make a core
 SHARE_SPREAD = 0.7  # of that of the log odds of the cluster

@@ -8,9 +8,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multilabel_auroc, multilabel_average_precision
 
 from pipeline.evaluation.common.bootstrap import scored
-from pipeline.evaluation.spectral.fields import NAMED, Array
-
-SURE = 1e-6  # the least probability of either answer
+from pipeline.evaluation.spectral.fields import LEAST, THRESHOLD, Array
 
 
 def measured(member: Array, probability: Mapping[str, Array]) -> dict[str, float]:
@@ -40,20 +38,20 @@ def average_precision(member: Array, probability: Array) -> Array:
 
 def by_field(score: Callable[..., Tensor], member: Array, probability: Array) -> Array:
     """A score of torchmetrics, which takes each field for a label, (fields,)."""
-    said, truth = torch.from_numpy(probability.T), torch.from_numpy(member.T).long()
-    return score(said, truth, num_labels=len(member), average="none").double().numpy()
+    predicted, truth = torch.from_numpy(probability.T), torch.from_numpy(member.T).long()
+    return score(predicted, truth, num_labels=len(member), average="none").double().numpy()
 
 
 def cross_entropy(member: Array, probability: Array) -> Array:
     """Mean of -log of the probability of what a star is, (fields,)."""
     right = np.where(member > 0, probability, 1 - probability)
-    return -np.log(right.clip(SURE)).mean(1)
+    return -np.log(right.clip(LEAST)).mean(1)
 
 
 def counts(member: Array, probability: Array) -> Array:
     """Members, stars called members, and those that are both, (fields, 3)."""
-    named = probability >= NAMED
-    return np.stack([member.sum(1), named.sum(1), (member * named).sum(1)], -1)
+    called = probability >= THRESHOLD
+    return np.stack([member.sum(1), called.sum(1), (member * called).sum(1)], -1)
 
 
 def completeness(counted: Array) -> float:
@@ -64,5 +62,5 @@ def completeness(counted: Array) -> float:
 
 def purity(counted: Array) -> float:
     """Of the stars called members, how many are (%); 0 where none is called so."""
-    _, named, found = counted.sum(0)
-    return float(100 * found / max(named, 1))
+    _, called, found = counted.sum(0)
+    return float(100 * found / max(called, 1))

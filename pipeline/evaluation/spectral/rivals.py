@@ -8,30 +8,29 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.evaluation.spectral.fields import Array, adjacency
+from pipeline.evaluation.spectral.fields import LEAST, Array, adjacency
 from pipeline.evaluation.spectral.king import king_log_odds
-
-SURE = 1e-6  # the least probability of either answer
 
 
 def rivals(train: dict[str, Array], test: dict[str, Array]) -> dict[str, Array]:
     """Probability of membership of the test stars, (fields, n), by rival.
 
-    A perceptron on magnitude and colour; one on all channels of the signal and on the mean of them over the neighbours;
-    a King profile, which no training needs; and the odds of the first and the third multiplied, as if place and colour
-    were independent (a matched filter, Rockosi et al. 2002, AJ 124, 349).
+    A perceptron on magnitude and colour; one on all channels of the signal and on their mean over the neighbours, by
+    the weights of the edges; a King profile fitted to each field; and the odds of the first and the third multiplied,
+    as if place and colour were independent. These colours are those of the average cluster: a matched filter would know
+    the sequence of this one (Rockosi et al. 2002, AJ 124, 349).
 
     Args:
         train: tensors of the split that they learn from.
         test: those of the split that they are asked about.
     """
     alone = perceptron(train["signal"][..., :2], train["member"], test["signal"][..., :2])
-    around = perceptron(with_neighbours(train), train["member"], with_neighbours(test))
+    with_mean = perceptron(with_neighbours(train), train["member"], with_neighbours(test))
     share = float(train["member"].mean())
-    king, star = king_log_odds(test["position"], share), logit(alone.clip(SURE, 1 - SURE))
+    king, star = king_log_odds(test["position"], share), logit(alone.clip(LEAST, 1 - LEAST))
     return {
         "star_alone": alone,
-        "star_and_neighbours": around,
+        "star_and_neighbours": with_mean,
         "king_profile": expit(king),
         "king_profile_and_star": expit(king + star - logit(share)),
     }
@@ -40,8 +39,8 @@ def rivals(train: dict[str, Array], test: dict[str, Array]) -> dict[str, Array]:
 def with_neighbours(fields: dict[str, Array]) -> Array:
     """The signal of each star beside the mean of its neighbours', (fields, n, 2 channels)."""
     weight = adjacency(fields["eigenvalues"], fields["basis"])
-    around = weight @ fields["signal"] / weight.sum(-1, keepdims=True)
-    return np.concatenate([fields["signal"], around], -1)
+    mean = weight @ fields["signal"] / weight.sum(-1, keepdims=True)
+    return np.concatenate([fields["signal"], mean], -1)
 
 
 def perceptron(features: Array, member: Array, asked: Array) -> Array:

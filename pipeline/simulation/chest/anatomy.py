@@ -89,7 +89,7 @@ def body(chest: Chest, x: Array, y: Array) -> Array:
     return thickness
 
 
-def lungs(chest: Chest, x: Array, y: Array, turn: float = 0.0) -> Array:
+def lungs(chest: Chest, x: Array, y: Array, turn: float) -> Array:
     """Path length through air-filled lung, cm: the cage less mediastinum, heart and diaphragm.
 
     Args:

@@ -23,9 +23,9 @@ class View:
     angle: float
     centre: tuple[float, float]
     magnification: float
-    turn: float = (
-        0.0  # of the patient about the upright axis, radians: what lies in front moves to the left of the patient
-    )
+    # Of the patient about the upright axis, radians: what lies in front moves to the left of the patient, and organs
+    # keep their shapes, for the turn is small
+    turn: float
 
     @property
     def pixel(self) -> float:
@@ -38,13 +38,9 @@ class View:
         c, s = np.cos(self.angle), np.sin(self.angle)
         return c * u - s * v + self.centre[0], s * u + c * v + self.centre[1]
 
-    def shift(self, z: Array | float) -> Array | float:
-        """How far the turn moves what lies z cm before the middle; organs keep their shapes, the turn is small."""
-        return self.turn * z
-
     def deposit(self, points: Array, mass: Array | float) -> Array:
         """Drop masses at (..., 3) points on the pixels they project to; column density, mass/cm²."""
-        x, y = points[..., 0] + self.shift(points[..., 2]) - self.centre[0], points[..., 1] - self.centre[1]
+        x, y = points[..., 0] + self.turn * points[..., 2] - self.centre[0], points[..., 1] - self.centre[1]
         c, s = np.cos(self.angle), np.sin(self.angle)
         column = np.floor((c * x + s * y) / self.pixel + self.size / 2).astype(int)
         row = np.floor((c * y - s * x) / self.pixel + self.size / 2).astype(int)
@@ -64,8 +60,8 @@ def tube(view: View, path: Array, radius: Array | float, wall: float = 1.0) -> A
         wall: its thickness over the radius; 1 is a solid rod, less a bone with bright edges.
     """
     s = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
-    step = min(0.8 * view.pixel, np.max(radius) / 3)
-    at = np.linspace(0, s[-1], max(int(s[-1] / step), 2))
+    spacing = min(0.8 * view.pixel, np.max(radius) / 3)
+    at = np.linspace(0, s[-1], max(int(s[-1] / spacing), 2))
     axis = np.stack([np.interp(at, s, path[:, k]) for k in range(3)], axis=-1)
     radii = np.interp(at, s, np.broadcast_to(radius, s.shape))
     tangent = np.gradient(axis, axis=0)

@@ -22,7 +22,6 @@ from lit_modules.networks.spectral.laplacian import (
 from lit_modules.networks.spectral.matrix_function import matrix_function
 from lit_modules.networks.spectral.network import SpectralNetwork
 from lit_modules.networks.spectral.settings import SpectralSettings
-from lit_modules.networks.spectral.sparse import dense_laplacian
 
 COURSE = torch.tensor([[0, 1, 0, 1], [1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 0, 0]], dtype=torch.float64)
 
@@ -65,16 +64,6 @@ def test_fourier_transform_inverts_and_keeps_the_norm() -> None:
     spectrum = graph_fourier(signal, basis)
     assert torch.allclose(inverse_graph_fourier(spectrum, basis), signal)
     assert torch.allclose(spectrum.norm(), signal.norm())
-
-
-@pytest.mark.parametrize("normalization", [None, "sym"])
-def test_sparse_graphs_give_the_dense_laplacians(normalization: str | None) -> None:
-    adjacency = random_graphs(3, 6, 6)
-    edge_index, weights = dense_to_sparse(adjacency)
-    batch = torch.arange(3).repeat_interleave(6)
-    found = dense_laplacian(edge_index, weights, batch, num_nodes=18, normalization=normalization)
-    expected = laplacian(adjacency) if normalization is None else normalized_laplacian(adjacency)
-    assert torch.allclose(found, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(("n_splines", "degree_"), [(4, 3), (9, 3), (5, 1), (6, 2)])
@@ -174,7 +163,7 @@ def settings(**changes: object) -> SpectralSettings:
     return SpectralSettings(**(values | changes))
 
 
-@pytest.mark.parametrize("filter_", ["spline", "chebyshev", "free"])
+@pytest.mark.parametrize("filter_", ["spline", "plain_spline", "chebyshev", "free"])
 def test_network_follows_the_order_of_the_nodes(filter_: str) -> None:
     """Stars in another order, and eigenvectors of other sign: the same answers in that order."""
     torch.manual_seed(0)
@@ -189,6 +178,19 @@ def test_network_follows_the_order_of_the_nodes(filter_: str) -> None:
     moved = network(signal[:, order], eigenvalues, -basis[:, order])
     assert found.shape == (2, 8) and found.std() > 0
     assert torch.allclose(moved, found[:, order], atol=1e-10)
+
+
+@pytest.mark.parametrize("filter_", ["spline", "plain_spline"])
+def test_knots_are_even_in_the_frequency_or_in_the_eigenvalue(filter_: str) -> None:
+    """By scipy's B-splines; at λ = 0 those in θ ~ √λ change without bound, those in λ do not."""
+    network = SpectralNetwork(settings(filter=filter_)).double()
+    eigenvalues = torch.linspace(0, 2, 41).double()
+    knots = np.concatenate([np.zeros(3), np.linspace(0, 1, 3), np.ones(3)])
+    place = eigenvalues.numpy() / 2 if filter_ == "plain_spline" else 2 / math.pi * np.arcsin(np.sqrt(eigenvalues / 2))
+    expected = BSpline.design_matrix(np.clip(place, 0, 1), knots, 3).toarray()
+    assert np.allclose(network.kernels(eigenvalues), expected, atol=1e-7)
+    first = network.kernels(torch.tensor([0.0, 1e-6]).double())[:, 0]
+    assert ((first[0] - first[1]) / 1e-6 > 100) == (filter_ == "spline")
 
 
 def test_responses_are_those_of_the_layers() -> None:

@@ -9,7 +9,7 @@ from pipeline.simulation.chest.opacity import opacity
 from pipeline.simulation.chest.projection import FIELD, View, ellipsoid, tube
 from pipeline.simulation.radiograph import radiograph
 
-STRAIGHT = View(256, 0.0, (0.0, 0.0), 1.0)
+STRAIGHT = View(256, 0.0, (0.0, 0.0), 1.0, turn=0.0)
 
 
 def rng(*key: int) -> np.random.Generator:
@@ -27,7 +27,7 @@ def test_ellipsoid_chord_is_its_volume() -> None:
 @pytest.mark.parametrize("wall", [1.0, 0.3])
 @pytest.mark.parametrize("angle", [0.0, 0.5])
 def test_tube_is_its_volume_whatever_its_direction(wall: float, angle: float) -> None:
-    view = View(256, angle, (0.4, -0.3), 1.1)
+    view = View(256, angle, (0.4, -0.3), 1.1, turn=0.0)
     path = np.array([[-8.0, -5.0, -3.0], [1.0, 0.0, 4.0], [6.0, 7.0, 4.5]])
     length = np.linalg.norm(np.diff(path, axis=0), axis=1).sum()
     radius = 0.8
@@ -56,7 +56,7 @@ def test_oblique_rod_looks_denser() -> None:
 
 def test_pose_turns_the_picture() -> None:
     """A tilted view drops a point where its own grid says that point lies."""
-    view = View(200, 0.3, (1.5, -2.0), 1.2)
+    view = View(200, 0.3, (1.5, -2.0), 1.2, turn=0.0)
     point = np.array([[4.0, 5.0, 0.0]])
     row, column = np.argwhere(view.deposit(point, 1.0))[0]
     x, y = view.grid()
@@ -81,7 +81,7 @@ def test_same_draws_same_bytes() -> None:
 def test_anatomy(k: int) -> None:
     chest = random_chest(rng(k))
     x, y = STRAIGHT.grid()
-    air = lungs(chest, x, y)
+    air = lungs(chest, x, y, turn=0.0)
     side = FIELD / 256
     litres = air.sum() * side**2 / 1000
     assert 2.5 < litres < 8.0, "an adult's lungs, breathed in"
@@ -92,13 +92,13 @@ def test_anatomy(k: int) -> None:
 
 def test_opacities_are_mostly_bilateral_peripheral_and_basal() -> None:
     share, bilateral = np.zeros((128, 128)), []
-    view = View(128, 0.0, (0.0, 0.0), 1.0)
+    view = View(128, 0.0, (0.0, 0.0), 1.0, turn=0.0)
     x, y = view.grid()
     for k in range(40):
         chest = random_chest(rng(k))
         patches = opacity(chest, x, y, view.pixel, rng(k, 1))
         assert 0 <= patches.min() and patches.max() < 1
-        inside = lungs(chest, x, y) > 1
+        inside = lungs(chest, x, y, turn=0.0) > 1
         assert patches[inside].max() > 0.04
         bilateral.append(all(patches[inside & (np.sign(x) == sign)].max() > 0.04 for sign in (-1, 1)))
         share += patches / 40

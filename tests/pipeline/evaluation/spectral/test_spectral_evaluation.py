@@ -14,7 +14,6 @@ from mock_fields import STARS, mock_fields
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lit_modules.spectral import LitSpectral
-from pipeline.errors import InputError
 from pipeline.evaluation.common.headline import headline, measures
 from pipeline.evaluation.common.result import numbers, write_pictures
 from pipeline.evaluation.spectral.evaluation import LABELS, evaluate
@@ -65,20 +64,14 @@ def test_evaluate(tmp_path: Path) -> None:
     assert {(chart.name, chart.kind) for chart in result.charts} == {
         ("membership", "roc"), ("calibration", "calibration"), ("members", "predicted")
     }  # fmt: skip
+    calibration = result.charts[1].table
+    assert calibration["stated_percent"].is_sorted() and calibration["found_percent"].is_between(0, 100).all()
     curve = result.charts[0].table.filter(pl.col("score") == "model")
     area = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
     assert area == pytest.approx(roc_auc_score(fields["member"].ravel(), said.ravel()), abs=1e-3)
     write_pictures(result.pictures, tmp_path)
     assert [picture.name for picture in result.pictures] == ["fields", "curves", "graph", "filters"]
     assert all((tmp_path / f"{picture.name}.png").stat().st_size > 10_000 for picture in result.pictures)
-
-
-@pytest.mark.parametrize("kind", [0.0, 1.0])
-def test_a_field_of_one_kind_of_star_is_refused(kind: float) -> None:
-    data = mock_data()
-    data.splits["test"]["member"][2] = kind
-    with pytest.raises(InputError, match=r"stars.csv: field 102 has no star of one kind"):
-        evaluate(LitSpectral(**PARAMS.spectral.model.model_dump()), data, PARAMS.spectral)
 
 
 def test_example_pictures_show_members_above_probabilities() -> None:

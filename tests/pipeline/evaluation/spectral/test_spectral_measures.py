@@ -7,7 +7,6 @@ from scipy.integrate import dblquad
 from scipy.special import logit
 
 from pipeline.evaluation.spectral.fields import adjacency, arrays
-from pipeline.evaluation.spectral.figures import came_true
 from pipeline.evaluation.spectral.king import fitted, king_log_odds, log_odds, profile
 from pipeline.evaluation.spectral.measures import measured
 from pipeline.evaluation.spectral.rivals import rivals, with_neighbours
@@ -32,21 +31,16 @@ def test_measures_by_hand() -> None:
     assert found["test/average_precision_low"] <= found["test/average_precision"]
 
 
-def test_probabilities_that_come_true() -> None:
-    probability = np.repeat([0.05, 0.75], 100)
-    truth = np.concatenate([np.arange(100) < 5, np.arange(100) < 75]).astype(float)
-    np.testing.assert_allclose(came_true(truth, probability), [[5, 5], [75, 75]])
-    np.testing.assert_allclose(came_true(truth, np.ones(200)), [[100, 40]])  # one is in the last bin
-
-
 def test_neighbours_of_the_eigenbasis_are_those_of_the_graph() -> None:
     fields = arrays(mock_fields(2))
     for position, eigenvalues, basis in zip(fields["position"], fields["eigenvalues"], fields["basis"], strict=True):
         matrix = weights(position)
-        root = matrix.sum(1) ** -0.5
-        np.testing.assert_allclose(adjacency(eigenvalues, basis), root[:, None] * matrix * root, atol=1e-5)
-    constant = fields | {"signal": np.full((2, 60, 1), 3.0)}
-    np.testing.assert_allclose(with_neighbours(constant), 3.0, rtol=1e-4)
+        np.testing.assert_allclose(adjacency(eigenvalues, basis) * matrix.sum(), matrix, atol=1e-4)
+    found = with_neighbours(fields)
+    for position, signal, both in zip(fields["position"], fields["signal"], found, strict=True):
+        matrix = weights(position)
+        np.testing.assert_allclose(both[:, :2], signal)
+        np.testing.assert_allclose(both[:, 2:], matrix @ signal / matrix.sum(1, keepdims=True), atol=1e-3)
 
 
 def test_the_power_of_an_eigenvector_is_at_its_eigenvalue() -> None:
