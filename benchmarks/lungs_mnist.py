@@ -15,7 +15,7 @@ from lit_modules.networks.autoencoder.settings import AutoencoderSettings
 from pipeline.settings.load import load_params
 
 SIDE, WIDTHS = 28, [1000, 500, 250, 30]
-EPOCHS, BATCH, RATE, DECAY = 80, 256, 2e-3, 1e-4
+EPOCHS, BATCH, RATE, DECAY = 30, 256, 2e-3, 1e-4
 WARM_UP = 0.15  # of the steps
 TITLE = "MNIST 784-1000-500-250-30"
 
