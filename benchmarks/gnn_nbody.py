@@ -1,7 +1,8 @@
 """The pipeline's graph network on the pipeline's own simulations: accuracy, filters, long rollouts, and PyG.
 
 The networks are trained by the chain's stages in runs/benchmarks/gnn/<name>, each with a params.yaml of its own; a
-killed benchmark goes on where it was.
+killed benchmark goes on where it was. Half the time of a dense layer is φ of all pairs, which PyG needs too. The
+narrower φ is, the larger the ratio of the two, so it is taken at the width of the chain's network and at twice that.
 Run it on a quiet machine: python -m benchmarks.gnn_nbody
 """
 
