@@ -186,7 +186,7 @@ def test_knots_are_even_in_the_frequency_or_in_the_eigenvalue(filter_: str) -> N
     network = SpectralNetwork(settings(filter=filter_)).double()
     eigenvalues = torch.linspace(0, 2, 41).double()
     knots = np.concatenate([np.zeros(3), np.linspace(0, 1, 3), np.ones(3)])
-    place = eigenvalues.numpy() / 2 if filter_ == "plain_spline" else 2 / math.pi * np.arcsin(np.sqrt(eigenvalues / 2))
+    place = eigenvalues.numpy() / 2 if filter_ == "plain_spline" else 2 / math.pi * np.arcsin(np.sqrt(eigenvalues.numpy() / 2))
     expected = BSpline.design_matrix(np.clip(place, 0, 1), knots, 3).toarray()
     assert np.allclose(network.kernels(eigenvalues), expected, atol=1e-7)
     first = network.kernels(torch.tensor([0.0, 1e-6]).double())[:, 0]
