@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,7 +39,32 @@ MODEL: dict[str, Any] = {
     "lr": 4e-3,
     "weight_decay": 1e-6,
 }
-SMALL = {"hidden": 56}
+TURNED = "root mean square distance of a star from where it should be when all systems are turned"
+
+
+class Network(NamedTuple):
+    """A network, the published test error beside it, whose that is, and the goals of error, median and weights."""
+
+    name: str
+    model: dict[str, Any]
+    published: float
+    rival: str
+    error: float
+    median: float | None
+    weights: int
+
+
+LARGE = Network("graph network", MODEL, 0.0035, "Multivector Neurons", 0.0027, 2.5e-5, 134_000)
+SMALL = Network("small network", MODEL | {"hidden": 56}, 0.0071, "EGNN, 134 020 weights", 0.0055, None, 5_000)
+
+
+class Data(NamedTuple):
+    """Systems to train on, to choose the epoch by, and to score, and the name of the split that these are."""
+
+    train: dict[str, Tensor]
+    valid: dict[str, Tensor]
+    scored: dict[str, Tensor]
+    split: str
 
 
 def main() -> None:
@@ -54,9 +79,8 @@ def main() -> None:
     seeds, epochs = (1, 8) if args.quick else (args.seeds, args.epochs)
     torch.set_num_threads(1)  # the matrices are small
     train, valid = read(args.data / "train.npz"), read(args.data / "valid.npz")
-    scored, split = (read(args.test), "test") if args.test else (valid, "validation")
-    rows = table("graph network", MODEL, train, valid, scored, split, seeds, epochs)
-    rows += table("small network", MODEL | SMALL, train, valid, scored, split, seeds, epochs)
+    data = Data(train, valid, read(args.test), "test") if args.test else Data(train, valid, valid, "validation")
+    rows = [row for network in (LARGE, SMALL) for row in table(network, data, seeds, epochs)]
     write_results("egnn_nbody", rows, args.quick)
 
 
@@ -75,55 +99,34 @@ def both_ways(systems: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: torch.cat([tensor, backwards[name]]) for name, tensor in systems.items()}
 
 
-def table(
-    name: str,
-    model: dict[str, Any],
-    train: dict[str, Tensor],
-    valid: dict[str, Tensor],
-    scored: dict[str, Tensor],
-    split: str,
-    seeds: int,
-    epochs: int,
-) -> list[Row]:
+def table(network: Network, data: Data, seeds: int, epochs: int) -> list[Row]:
     """Rows of one network: error, median error, size and time."""
-    large = model == MODEL
+    name, split, scored = network.name, data.split, data.scored
     errors, minutes = [], []
     for seed in range(1, seeds + 1):
         start = time.process_time()
-        module = best_of_training(model, train, valid, seed, epochs)
+        module = best_of_training(network.model, data.train, data.valid, seed, epochs)
         minutes.append((time.process_time() - start) / 60)
         errors.append(squared_errors(module, scored))
         print(f"{name}, seed {seed}: {split} MSE {errors[-1].mean():.5f}, {minutes[-1]:.1f} CPU min", file=sys.stderr)
     each = ", ".join(f"{error.mean():.5f}" for error in errors)
-    weights = sum(parameter.numel() for parameter in module.parameters())
-    mse = statistics.mean(float(error.mean()) for error in errors)
-    median = statistics.mean(float(error.median()) for error in errors)
-    published, goal = (0.0035, 0.0027) if large else (0.0071, 0.0055)
-    rival = "Multivector Neurons" if large else "EGNN, 134 020 weights"
-    note = f"mean of {seeds} seed(s) at best validation epoch of {epochs}: {each}; reference: test MSE of {rival}"
+    mse, median = (statistics.mean(float(of(error)) for error in errors) for of in (torch.mean, torch.median))
+    note = (
+        f"mean of {seeds} seed(s) at best validation epoch of {epochs}: {each}; reference: test MSE of {network.rival}"
+    )
     return [
-        Row(f"{name}: {split} MSE", mse, "", published, goal, "lower", note),
-        Row(f"{name}: median squared error", median, "", None, 2.5e-5 if large else None, "lower"),
-        Row(
-            f"{name}: rotation error",
-            rotation_error(module, scored),
-            "",
-            None,
-            1e-5,
-            "lower",
-            "root mean square distance of a star from where it should be when all systems are turned",
-        ),
-        Row(f"{name}: weights", weights, "", 134_020, 134_000 if large else 5_000, "lower"),
-        Row(
-            f"{name}: training",
-            statistics.mean(minutes),
-            "CPU min",
-            None,
-            10.0,
-            "lower",
-            f"a seed, {epochs} epochs, one thread",
-        ),
-    ]
+        Row(f"{name}: {split} MSE", mse, "", network.published, network.error, "lower", note),
+        Row(f"{name}: median squared error", median, "", None, network.median, "lower"),
+        Row(f"{name}: rotation error", rotation_error(module, scored), "", None, 1e-5, "lower", TURNED),
+        Row(f"{name}: weights", size(module), "", 134_020, network.weights, "lower"),
+        Row(f"{name}: training", statistics.mean(minutes), "CPU min", None, 10.0, "lower",
+            f"a seed, {epochs} epochs, one thread"),
+    ]  # fmt: skip
+
+
+def size(module: LitGNN) -> int:
+    """Number of weights."""
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def best_of_training(

@@ -3,7 +3,8 @@
 All are trained by the chain's stages on its own fields, in runs/benchmarks/spectral/<name>, each with a params.yaml of
 its own; a killed benchmark goes on where it was. Scored is the average precision of a held-out field, mean over them
 and over seeds. Knots of splines are even in the frequency θ, where λ = λ_max sin²(θ/2), those of plain splines, the
-course's, in λ. Chebyshev polynomials have the number of weights that serves them best, and as many as the splines.
+course's, in λ. Chebyshev polynomials have the number of weights that serves them best, and as many as the splines. All
+have the splines' learning rate; with a third or two thirds of it Chebyshev polynomials score the same (one seed).
 Run it on a quiet machine: python -m benchmarks.spectral
 """
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from datamodules.base import TensorDataModule
 from datamodules.loader import GroupedLoader
 from datamodules.settings import NBodyData
-from datamodules.trajectories import ATTRIBUTES, Systems, Units, read_table, systems_by_stars, trajectory_file
+from datamodules.trajectories import ATTRIBUTES, Systems, Units, centred, read_table, systems_by_stars, trajectory_file
 from pipeline.errors import InputError
 
 Group = dict[str, Tensor]
@@ -22,7 +22,8 @@ class NBodyDataModule(TensorDataModule):
     ``mass`` or ``charge`` (B, n) is there if the table has that column. All windows of a simulation are
     in the same split. ``splits[split]`` is a list with a group of windows for each number of stars, the smallest
     first; ``trajectories[split]`` the same of whole runs, (simulations, times, ...), ``numbers[split]`` the N_sim of
-    these, one group after another, and ``units`` the physics they obey, where that is known.
+    these, one group after another, and ``units`` the physics they obey, where that is known. Positions of a simulation
+    are those from the mean of its first ones.
 
     ``path`` is a folder with ``trajectories.csv`` or ``trajectories.parquet``, at the contract of
     :func:`~datamodules.trajectories.read_table`, and maybe ``units.json``; ``seed`` is also that of the split.
@@ -49,6 +50,7 @@ class NBodyDataModule(TensorDataModule):
         if hasattr(self, "trajectories"):
             return
         groups = systems_by_stars(read_table(self.file), str(self.file))
+        groups = [systems | {"position": centred(systems["position"])} for systems in groups]
         self.units = Units.read(self.path / "units.json")
         times = groups[0]["time"].shape[1]
         if self.settings.horizon >= times:

@@ -7,13 +7,12 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, laplacian
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
 from datamodules.settings import StarFieldsData
-from lit_modules.networks.spectral.laplacian import fourier_basis, normalized_laplacian
 from pipeline.errors import InputError
 
 Array = NDArray[np.float64]
@@ -118,7 +117,7 @@ class StarFieldsDataModule(TensorDataModule):
 
     def _tensors(self, numbers: NDArray[np.int64], stars: dict[str, Array]) -> dict[str, Tensor]:
         position = np.stack([stars["x"], stars["y"]], -1)
-        adjacencies, spacing = np.empty((*stars["x"].shape, stars["x"].shape[1])), np.empty_like(stars["x"])
+        laplacians, spacing = np.empty((*stars["x"].shape, stars["x"].shape[1])), np.empty_like(stars["x"])
         for k, (number, place) in enumerate(zip(numbers, position, strict=True)):
             adjacency, spacing[k] = graph(place, self.settings.neighbours)
             parts = connected_components(adjacency, directed=False)[0]
@@ -127,16 +126,20 @@ class StarFieldsDataModule(TensorDataModule):
                     f"{self.file}: the graph of field {number} falls into {parts} parts; raise "
                     "spectral.data.neighbours or remove stars that are far from all others"
                 )
-            adjacencies[k] = adjacency.toarray()
-        eigenvalues, basis = fourier_basis(normalized_laplacian(torch.from_numpy(adjacencies)))
-        distinct = 1 + (eigenvalues.diff() > EQUAL).sum(1)
+            laplacians[k] = laplacian(adjacency.toarray(), normed=True)
+        eigenvalues, basis = np.linalg.eigh(laplacians)
+        distinct = 1 + (np.diff(eigenvalues) > EQUAL).sum(1)
         self.distinct_eigenvalues, self.fewest = int(distinct.min()), int(numbers[distinct.argmin()])
         brightness = stars["v"] - stars["v"].max(1, keepdims=True)
         signal = np.stack([brightness, stars["colour"], np.log10(spacing)], -1)
-        arrays = {"position": position, "signal": signal, "member": stars["member"]}
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        tensors |= {"eigenvalues": eigenvalues, "basis": basis}
-        return {name: tensor.float() for name, tensor in tensors.items()}
+        arrays = {
+            "position": position,
+            "signal": signal,
+            "member": stars["member"],
+            "eigenvalues": eigenvalues,
+            "basis": basis,
+        }
+        return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
 
     def _split(self, n: int) -> dict[str, Tensor]:
         """Rows of the fields of each split."""

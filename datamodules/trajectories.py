@@ -210,7 +210,7 @@ def _arrays(table: pl.DataFrame, times: int, stars: int, where: str) -> Systems:
 
 def _check_apart(position: NDArray[np.float64], columns: Systems, where: str) -> None:
     """No two stars on one point, in the single precision of a network: their direction would be undefined."""
-    position = (position - position.mean(2, keepdims=True)).astype(np.float32)
+    position = centred(position).astype(np.float32)
     n = position.shape[2]
     for i in range(n - 1):
         meet = (position[:, :, i, None] == position[:, :, i + 1 :]).all(-1).any(-1)
@@ -220,6 +220,14 @@ def _check_apart(position: NDArray[np.float64], columns: Systems, where: str) ->
                 f"{where}: two stars of simulation {columns['N_sim'][k, 0, 0]:g} lie on one point at "
                 f"time {columns['time_step'][k, t, 0]:g}; move or remove one"
             )
+
+
+def centred(position: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Positions (simulations, times, n, 3) from the mean of the first ones of their simulation.
+
+    No force depends on where a system is, but a float32 far from the origin has few digits left for it.
+    """
+    return position - position[:, :1].mean(2, keepdims=True)
 
 
 def table_of(groups: list[Systems]) -> pl.DataFrame:

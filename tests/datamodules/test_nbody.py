@@ -54,9 +54,11 @@ def test_windows_are_consecutive_and_splits_are_by_simulation(tmp_path: Path) ->
         x = data.splits[split][0]["position"][..., 0]
         assert x.shape == (systems * 3, 3, STARS)
         assert (x.diff(dim=1) == 10).all() and (x.diff(dim=2) == 1).all()
-        assert (x // 100 == x[:, :1, :1] // 100).all(), "a window stays within its simulation"
+        simulation = -data.splits[split][0]["velocity"][..., 0] // 100
+        assert (simulation == simulation[:, :1, :1]).all(), "a window stays within its simulation"
         assert torch.allclose(data.splits[split][0]["time"].diff(dim=1), torch.tensor(0.1))
-        simulations[split] = set((x[:, 0, 0] // 100).int().tolist())
+        simulations[split] = set(simulation[:, 0, 0].int().tolist())
+        assert simulations[split] == set(data.numbers[split])
         assert data.trajectories[split][0]["position"].shape == (systems, TIMES, STARS, 3)
     assert sorted(k for split in simulations.values() for k in split) == list(range(SYSTEMS))
     again = module(data.file)
@@ -84,8 +86,17 @@ def test_attributes(tmp_path: Path, name: str) -> None:
     data = module(written(frame, tmp_path))
     data.setup("fit")
     found = data.splits["train"][0]
-    expected = found["position"][:, 0, :1, 0] // 100 + 1 + 0.25 * torch.arange(3)
+    expected = -found["velocity"][:, 0, :1, 0] // 100 + 1 + 0.25 * torch.arange(3)
     assert torch.equal(found[name], expected)
+
+
+def test_stars_far_from_the_origin_keep_their_distances(tmp_path: Path) -> None:
+    """A thousandth apart at 100 000, where a float32 knows no more than hundredths."""
+    near = table().with_columns(x=1e5 + 1e-3 * pl.col("N_star"))
+    data = module(written(near, tmp_path))
+    data.setup("fit")
+    x = data.splits["train"][0]["position"][..., 0]
+    assert torch.allclose(x.diff(dim=2), torch.tensor(1e-3), rtol=1e-4, atol=0)
 
 
 def test_pyg_graphs_hold_the_same(tmp_path: Path) -> None:
@@ -208,7 +219,7 @@ def test_unequal_numbers_of_stars_make_groups(tmp_path: Path) -> None:
     for split, groups in data.splits.items():
         for windows, runs in zip(groups, data.trajectories[split], strict=True):
             n = windows["position"].shape[2]
-            simulations = (runs["position"][:, 0, 0, 0] // 100).int().tolist()
+            simulations = (-runs["velocity"][:, 0, 0, 0] // 100).int().tolist()
             assert all((2 if k % 3 == 0 else 3) == n for k in simulations)
             seen += simulations
     assert sorted(seen) == list(range(SYSTEMS))

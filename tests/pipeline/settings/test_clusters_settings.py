@@ -56,6 +56,8 @@ def test_more_training_clusters_are_judged_by_the_same_maps(default_folder: Path
         ({"maps.read_noise": 3.0}, r"unknown key maps\.read_noise"),
         ({"clusters.n_calibration": 0}, r"clusters\.n_calibration is 0"),
         ({"clusters.calibration_fraction": 1.0}, r"clusters\.calibration_fraction is 1\.0"),
+        ({"star_fields.half_width.low": 0.5}, r"star_fields\.half_width"),  # its cluster may lie outside
+        ({"star_fields.off_centre": 1.0}, r"star_fields\.off_centre"),
     ],
 )
 def test_mistakes_are_named_in_one_line(default_folder: Path, values: dict[str, Any], words: str) -> None:
