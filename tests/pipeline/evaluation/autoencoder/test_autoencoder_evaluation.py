@@ -109,6 +109,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 def test_phantoms_are_called_so(phantoms: tuple[Path, Any]) -> None:
     _, result = phantoms
+    assert "copies" not in result.pictures[4].caption, "none"
     assert result.title is None, "that of models.yaml, which says so"
     assert "phantoms" in MODELS["autoencoder-covid"].title and "phantoms" in MODELS["autoencoder-healthy"].title
     assert result.notes[0].startswith("Learned from 4 phantoms labelled covid")
