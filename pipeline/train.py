@@ -137,10 +137,7 @@ def build(name: str, params: Params) -> Training:
         logger=False,  # it begins when the folder of the checkpoint is locked
         callbacks=[
             callbacks.SeedEachBatch(section.seed),
-            curves,
-            callbacks.Progress(name),
-            *([best] if best else []),
-            kept,
+            *(each for each in (curves, callbacks.Progress(name), best, kept) if each),
             callbacks.ResumePoint(checkpoint),
             LearningRateMonitor("epoch"),
             *([StepCurves(), ExampleImages()] if enabled() else []),

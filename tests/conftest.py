@@ -79,7 +79,7 @@ def browser() -> Iterator[Any]:
 
 def training_split(tensors: dict[str, Any]) -> Any:
     """As much of a data module as ``fit_statistics`` reads."""
-    return SimpleNamespace(splits={"train": tensors}, padded=False, white=255)
+    return SimpleNamespace(splits={"train": tensors}, padded=False, white=255, drawn=False)
 
 
 def maps_data(batch: dict[str, Any], psf_sigma: float = 4.0) -> Any:

@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 
+from benchmarks import lungs_anomaly
 from benchmarks.lungs_anomaly import anomaly
+from lit_modules.networks.autoencoder.autoencoder import Autoencoder
 from pipeline.errors import InputError
 
 
@@ -28,6 +31,7 @@ def folder(tmp_path: Path) -> Path:
         for name in names:
             grey = 0.5 + np.tensordot(rng.uniform(-0.15, 0.15, 3), patterns, 1) + rng.normal(0, 0.05, x.shape)
             grey += (label == "1") * rng.uniform(0.0, 0.3) * spot
+            grey[:8] = 0.0  # pure black, as beside a chest
             Image.fromarray(np.round(255 * grey.clip(0, 1)).astype(np.uint8)).save(tmp_path / "RSNA/images" / name)
     (tmp_path / "RSNA/data.json").write_text(json.dumps(table))
     return tmp_path / "RSNA"
@@ -52,6 +56,18 @@ def test_anomalies_of_principal_components(folder: Path) -> None:
     assert network.value == pytest.approx(expected, abs=10)
     assert network.reference == 72.9
     assert "24 of training, 12 normal and 12 abnormal of test" in network.note
+
+
+def test_what_a_screen_cannot_show_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that only errs beyond black does not tell pictures apart; its components' row is not cut."""
+
+    def darken(net: Autoencoder, pictures: Tensor, *_: object) -> None:
+        black = (pictures == 0).all(dim=0)
+        net.forward = lambda images: images - 9 * black * images.mean(dim=(1, 2, 3), keepdim=True)  # type: ignore[method-assign]
+
+    monkeypatch.setattr(lungs_anomaly, "train", darken)
+    network, _ = anomaly(folder, quick=True)
+    assert network.value == 50
 
 
 @pytest.mark.parametrize(

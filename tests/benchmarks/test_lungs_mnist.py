@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from benchmarks.lungs_mnist import shifted, shown_difference, squared_error
+from benchmarks.lungs_mnist import mnist, shifted, shown_difference, squared_error
 from benchmarks.mnist import read_mnist
 from pipeline.errors import InputError
 
@@ -48,3 +48,20 @@ def test_digits_elsewhere_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path
     train, test = read_mnist(quick=True)
     assert train.shape == test.shape == (1, 784)
     assert float(train.mean()) == pytest.approx(0.2)
+
+
+def test_rows_say_what_is_cut(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before training the network is scikit-learn's components, not cut; the note has the error of cut grey levels."""
+    monkeypatch.setenv("STAR_CLUSTER_DATA", str(tmp_path))
+    (tmp_path / "mnist").mkdir()
+    rng = np.random.default_rng(1)
+    levels = rng.choice([0, 255], (60, 28, 28)).astype(np.uint8)
+    np.savez(tmp_path / "mnist/mnist.npz", x_train=levels, x_test=levels[:20])
+    pictures, test = (part.numpy().astype(float) for part in read_mnist(quick=True))
+    pca = PCA(30, svd_solver="full").fit(pictures)
+    redrawn = pca.inverse_transform(pca.transform(test))
+    plain, cut = (np.square(each - test).sum(axis=1).mean() for each in (redrawn, redrawn.clip(0, 1)))
+    network, before, _ = mnist(quick=True)
+    assert "cut to [0, 1]" in network.note and np.isfinite(network.value)
+    assert before.value == pytest.approx(plain, rel=1e-4) and cut < 0.99 * plain
+    assert before.note.endswith(f"not cut, as published; cut {cut:.2f}")

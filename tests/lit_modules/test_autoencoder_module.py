@@ -10,9 +10,9 @@ import torch
 from conftest import training_split
 from torch import Tensor
 
+from benchmarks.lungs_xrays import KINDS_OF_CODE
 from datamodules.base import TensorDataModule
 from lit_modules.autoencoder import LitAutoencoder
-from lit_modules.networks.autoencoder.code import penalty
 from pipeline.errors import InputError
 from pipeline.settings.base import DataSettings
 from pipeline.train import export
@@ -35,7 +35,7 @@ def blobs(n: int, seed: int) -> Tensor:
 
 class Blobs(TensorDataModule):
     Settings = DataSettings
-    padded, white = False, 255
+    padded, white, drawn = False, 255, True
 
     def setup(self, stage: str | None = None) -> None:
         sizes = {"train": 16, "val": 5, "test": 64}
@@ -78,6 +78,20 @@ def test_training_starts_from_the_components_of_deformed_copies() -> None:
     held_out = data.splits["test"]["image"]
     expected = mean + (held_out.flatten(1).numpy() - mean) @ axes.T @ axes
     np.testing.assert_allclose(model(held_out).detach().flatten(1), expected, atol=1e-3)
+
+
+def test_many_pictures_have_fewer_copies() -> None:
+    """Memory does not grow without end; of the pictures of the course none is left out."""
+    model = module(copies=80)
+    assert [model.copies_of_each(n) for n in (1, 125, 5000, 10**6)] == [80, 80, 2, 1]
+    assert module(copies=3).deformed_copies(blobs(4, 0)).shape == (12, 1, 12, 12)
+
+
+def test_phantoms_are_known_as_such() -> None:
+    assert fitted(1)[0].drawn
+    other = module()
+    other.fit_statistics(training_split({"image": blobs(4, 0)}))
+    assert not other.drawn
 
 
 def windowed(pictures: np.ndarray) -> np.ndarray:
@@ -130,22 +144,39 @@ def test_input_is_corrupted_in_training_alone(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("code", ["l1", "kl"])
-def test_a_penalty_is_minimised_and_the_error_told_beside_it(code: str) -> None:
-    """It ends lower than in a training without it; L1 leaves fewer entries active."""
-    penalties, shares = [], []
-    for sparsity in (0.0, 1.0):
-        model, data = fitted(20, code=code, sparsity=sparsity, tied=True)
+@pytest.mark.parametrize("sparsity", [0.0, 1.0])
+def test_the_error_is_told_beside_the_loss_with_its_penalty(code: str, sparsity: float) -> None:
+    model, data = fitted(1, code=code, sparsity=sparsity)
+    images = data.splits["test"]["image"]
+    with torch.no_grad():
+        coefficients, losses = model.net.coefficients(images), model.losses({"image": images})
+        error, weighted = (model(images) - images).square().mean(), model.net.penalty(coefficients)
+    assert float(losses["reconstruction"]) == pytest.approx(float(error))
+    assert float(losses["loss"]) == pytest.approx(float(error + weighted))
+    assert (float(weighted) > 0) == (sparsity > 0)
+
+
+def test_l1_leaves_less_than_half_of_the_entries_active_that_a_dense_code_uses() -> None:
+    shares = []
+    for code in ("dense", "l1"):
+        model, data = fitted(40, code=code, sparsity=KINDS_OF_CODE["L1"]["sparsity"])
+        shares.append(model.active_share(data.splits["test"]["image"]))
+    assert 0.02 < shares[1] < 0.5 * shares[0]
+
+
+def test_kl_brings_the_activity_to_its_target() -> None:
+    """Most of the way down from where it starts; a picture uses fewer entries than of a dense code."""
+    target, activities = KINDS_OF_CODE["KL"]["target"], []
+    for epochs in (1, 100):
+        model, data = fitted(epochs, **KINDS_OF_CODE["KL"], copies=6)
         images = data.splits["test"]["image"]
-        with torch.no_grad():
-            codes, losses = model.net.encode(images), model.losses({"image": images})
-            error, weighted = (model(images) - images).square().mean(), model.net.penalty(codes)
-        assert float(losses["reconstruction"]) == pytest.approx(float(error))
-        assert float(losses["loss"]) == pytest.approx(float(error + weighted))
-        assert (float(weighted) > 0) == (sparsity > 0)
-        penalties.append(float(penalty(codes, model.settings)))
-        shares.append(model.active_share(images))
-    assert penalties[1] < 0.97 * penalties[0]
-    assert code == "kl" or 0 < shares[1] < 0.9 * shares[0]
+        c = model.net.coefficients(images).detach().double().numpy()
+        activities.append(model.activity(images))
+        assert activities[-1] == pytest.approx((c**2 / (1 + c**2)).mean(), rel=1e-5)
+    assert activities[0] > 3 * target
+    assert target / 2 < activities[1] < 2.5 * target
+    dense, _ = fitted(1, code="dense", copies=6)
+    assert model.active_share(images) < 0.7 * dense.active_share(images)
 
 
 def test_an_error_is_ranked_among_those_of_the_validation_pictures(tmp_path: Path) -> None:

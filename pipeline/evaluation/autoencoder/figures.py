@@ -116,12 +116,13 @@ def bars(
             xlabel="mean square error per pixel (grey levels 0 to 1)", title="How well is an unseen picture redrawn?"
         )
         axis.legend(loc="lower right")
+    of_copies = f", or of {copies} deformed copies of each" if copies else ""
+    localised = ", of these copies, but with a covariance that falls with the distance of two pixels" if copies else ""
     caption = (
         "Error on unseen pictures (coloured, with 95 % intervals over patients) and on the training pictures (grey): "
-        f"the network beside the mean picture and principal components of the training pictures, or of {copies} "
-        "deformed copies of each. Low training error proves nothing: full-rank PCA has none. PCA keeps as many numbers "
-        f"as its name says, the network {code}. Before its training it is PCA of these copies too, but with a "
-        "covariance that falls with the distance of two pixels."
+        f"the network beside the mean picture and principal components of the training pictures{of_copies}. "
+        "Low training error proves nothing: full-rank PCA has none. PCA keeps as many numbers as its name says, the "
+        f"network {code}. Before its training it starts from principal components too{localised}."
     )
     return Picture("errors", caption, figure)
 

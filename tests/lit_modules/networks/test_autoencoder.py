@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy.stats import entropy
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Lasso
 from torch import Tensor, nn
 
-from lit_modules.networks.autoencoder.autoencoder import Autoencoder
-from lit_modules.networks.autoencoder.code import active_share
+from lit_modules.networks.autoencoder.autoencoder import Autoencoder, locality
+from lit_modules.networks.autoencoder.code import active_share, sparse
 from lit_modules.networks.autoencoder.deformation import deform, draw_deformations
 from lit_modules.networks.autoencoder.settings import AutoencoderSettings
 
@@ -116,8 +117,37 @@ def test_l1_code_is_the_lasso() -> None:
     assert 0 < float(active_share(code)) < 1
     objective = 0.5 * ((x - expected @ axes) ** 2).sum(axis=1) + 0.5 * np.abs(expected).sum(axis=1)
     mse = (net(held_out) - held_out).square().mean()
-    ours = float((mse + net.penalty(code)).detach())
+    ours = float((mse + net.penalty(net.coefficients(held_out))).detach())
     assert ours == pytest.approx(2 * float(net.std) ** 2 / 100 * objective.mean(), rel=1e-4)
+
+
+def test_kl_code_is_a_coefficient_times_its_activity() -> None:
+    code = torch.tensor([[0.0, 0.1, -1.0, 3.0, 1e9]])
+    expected = [0.0, 0.1 * 0.01 / 1.01, -0.5, 2.7, 1e9]
+    torch.testing.assert_close(sparse(code, settings(code="kl")), torch.tensor([expected]))
+
+
+@pytest.mark.parametrize("localised", [False, True])
+def test_components_are_those_of_the_covariance(localised: bool) -> None:
+    """Of fewer pictures than pixels and of more."""
+    net = network(10, [8, 4])
+    for n in (30, 150):
+        centred = pictures(n).flatten(1) - pictures(n).flatten(1).mean(dim=0)
+        covariance = (centred.T @ centred).double().numpy() * (locality(10).numpy() if localised else 1)
+        variances, axes = np.linalg.eigh(covariance)
+        found, rows = net._components(centred, localised)
+        np.testing.assert_allclose(found[:5], variances[::-1][:5], rtol=1e-4)
+        alike = np.abs((rows[:5].double().numpy() * axes.T[::-1][:5]).sum(axis=1))
+        np.testing.assert_allclose(alike, 1, atol=1e-3)
+
+
+def test_large_pictures_have_no_copies() -> None:
+    """Their covariance would take gigabytes; without copies there is none."""
+    with pytest.raises(ValidationError, match="side 128 is above 100, too many for copies 80; set copies to 0"):
+        settings(side=128, copies=80)
+    net = network(255, [2, 3])
+    net.fit(pictures(4, 255))
+    assert float((net(pictures(4, 255)) - pictures(4, 255)).detach().abs().max()) < 1e-3, "four have three components"
 
 
 def test_kl_penalty_is_the_divergence_of_bernoulli_variables() -> None:

@@ -100,7 +100,7 @@ def test_warnings_stand_out(client: httpx.Client) -> None:
     picture = ask(client, "lung.png", b"x")
     assert picture.text.count("trained at scale tiny") == 1, "rbm"
     assert errors(picture) == [
-        "Autoencoder of COVID lungs: cannot be loaded; the terminal tells why; train it again (dvc repro)",
+        "Autoencoder of COVID lungs (phantoms): cannot be loaded; the terminal tells why; train it again (dvc repro)",
         "models/boltzmann.ckpt: no such checkpoint; train the model first",
     ]
 

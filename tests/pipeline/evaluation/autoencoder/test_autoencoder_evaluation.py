@@ -18,6 +18,8 @@ from datamodules.settings import PictureData
 from pipeline.errors import InputError
 from pipeline.evaluation.autoencoder import evaluation
 from pipeline.evaluation.autoencoder.prediction import predict
+from pipeline.evaluation.autoencoder.scores import TRIVIAL
+from pipeline.training.registry import MODELS
 from tests.pipeline.evaluation.autoencoder.toy import autoencoder
 
 
@@ -37,13 +39,22 @@ def evaluated(folder: Path, labels: list[str], model: str, drawn: bool = False, 
     learned = PictureData(labels="auto", batch_size=2).of_model(model, ["autoencoder-healthy", "autoencoder-covid"])
     data = ImagesDataModule(folder, seed=1, **learned.model_dump())
     data.setup()
-    module = autoencoder(**settings)
-    module.fit_statistics(data)
+    module, early = autoencoder(**settings), autoencoder(**settings)
+    module.fit_statistics(data)  # that of part-way is as its constructor leaves it
     assert (bool(module.padded), int(module.white)) == (True, 4095), "prediction treats a picture as training did"
     params = SimpleNamespace(
-        evaluate=SimpleNamespace(pca_components=[2, 16], copies=3, n_pictures=2), trainer=SimpleNamespace(max_epochs=2)
+        evaluate=SimpleNamespace(pca_components=[2, 16], n_pictures=2), trainer=SimpleNamespace(max_epochs=2)
     )
-    result = evaluation.evaluate(module, data, params, module)  # type: ignore[arg-type]
+    result = evaluation.evaluate(module, data, params, early)  # type: ignore[arg-type]
+    held_out = data.splits["test"]["image"]
+    for key, net in (("test/mse", module), ("test/part_way_mse", early)):
+        with torch.no_grad():
+            assert float(result.metrics[key]) == pytest.approx(float((net(held_out) - held_out).square().mean())), key
+    drawn_after = result.pictures[1].figure.axes
+    shown = {axis.get_ylabel(): axis.images[0].get_array() for axis in drawn_after if axis.get_ylabel()}
+    for row, net in (("1 epochs", early), ("2 epochs", module)):
+        with torch.no_grad():
+            np.testing.assert_allclose(shown[row], net(held_out[:1])[0, 0].clamp(0, 1), atol=1e-6, err_msg=row)
     for picture in result.pictures:
         picture.figure.savefig(io.BytesIO())  # raises where a label is read as mathematics
     plt.close("all")
@@ -53,7 +64,7 @@ def evaluated(folder: Path, labels: list[str], model: str, drawn: bool = False, 
 @pytest.mark.parametrize(
     ("labels", "model", "title", "learned", "other"),
     [
-        (["covid", "healthy"], "autoencoder-covid", None, "covid", "healthy"),
+        (["covid", "healthy"], "autoencoder-covid", "Autoencoder of lungs: covid", "covid", "healthy"),
         (["COVID", "Normal"], "autoencoder-healthy", "Autoencoder of lungs: Normal", "Normal", "COVID"),
         (["$a_$", "b"], "autoencoder-healthy", "Autoencoder of lungs: $a_$", "$a_$", "b"),
         (["больной", "здоровый"], "autoencoder-covid", "Autoencoder of lungs: здоровый", "здоровый", "больной"),
@@ -79,11 +90,14 @@ def test_words_are_those_of_the_labels(
     assert f"a picture of {other} has a larger score than one of {learned}" in result.pictures[-1].caption
     assert result.pictures[-1].caption.endswith(f"No{caution[2:]}."), "beside the number"
     rivals = {key.split("/")[1] for key in result.metrics if key.startswith("baseline/") and "auc" in key}
-    assert {"brightness", "contrast", "sharpness", "pca_2", "mean_picture", "linear_autoencoder"} <= rivals
+    assert {"brightness", "contrast", "sharpness", "pca_2", "mean_picture", "before_training"} <= rivals
     bounds = [result.metrics[f"test/novelty_auc{end}"] for end in ("_low", "", "_high")]
     assert sorted(bounds) == bounds
     [chart] = result.charts
-    assert (chart.kind, set(chart.table["score"])) == ("roc", set(evaluation.DRAWN)) and caution in chart.title
+    assert (chart.kind, set(chart.table["score"])) == (
+        "roc",
+        {"model", "before_training", "pca_full_rank", *TRIVIAL},
+    ) and caution in chart.title
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +109,10 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 def test_phantoms_are_called_so(phantoms: tuple[Path, Any]) -> None:
     _, result = phantoms
+    assert "copies" not in result.pictures[4].caption, "none"
+    assert result.title is None, "that of models.yaml, which says so"
+    assert "phantoms" in MODELS["autoencoder-covid"].title and "phantoms" in MODELS["autoencoder-healthy"].title
+    assert result.notes[0].startswith("Learned from 4 phantoms labelled covid")
     assert "phantoms: drawings by this project" in result.notes[1] and result.judged_by == "3 phantoms"
     assert "(phantoms: no diagnosis)" in result.labels["novelty_auc"]
     assert "hospital" not in str(result.labels) + str([picture.caption for picture in result.pictures])
@@ -116,8 +134,8 @@ def test_a_row_and_a_thumbnail_for_each_picture(phantoms: tuple[Path, Any]) -> N
 
 
 def test_one_label_has_no_auc_and_four_pictures_have_three_components(tmp_path: Path) -> None:
-    """Here the weights part-way are those at the end, and three of eight numbers are active."""
-    result = evaluated(tmp_path / "lungs-12", ["lungs"], "autoencoder-covid", code="top_k")
+    """Three of eight numbers are active."""
+    result = evaluated(tmp_path / "lungs-12", ["lungs"], "autoencoder-covid", code="top_k", copies=3)
     metrics = result.metrics
     assert result.title == "Autoencoder of lungs"
     assert result.notes[1:] == ["No picture of another label to tell these from, so there is no AUC."]
@@ -126,14 +144,13 @@ def test_one_label_has_no_auc_and_four_pictures_have_three_components(tmp_path: 
     assert not [key for key in metrics if "auc" in key]
     assert len(result.items) == len(result.thumbnails) == 3 and not result.charts
     rivals = {key.split("/")[1] for key in metrics if key.startswith("baseline/")}
-    linear = {"pca_2", "pca_3", "pca_2_of_deformed", "pca_3_of_deformed", "pca_8_of_deformed", "linear_autoencoder"}
+    linear = {"pca_2", "pca_3", "pca_2_of_deformed", "pca_3_of_deformed", "pca_8_of_deformed", "before_training"}
     assert rivals == {"mean_picture", "pca_full_rank"} | linear, "no pca_16"
-    assert float(metrics["test/part_way_mse"]) == pytest.approx(metrics["test/mse"])
     assert metrics["test/active_percent"] == pytest.approx(100 * 3 / 8)
-    assert "3 of 8 numbers" in result.pictures[0].caption
+    assert "3 of 8 numbers" in result.pictures[0].caption and "of 3 deformed copies" in result.pictures[-1].caption
     for measure in ("mse", "psnr_db", "ssim"):
         low, value, high = (metrics[f"test/{measure}{end}"] for end in ("_low", "", "_high"))
-        assert low <= value <= high and f"baseline/linear_autoencoder/{measure}" in metrics
+        assert low <= value <= high and f"baseline/before_training/{measure}" in metrics
 
 
 def test_predict(tmp_path: Path) -> None:
@@ -142,7 +159,9 @@ def test_predict(tmp_path: Path) -> None:
     Image.effect_noise((30, 20), 60).convert("RGB").save(tmp_path / "a.png")
     result = predict([model], tmp_path / "a.png")
     assert 0 < result.metrics["mse"] < 1 and result.metrics["percentile"] == 75
-    assert "larger than that of 75 % of the 4 pictures" in result.pictures[0].caption
+    assert "larger than that of 75 % of the 4 pictures that" in result.pictures[0].caption
+    model.drawn.fill_(True)
+    assert "75 % of the 4 phantoms that" in predict([model], tmp_path / "a.png").pictures[0].caption
     assert [picture.name for picture in result.pictures] == ["reconstruction"]
     (tmp_path / "b.png").write_text("no picture")
     with pytest.raises(InputError, match=r"b\.png: no picture"):
