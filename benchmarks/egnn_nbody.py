@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with train.npz and valid.npz")
     parser.add_argument("--test", type=Path, help="test .npz; validation is reported without it")
     parser.add_argument("--seeds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=250, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=100, help="default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="few epochs: does it run? writes no file")
     args = parser.parse_args()
     seeds, epochs = (1, 8) if args.quick else (args.seeds, args.epochs)
