@@ -35,7 +35,7 @@ class Filter(NamedTuple):
 
 
 SPLINE = Filter("spline", 5)
-OTHERS = (*(Filter("chebyshev", weights) for weights in (5, 6, 8)), Filter("free", STARS))
+OTHERS = (*(Filter("chebyshev", weights) for weights in (5, 6)), Filter("free", STARS))
 PLAIN = Filter("plain_spline", SPLINE.weights)  # beside them; the spline's goal are the others
 FILTERS = (SPLINE, PLAIN, *OTHERS)
 Metrics = dict[str, Any]
