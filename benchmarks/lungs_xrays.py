@@ -62,11 +62,11 @@ def started(train: Tensor, held_out: Tensor, **changes: Any) -> tuple[LitAutoenc
     return model, data
 
 
-def train(model: LitAutoencoder, data: Pictures, epochs: int, threads: int = 1) -> None:
+def train(model: LitAutoencoder, data: Pictures, epochs: int) -> None:
     """As the chain trains it, whatever is held out: the last weights stay."""
     params = load_params("params.yaml")
     section = params.model_section("autoencoder-healthy")
-    settings = section.trainer.model_copy(update={"max_epochs": epochs, "threads": threads})
+    settings = section.trainer.model_copy(update={"max_epochs": epochs})
     callbacks: list[pl.Callback] = [SeedEachBatch(section.seed)]
     trainer = make_trainer(settings, params.runtime, logger=False, callbacks=callbacks, single=True)
     trainer.fit(model, datamodule=data)
@@ -217,7 +217,7 @@ def seconds(quick: bool) -> list[Row]:
     wall, processor = timed(images, epochs)
     title = f"{epochs} epochs of {CHOSEN} pictures"
     return [
-        Row(title, wall, "s", None, SECONDS, "lower", "two threads, start included"),
+        Row(title, wall, "s", None, SECONDS, "lower", "one thread, start included"),
         Row(f"{title}, CPU", processor, "CPU s", None, None, "lower"),
     ]
 
@@ -227,6 +227,6 @@ def timed(images: Tensor, epochs: int) -> tuple[float, float]:
     clocks: tuple[Callable[[], float], ...] = (time.perf_counter, time.process_time)
     before = [clock() for clock in clocks]
     model, data = started(images, images[:1])
-    train(model, data, epochs, threads=2)
+    train(model, data, epochs)
     wall, processor = (clock() - start for clock, start in zip(clocks, before, strict=True))
     return wall, processor
