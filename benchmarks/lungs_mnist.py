@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.lungs_pictures import chain
 from benchmarks.mnist import read_mnist
 from benchmarks.results import Row
 from lit_modules.networks.autoencoder.autoencoder import Autoencoder
 from lit_modules.networks.autoencoder.settings import AutoencoderSettings
-from pipeline.settings.load import load_params
 
 SIDE, WIDTHS = 28, [1000, 500, 250, 30]
 EPOCHS, BATCH, RATE, DECAY = 30, 256, 2e-3, 1e-4
@@ -47,8 +47,7 @@ def cut(net: Autoencoder) -> Callable[[Tensor], Tensor]:
 
 def dense(side: int, widths: list[int]) -> AutoencoderSettings:
     """The chain's settings, but for a code all of whose entries are used, of pictures of another size."""
-    chain = load_params("params.yaml").model_section("autoencoder-healthy").model
-    return AutoencoderSettings(**chain.model_dump() | {"side": side, "widths": widths, "code": "dense"})
+    return AutoencoderSettings(**chain().model_dump() | {"side": side, "widths": widths, "code": "dense"})
 
 
 def train(

@@ -1,12 +1,14 @@
-"""What the three data modules share: tensors of each split, on the device, in seeded batches."""
+"""What the data modules share: tensors of each split, on the device, in seeded batches."""
 
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from datamodules.loader import EpochSampler, TensorLoader
+from pipeline.errors import InputError
 from pipeline.settings.base import DataSettings
 
 
@@ -48,6 +50,27 @@ class TensorDataModule(pl.LightningDataModule):
         batch = self.settings.batch_size
         sampler = EpochSampler(n, batch, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size)
         return TensorLoader(tensors, sampler)
+
+    def _dealt(self, n: int, things: str, file: Path, section: str) -> dict[str, Tensor]:
+        """Which of ``n`` things are in each split, in random order, by ``settings.val_fraction`` and ``test_fraction``.
+
+        Args:
+            n: how many there are.
+            things: what they are, for the message.
+            file: where they are.
+            section: of params.yaml, with the fractions.
+
+        Raises:
+            InputError: a split would be empty.
+        """
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
+        n_val, n_test = round(self.settings.val_fraction * n), round(self.settings.test_fraction * n)
+        if min(n_val, n_test, n - n_val - n_test) < 1:
+            raise InputError(
+                f"{file}: {n} {things} leave a split empty; make more, or change {section}.data.val_fraction and "
+                f"{section}.data.test_fraction"
+            )
+        return dict(zip(("val", "test", "train"), order.tensor_split((n_val, n_val + n_test)), strict=True))
 
     def train_dataloader(self) -> TensorLoader:
         return self._loader("train", shuffle=True)

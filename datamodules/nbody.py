@@ -66,16 +66,8 @@ class NBodyDataModule(TensorDataModule):
     def _split(self, groups: list[Systems]) -> dict[str, np.ndarray]:
         """Numbers of the simulations of each split, in the order in which they were drawn."""
         numbers = np.sort(np.concatenate([systems["N_sim"] for systems in groups]))
-        n = len(numbers)
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
-        n_val, n_test = round(self.settings.val_fraction * n), round(self.settings.test_fraction * n)
-        if min(n_val, n_test, n - n_val - n_test) < 1:
-            raise InputError(
-                f"{self.file}: {n} simulations leave a split empty; make more, or change gnn.data.val_fraction "
-                "and gnn.data.test_fraction"
-            )
-        parts = zip(("val", "test", "train"), order.tensor_split((n_val, n_val + n_test)), strict=True)
-        return {split: numbers[rows.numpy()] for split, rows in parts}
+        dealt = self._dealt(len(numbers), "simulations", self.file, "gnn")
+        return {split: numbers[rows.numpy()] for split, rows in dealt.items()}
 
     def _windows(self, runs: Group) -> Group:
         starts = runs["time"].shape[1] - self.settings.horizon

@@ -56,7 +56,7 @@ class StarFieldsDataModule(TensorDataModule):
             return
         numbers, stars = self._stars()
         fields = self._tensors(numbers, stars)
-        rows = self._split(len(numbers))
+        rows = self._dealt(len(numbers), "fields", self.file, "spectral")
         self.numbers = {split: numbers[part] for split, part in rows.items()}
         self.splits = {split: {name: fields[name][part] for name in fields} for split, part in rows.items()}
         self._check_both_kinds()
@@ -140,17 +140,6 @@ class StarFieldsDataModule(TensorDataModule):
             "basis": basis,
         }
         return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
-
-    def _split(self, n: int) -> dict[str, Tensor]:
-        """Rows of the fields of each split."""
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed))
-        n_val, n_test = round(self.settings.val_fraction * n), round(self.settings.test_fraction * n)
-        if min(n_val, n_test, n - n_val - n_test) < 1:
-            raise InputError(
-                f"{self.file}: {n} fields leave a split empty; make more, or change spectral.data.val_fraction and "
-                "spectral.data.test_fraction"
-            )
-        return dict(zip(("val", "test", "train"), order.tensor_split((n_val, n_val + n_test)), strict=True))
 
 
 def graph(position: Array, neighbours: int) -> tuple[csr_array, Array]:

@@ -93,8 +93,10 @@ class LitAutoencoder(PictureReader):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images = self.deformed(batch["image"], self.global_step, self.global_rank, self.trainer.world_size)
-        corrupted = images + self.settings.noise * torch.randn_like(images)
-        return super().training_step({"image": images, "input": corrupted}, batch_idx)
+        batch = {"image": images}
+        if self.settings.noise:
+            batch["input"] = images + self.settings.noise * torch.randn_like(images)
+        return super().training_step(batch, batch_idx)
 
     @torch.no_grad()
     def on_fit_end(self) -> None:

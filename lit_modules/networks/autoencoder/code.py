@@ -48,8 +48,9 @@ def penalty(code: Tensor, settings: AutoencoderSettings) -> Tensor:
     """
     if settings.code == "l1":
         return sparse(code, settings).abs().sum(dim=1).mean()
-    rest = idle(code).mean(dim=0)
-    activity = (1 - idle(code)).mean(dim=0).clamp(min=1e-12)  # an entry may be zero for every picture
+    resting = idle(code)
+    rest = resting.mean(dim=0)
+    activity = (1 - resting).mean(dim=0).clamp(min=1e-12)  # an entry may be zero for every picture
     target = torch.full_like(activity, settings.target)
     active = F.kl_div(activity.log(), target, reduction="sum")
     return active + F.kl_div(rest.log(), 1 - target, reduction="sum")

@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import roc_curve
 from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.evaluation.common.bootstrap import DRAWS
+from pipeline.evaluation.common.roc import roc
 
 TRIVIAL = ("brightness", "contrast", "sharpness")  # scores of a picture that need no training
 LAPLACIAN = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
@@ -97,5 +97,4 @@ def roc_table(scores: Scores) -> pl.DataFrame:
 
 def _roc(who: str, own: NDArray[np.float64], other: NDArray[np.float64]) -> pl.DataFrame:
     positive: NDArray[np.bool_] = np.repeat([False, True], [len(own), len(other)])
-    false, true, _ = roc_curve(positive, np.concatenate([own, other]))
-    return pl.DataFrame({"false_positive_rate": false, "true_positive_rate": true, "score": who})
+    return roc(who, positive, np.concatenate([own, other]))

@@ -5,10 +5,10 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import roc_curve
 
 from pipeline.evaluation.common.charts import Chart
 from pipeline.evaluation.common.result import THUMBNAIL_WIDTH, THUMBNAILS
+from pipeline.evaluation.common.roc import roc
 from pipeline.evaluation.spectral.fields import THRESHOLD, Array, Fields
 from pipeline.evaluation.spectral.figures import BINS
 
@@ -82,6 +82,5 @@ def roc_table(fields: Fields) -> pl.DataFrame:
 
 
 def _roc(who: str, member: Array, probability: Array) -> pl.DataFrame:
-    false, true, _ = roc_curve(member.ravel(), probability.ravel())
-    some = np.unique(np.linspace(0, len(false) - 1, POINTS).round().astype(int))
-    return pl.DataFrame({"false_positive_rate": false[some], "true_positive_rate": true[some], "score": who})
+    curve = roc(who, member.ravel(), probability.ravel())
+    return curve[np.unique(np.linspace(0, len(curve) - 1, POINTS).round().astype(int))]
