@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ MOST_SECONDS = 25.0  # more only by the step that is at work and a look: half a 
 SHARE_OF_TIME = 0.05  # that checkpoints may take, within these bounds
 SECONDS_BETWEEN_LOOKS = 5.0  # of several processes at each other
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of schedulers, and of `dvc repro` that ends
+
+# Lightning asks the loader, which need not know: the data module does
+warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
 
 
 def last_good(folder: Path) -> Path | None:
