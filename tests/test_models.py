@@ -77,8 +77,8 @@ class Killed(Exception):
     pass
 
 
-def train_until_killed(workspace: Path, name: str, step: int) -> None:
-    """Train with a checkpoint after each step that may have one, and stop after a step."""
+def train_until_killed(workspace: Path, name: str, step: int, saved: int) -> None:
+    """Train with a checkpoint after each step that may have one, and stop after a step: the last is of ``saved``."""
 
     def kill(self: resume.ResumePoint, fit: Any, *rest: Any) -> None:
         original(self, fit, *rest)
@@ -90,6 +90,8 @@ def train_until_killed(workspace: Path, name: str, step: int) -> None:
         patch.setattr(resume, "MOST_SECONDS", -1.0)
         patch.setattr(resume.ResumePoint, "on_train_batch_end", kill)
         train(workspace, name)
+    [checkpoint] = Path("runs/train").glob(f"{name}/*/last.ckpt")
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == saved
 
 
 def outputs(name: str) -> dict[str, bytes]:
@@ -112,7 +114,8 @@ def killed(workspace: Path, name: str) -> Iterator[Callable[[int], None]]:
     undisturbed = outputs(name)
     for file in undisturbed:
         Path(file).unlink()
-    yield lambda step: train_until_killed(workspace, name, step)
+    batches = batches_of_an_epoch(workspace, name)
+    yield lambda step: train_until_killed(workspace, name, step, step - 1 if step % batches == 0 else step)
     assert not Path(f"models/{name}.ckpt").exists()
     train(workspace, name)
     assert outputs(name) == undisturbed
