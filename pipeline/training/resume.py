@@ -66,7 +66,8 @@ class TwoCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write ``path``, of the folder in which the other one lies."""
         with atomic_file(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
+            with temporary.open("wb") as file:  # to a path torch.save says of a full disk but that a position is wrong
+                torch.save(checkpoint, file)
             if Path(path).exists():
                 os.replace(path, Path(path).with_name(PREVIOUS))
 
@@ -103,8 +104,9 @@ class ResumePoint(Callback):
         Raises:
             InputError: the processes have found different checkpoints.
         """
-        steps: Any = module.all_gather(torch.tensor(self.resumed_at, device=module.device))
-        if steps.min() < steps.max():
+        own = torch.tensor([self.resumed_at, -self.resumed_at], device=module.device)
+        highest, lowest = trainer.strategy.reduce(own, reduce_op="max").abs().tolist()  # type: ignore[union-attr]
+        if lowest < highest:
             raise InputError(f"{self.path.parent}: not the same on all nodes; runs/ must be one folder for all of them")
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

@@ -102,11 +102,13 @@ def test_nothing_is_saved_after_the_last_batch_of_an_epoch(monkeypatch: pytest.M
 
 def test_processes_that_found_different_checkpoints_are_refused() -> None:
     point = ResumePoint(Path("runs/train/gnn/x/last.ckpt"))
-    module: Any = SimpleNamespace(device="cpu", all_gather=lambda own: torch.stack([own, torch.tensor(7)]))
+    module: Any = SimpleNamespace(device="cpu")
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(reduce=lambda own, reduce_op: own.maximum(other)))
+    other = torch.tensor([7, -7])
     with pytest.raises(InputError, match="runs/ must be one folder for all of them"):
-        point.on_fit_start(None, module)  # type: ignore[arg-type]
-    point.on_load_checkpoint(None, None, {"global_step": 7})  # type: ignore[arg-type]
-    point.on_fit_start(None, module)  # type: ignore[arg-type]
+        point.on_fit_start(trainer, module)
+    point.on_load_checkpoint(trainer, module, {"global_step": 7})
+    point.on_fit_start(trainer, module)
 
 
 def write(folder: Path, *numbers: int) -> None:
