@@ -26,7 +26,10 @@ def one_line(said: object) -> str:
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage's ``main``; turn user mistakes and unusable files into one line and status 2."""
+    from pipeline.surroundings import settle
+
     try:
+        settle()
         main()
     except (InputError, PermissionError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)

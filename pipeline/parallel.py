@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.progress import track
 from pipeline.settings.runtime import Runtime
+from pipeline.surroundings import die_with_parent
 
 FEW_JOBS = 4  # fewer are done before other processes have started
 
@@ -38,7 +39,8 @@ def _backend(runtime: Runtime, jobs: int) -> Iterator[None]:
         raise InputError(f"runtime.parallel_backend is {runtime.parallel_backend!r}; choose loky or dask")
     if runtime.parallel_backend == "loky" or jobs < FEW_JOBS:
         cores = joblib.cpu_count()  # or LOKY_MAX_CPU_COUNT: what `make` gives a stage that runs beside others
-        with joblib.parallel_config("loky", n_jobs=1 if jobs < FEW_JOBS else min(runtime.workers, cores)):
+        n_jobs = 1 if jobs < FEW_JOBS else min(runtime.workers, cores)
+        with joblib.parallel_config("loky", n_jobs=n_jobs, initializer=die_with_parent):
             yield
         return
     try:

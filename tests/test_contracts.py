@@ -20,6 +20,7 @@ UNTRACKED = (
     "pipeline/errors.py",
     "pipeline/parallel.py",
     "pipeline/progress.py",
+    "pipeline/surroundings.py",
     "pipeline/settings",
     "datamodules/settings.py",
     "pipeline/training/registry.py",
