@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError, run
-from pipeline.outputs import atomic_file, atomic_folder, fingerprint
+from pipeline.outputs import atomic_file, atomic_folder, fingerprint, reserve
 from pipeline.parallel import in_parallel
 from pipeline.settings.clusters import Clusters
 from pipeline.settings.load import load_params
@@ -93,7 +93,8 @@ def _make_maps(scratch: Path, clusters: Clusters) -> None:
     scratch.mkdir(parents=True)
     for name, side in zip(MAPS, (clusters.pixels + 2 * clusters.margin, clusters.pixels), strict=True):
         with atomic_file(scratch / name) as path:
-            np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(clusters.n_maps, side, side))
+            maps = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(clusters.n_maps, side, side))
+            reserve(path, maps.offset + maps.nbytes)
 
 
 def draw_block(clusters: Clusters, block: range, file: Path) -> None:

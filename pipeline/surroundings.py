@@ -9,11 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pipeline.training.launch import drop_foreign_ranks
+
 KERNELS = Path(__file__).parent / "simulation/nbody/__pycache__"  # where numba keeps them if it may
 
 
 def settle() -> None:
     """Prepare this process for its stage, before anything heavy is imported."""
+    drop_foreign_ranks()
     if "DVC_ROOT" in os.environ:
         die_with_parent()
     find_numba_cache()

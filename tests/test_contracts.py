@@ -23,6 +23,7 @@ UNTRACKED = (
     "pipeline/surroundings.py",
     "pipeline/settings",
     "datamodules/settings.py",
+    "pipeline/training/launch.py",
     "pipeline/training/registry.py",
     "pipeline/tracking",
 )
