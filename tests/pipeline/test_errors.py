@@ -54,9 +54,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "memory map": lambda path: np.lib.format.open_memmap(path, mode="w+", shape=(30_000,)),
     "polars csv": lambda path: pl.DataFrame({"a": NUMBERS}).write_csv(path),
     "polars parquet": lambda path: pl.DataFrame({"a": NUMBERS}).write_parquet(path),
-    "picture": lambda path: (
-        Image.fromarray((NUMBERS.reshape(150, 200) * 255).astype("u1")).save(path)
-    ),
+    "picture": lambda path: Image.fromarray((NUMBERS.reshape(150, 200) * 255).astype("u1")).save(path),
 }
 
 
