@@ -7,7 +7,6 @@ where it was.
 """
 
 import argparse
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError, run
-from pipeline.outputs import atomic_file, atomic_folder, fingerprint, reserve
+from pipeline.outputs import atomic_file, atomic_folder, fingerprint, link, reserve
 from pipeline.parallel import in_parallel
 from pipeline.settings.clusters import Clusters
 from pipeline.settings.load import load_params
@@ -72,7 +71,7 @@ def generate(clusters: Clusters, runtime: Runtime) -> None:
     with atomic_folder(OUT) as folder:
         pl.concat([pl.read_csv(file) for file in files]).write_csv(folder / "catalogue.csv")
         for name in MAPS:
-            os.replace(scratch / name, folder / name)
+            link(scratch / name, folder / name)
     shutil.rmtree(scratch)
 
 

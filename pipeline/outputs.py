@@ -17,7 +17,7 @@ def fingerprint(parameters: str, places: Iterable[Path]) -> str:
     for place in places:
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(file.name.encode())
+                digest.update(os.fsencode(file.name))
                 with file.open("rb") as stream:
                     digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
@@ -85,6 +85,14 @@ def reserve(path: Path, size: int) -> None:
     if hasattr(os, "posix_fallocate"):  # not on macOS
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, size)
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, so that none of its bytes are lost if this process is killed now; or copy it."""
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
 
 
 @contextmanager
