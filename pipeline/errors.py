@@ -16,8 +16,9 @@ REMEDIES = {  # of what a disk or the memory refuses
     errno.EISDIR: f"a folder is where a file should be; move it away and {AGAIN}",
     errno.ENOMEM: f"out of memory; end other programs or lower runtime.workers, and {AGAIN}",
 }
-NUMBER = re.compile(  # as Python, polars, torch and numpy (which gives none) say it
-    r"\[Errno (\d+)\]|\(os error (\d+)\)|Error code (\d+) \(Cannot allocate|\d+ requested and \d+ written"
+NUMBER = re.compile(  # as Python, polars and torch say it; numpy and torch give none where a write failed
+    r"\[Errno (\d+)\]|\(os error (\d+)\)|Error code (\d+) \(Cannot allocate"
+    r"|\d+ requested and \d+ written|inline_container.*unexpected pos \d+ vs \d+"
 )
 
 

@@ -1,7 +1,8 @@
-"""Where a stage finds itself: who started it, and where numba may keep what it compiles."""
+"""Where a stage finds itself: who started it, where numba may keep what it compiles, which letters can be shown."""
 
 import atexit
 import ctypes
+import io
 import os
 import shutil
 import signal
@@ -20,6 +21,8 @@ def settle() -> None:
     if "DVC_ROOT" in os.environ:
         die_with_parent()
     find_numba_cache()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a locale may lack letters of a file's name
 
 
 def die_with_parent() -> None:

@@ -110,6 +110,7 @@ def test_workers_say_it_too(tmp_path: Path, small_files: None, monkeypatch: pyte
         (IsADirectoryError(errno.EISDIR, "Is a directory", "out"), "out: a folder is where a file should be"),
         (PermissionError(errno.EACCES, "Permission denied", "a.csv"), "Permission denied: 'a.csv'"),
         (np._core._exceptions._ArrayMemoryError((10**9,), np.dtype("f8")), "out of memory"),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 4544 vs 4440"), "no space left"),
         (RuntimeError("DefaultCPUAllocator: you tried. Error code 12 (Cannot allocate memory)"), "out of memory"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,

@@ -1,4 +1,4 @@
-"""A stage ends with what started it, and numba finds a folder to write to."""
+"""A stage ends with what started it, numba finds a folder to write to, and any name can be printed."""
 
 import os
 import signal
@@ -92,3 +92,11 @@ def test_numba_writes_where_it_may(
         assert Path(found).is_dir() and tmp_path not in Path(found).parents
     else:
         assert found == (str(tmp_path / "runs/numba") if expected == "runs/numba" else expected or "")
+
+
+def test_a_locale_without_the_letters_of_a_name() -> None:
+    code = r"from pipeline.errors import run; run(lambda: print('\u65e5 \xfc \udce9'))"
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | locale, capture_output=True)
+    assert (said.returncode, said.stderr) == (0, b"")
+    assert said.stdout == rb"\u65e5 \xfc \udce9" + b"\n"
