@@ -3,6 +3,10 @@
 import csv
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
-from conftest import check_items, edit_params, run_stage, section_of
+from conftest import ROOT, check_items, edit_params, run_stage, section_of
 
 from pipeline.settings.load import load_params
 from pipeline.training import callbacks, resume, trainer
@@ -77,8 +81,8 @@ class Killed(Exception):
     pass
 
 
-def train_until_killed(workspace: Path, name: str, step: int) -> None:
-    """Train with a checkpoint after each step that may have one, and stop after a step."""
+def train_until_killed(workspace: Path, name: str, step: int, saved: int) -> None:
+    """Train with a checkpoint after each step that may have one, and stop after a step: the last is of ``saved``."""
 
     def kill(self: resume.ResumePoint, fit: Any, *rest: Any) -> None:
         original(self, fit, *rest)
@@ -90,6 +94,13 @@ def train_until_killed(workspace: Path, name: str, step: int) -> None:
         patch.setattr(resume, "MOST_SECONDS", -1.0)
         patch.setattr(resume.ResumePoint, "on_train_batch_end", kill)
         train(workspace, name)
+    assert step_of_the_checkpoint(name) == saved
+
+
+def step_of_the_checkpoint(name: str) -> int:
+    """That from which a killed training would go on."""
+    [checkpoint] = Path("runs/train").glob(f"{name}/*/last.ckpt")
+    return torch.load(checkpoint, weights_only=True)["global_step"]
 
 
 def outputs(name: str) -> dict[str, bytes]:
@@ -112,7 +123,8 @@ def killed(workspace: Path, name: str) -> Iterator[Callable[[int], None]]:
     undisturbed = outputs(name)
     for file in undisturbed:
         Path(file).unlink()
-    yield lambda step: train_until_killed(workspace, name, step)
+    batches = batches_of_an_epoch(workspace, name)
+    yield lambda step: train_until_killed(workspace, name, step, step - 1 if step % batches == 0 else step)
     assert not Path(f"models/{name}.ckpt").exists()
     train(workspace, name)
     assert outputs(name) == undisturbed
@@ -134,3 +146,27 @@ def test_a_training_killed_at_any_step_ends_with_the_same_bytes(
     last = (EPOCHS - 1) * batches
     for step in (1, batches, batches + 1 + batches // 2, last + 1, last + batches):
         killed(step)
+
+
+def train_by_two(workspace: Path, *command: str) -> int:
+    """Exit status of a training by two processes."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *command], cwd=workspace, env=environment, check=False, timeout=300
+    ).returncode
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gnn", "rbm"])
+def test_two_processes_killed_inside_an_epoch_end_with_the_same_bytes(workspace: Path, name: str) -> None:
+    edit_params(workspace, {f"{section_of(name)}.trainer.max_epochs": EPOCHS, "runtime.devices": 2})
+    edit_params(workspace, {"runtime.accelerator": "cpu"})
+    assert train_by_two(workspace, "-m", "pipeline.train", name) == 0
+    undisturbed = outputs(name)
+    killed = batches_of_an_epoch(workspace, name) + 1
+    assert train_by_two(workspace, str(ROOT / "tests/killed_training.py"), name, str(killed)) == -signal.SIGKILL
+    assert step_of_the_checkpoint(name) == killed
+    for file in undisturbed:
+        Path(file).unlink()
+    assert train_by_two(workspace, "-m", "pipeline.train", name) == 0
+    assert outputs(name) == undisturbed

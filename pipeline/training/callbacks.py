@@ -116,7 +116,7 @@ class Curves(Callback):
 
     def write(self, path: Path) -> None:
         """Write the curves, one row an epoch, a column a metric."""
-        with atomic_file(path) as temporary, temporary.open("w", newline="") as file:
+        with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(self.rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)

@@ -86,7 +86,7 @@ class ResumePoint(Callback):
         self.path = path
         self.told = False  # to end
         self.resumed_at = 0
-        self.wait = LEAST_SECONDS
+        self.took = 0.0  # seconds, the last one
         self.saved = time.monotonic()
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
@@ -132,7 +132,7 @@ class ResumePoint(Callback):
         Raises:
             SystemExit: with status 143, on all processes.
         """
-        told, due = self.told, time.monotonic() - self.saved >= self.wait
+        told, due = self.told, self._is_due()
         if trainer.world_size > 1:
             told, due = self._agreed(trainer, told, due)
         if told or due:
@@ -157,8 +157,12 @@ class ResumePoint(Callback):
     def _looked(self, trainer: pl.Trainer, next_look: int) -> None:
         self.looked, self.step, self.next_look = time.monotonic(), trainer.global_step, next_look
 
+    def _is_due(self) -> bool:
+        wait = min(max(LEAST_SECONDS, self.took / SHARE_OF_TIME), MOST_SECONDS)
+        return time.monotonic() - self.saved >= wait
+
     def _save(self, trainer: pl.Trainer) -> None:
         start = time.monotonic()
         trainer.save_checkpoint(self.path)
         self.saved = time.monotonic()
-        self.wait = min(max(LEAST_SECONDS, (self.saved - start) / SHARE_OF_TIME), MOST_SECONDS)
+        self.took = self.saved - start

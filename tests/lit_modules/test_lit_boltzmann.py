@@ -15,7 +15,7 @@ from lit_modules.networks.boltzmann.pixels import stretch
 from lit_modules.networks.symmetry import symmetries
 from pipeline.errors import InputError
 from pipeline.settings.base import DataSettings
-from pipeline.training.callbacks import Curves, SeedEachBatch
+from pipeline.training.callbacks import Curves, SeedEachBatch, TrainMeans
 
 SIZE = 8
 
@@ -53,7 +53,7 @@ def trainer(epochs: int, **changes: Any) -> pl.Trainer:
     return pl.Trainer(
         accelerator="cpu",
         max_epochs=epochs,
-        callbacks=[SeedEachBatch(1)],
+        callbacks=[SeedEachBatch(1), TrainMeans()],
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         logger=False,

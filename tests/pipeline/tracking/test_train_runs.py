@@ -40,13 +40,12 @@ def train(workspace: Path, name: str) -> bytes:
 
 
 def terminate_in_epoch(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A SIGTERM as SLURM, DVC or a person sends it, after a checkpoint was written."""
+    """A SIGTERM as SLURM, DVC or a person sends it, before the first batch of an epoch."""
 
-    def terminate(self: callbacks.Curves, trainer: Any, *_: Any) -> None:
-        if trainer.current_epoch == epoch:
+    def terminate(self: callbacks.Curves, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.current_epoch == epoch and batch_idx == 0:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     monkeypatch.setattr(callbacks.Curves, "on_train_batch_start", terminate, raising=False)
 
 
@@ -62,6 +61,7 @@ def test_a_killed_training_goes_on_in_its_run_and_a_second_one_has_another(
         with pytest.raises(SystemExit) as stop:
             train(offline, "gnn")
         assert stop.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     weights = train(offline, "gnn")
     assert train(offline, "gnn") == weights
 
