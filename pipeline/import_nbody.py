@@ -63,7 +63,7 @@ def import_trajectories(nbody: NBody) -> None:
             frame.write_csv(folder / "trajectories.csv")
         else:
             write_parquet(frame.lazy(), physics, folder / "trajectories.parquet")
-        (folder / "units.json").write_text(json.dumps(asdict(physics), indent=2) + "\n", encoding="utf-8")
+        (folder / "units.json").write_text(json.dumps(asdict(physics), indent=2) + "\n")
     stars = ", ".join(f"{len(group['N_sim'])} of {group['position'].shape[2]} stars" for group in systems)
     print(
         f"{source}: {frame['N_sim'].n_unique()} simulations ({stars}), {systems[0]['time'].shape[1]} times -> {FOLDER}"

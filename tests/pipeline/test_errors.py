@@ -89,10 +89,16 @@ def unlimited() -> None:
 
 
 def write(folder: Path, k: int) -> None:
-    (folder / str(k)).write_bytes(bytes(100_000))
+    """In a worker, which has no limit where an earlier test has started it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
+    try:
+        (folder / str(k)).write_bytes(bytes(100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_workers_say_it_too(tmp_path: Path, small_files: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_say_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
     with pytest.raises(InputError, match=r"/out: this file may not grow"), atomic_folder(tmp_path / "out") as folder:
         list(in_parallel(write, [(folder, k) for k in range(4)], RUNTIME, "writing"))
