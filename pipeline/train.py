@@ -5,10 +5,8 @@ A killed training goes on from runs/train/.
 """
 
 import argparse
-import ctypes
 import fcntl
 import io
-import os
 import shutil
 import signal
 import sys
@@ -48,14 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("--params", default="params.yaml", help="parameter file (default: %(default)s)")
     args = parser.parse_args(argv)
-    die_with_parent()
     train(args.model, load_params(args.params))
-
-
-def die_with_parent() -> None:
-    """Ask Linux to end this process when the `dvc repro` that started it ends, however it ends."""
-    if sys.platform == "linux" and "DVC_ROOT" in os.environ:
-        ctypes.CDLL("libc.so.6").prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
 
 
 @dataclass

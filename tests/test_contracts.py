@@ -20,8 +20,10 @@ UNTRACKED = (
     "pipeline/errors.py",
     "pipeline/parallel.py",
     "pipeline/progress.py",
+    "pipeline/surroundings.py",
     "pipeline/settings",
     "datamodules/settings.py",
+    "pipeline/training/launch.py",
     "pipeline/training/registry.py",
     "pipeline/tracking",
 )
@@ -124,6 +126,26 @@ def test_leaves_are_pure(room: str) -> None:
     for file in files(room):
         text = (ROOT / file).read_text()
         assert not re.search(r"^\s*(import|from) (pytorch_lightning|wandb|dvc)\b", text, re.M), file
+
+
+def in_the_language_of_the_machine(call: ast.Call) -> bool:
+    """Whether a call reads or writes text, and leaves it to the locale how."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    keywords = {keyword.arg for keyword in call.keywords}
+    words = [each.value for each in call.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    if "encoding" in keywords:
+        return False
+    if name == "open":
+        return "newline" in keywords or any(set(word) <= set("rwax+t") for word in words)
+    return "text" in keywords or (name, len(call.args)) in (("read_text", 0), ("write_text", 1))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_text_is_utf8_on_every_machine(room: str) -> None:
+    for file in files(room):
+        calls = (node for node in ast.walk(ast.parse((ROOT / file).read_text("utf-8"))) if isinstance(node, ast.Call))
+        wrong = [f"{file}:{call.lineno}" for call in calls if in_the_language_of_the_machine(call)]
+        assert not wrong, f"{wrong}: say encoding"
 
 
 @pytest.mark.parametrize("name", MODELS)
