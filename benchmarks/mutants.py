@@ -8,7 +8,9 @@ settings, command lines and drawing are left out: what a label says is for peopl
 
 import argparse
 import difflib
+import gc
 import json
+import math
 import os
 import random
 import resource
@@ -22,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +35,9 @@ from pipeline.outputs import atomic_file
 ROOT = Path(__file__).parents[1]
 GOAL = 90.0  # per cent of the mutants killed
 EACH = 54  # mutants of a room
-TEST_SECONDS = 15.0  # of tests for a mutant
+TEST_SECONDS = 15.0  # CPU time of the tests of a mutant
 LIMIT = 60  # CPU seconds of a mutant, above which it hangs
-LONG_TEST = 4.0  # seconds; longer tests take no part
+LONG_TEST = 6.0  # CPU seconds; longer tests take no part
 NETWORKS, EVALUATION = "lit_modules/networks", "pipeline/evaluation"
 LOSSES = ("energy/training", "energy/free_energy", "boltzmann/maximum_likelihood", "boltzmann/negative_phase")
 SAMPLERS = ("boltzmann/tempering", "boltzmann/weighted_chains", "boltzmann/log_partition", "energy/inference")
@@ -58,6 +61,7 @@ TESTS = (
 )
 ENGINES = ("mutmut", "coverage", "pytest", "hypothesis", "numba", "polars", "scipy.stats", "sklearn", "astropy.io.fits")
 ENGINES = (*ENGINES, "matplotlib.pyplot", "pytorch_lightning", "torchmetrics")
+IMPORT, HANGS = "an import", "the end of a process"  # what kills a mutant beside a test
 PACKAGES = ("pipeline", "lit_modules", "datamodules", "benchmarks", "tests")
 
 
@@ -89,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--each", type=int, default=EACH, help="mutants of a room (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
     parser.add_argument("--rooms", nargs="+", choices=ROOMS, default=list(ROOMS), help="(default: all)")
-    parser.add_argument("--survivors", action="store_true", help="try those again that survived the last time")
+    parser.add_argument("--survivors", action="store_true", help="keep those that were killed the last time")
     parser.add_argument("--quick", action="store_true", help="one mutant of a room: does it run? writes no table")
     args = parser.parse_args(argv)
     import_engines()
@@ -97,12 +101,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     copy_project(copy)
     reach = reached(copy)
     mutants = [mutant for room in args.rooms for mutant in drawn(room, 1 if args.quick else args.each, args.seed)]
-    kept: dict[str, bool] = {}
-    last = args.work / "killed.json"
-    if args.survivors:
-        kept = {change: True for change, killed in json.loads(last.read_text()).items() if killed}
-    outcome = {mutant: kept.get(key(mutant)) or killed(mutant, copy, reach) for mutant in mutants}
-    last.write_text(json.dumps({key(mutant): found for mutant, found in outcome.items()}, indent=1))
+    last = args.work / "killers.json"
+    kept = json.loads(last.read_text(encoding="utf-8")) if args.survivors else {}
+    killers: dict[Mutant, str] = {}
+    for mutant in mutants:
+        killers[mutant] = kept.get(key(mutant)) or killer(mutant, copy, reach)
+        found = kept | {key(mutant): by for mutant, by in killers.items()}
+        last.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    outcome = checked(killers, copy)
     write_results("mutants", rows_of(outcome), args.quick)
     write_survivors(outcome, args.work if args.quick else RESULTS)
 
@@ -118,6 +124,7 @@ def import_engines() -> None:
             import_module(name)
     except ImportError as error:
         raise InputError(f"{error}: pip install mutmut") from error
+    gc.freeze()
 
 
 def copy_project(copy: Path) -> None:
@@ -257,11 +264,15 @@ def watch(copy: Path, path: Path) -> int:
         def pytest_collection_modifyitems(self, items: list[Any]) -> None:
             items[:] = [item for item in items if "tiny_data" not in item.fixturenames]
 
-        def pytest_runtest_setup(self, item: Any) -> None:
-            watcher.switch_context(item.nodeid)
+        def pytest_runtest_logstart(self, nodeid: str) -> None:
+            watcher.switch_context(nodeid)
+            seconds[nodeid] -= time.process_time()
 
         def pytest_runtest_logreport(self, report: Any) -> None:
-            seconds[report.nodeid] += report.duration if report.passed else float("inf")
+            seconds[report.nodeid] += 0 if report.passed else math.inf
+
+        def pytest_runtest_logfinish(self, nodeid: str) -> None:
+            seconds[nodeid] += time.process_time()
 
     watcher.start()
     code = pytest.main(["-q", "-p", "no:cacheprovider", *(f"tests/{name}" for name in TESTS)], plugins=[Watch()])
@@ -279,23 +290,58 @@ def watch(copy: Path, path: Path) -> int:
     return int(code)
 
 
-def killed(mutant: Mutant, copy: Path, reach: Reach) -> bool:
-    """Whether a test fails, or hangs, on the changed code."""
-    import pytest
+class First:
+    """Plugin of pytest that writes into a file which test failed, or that a file of tests cannot be imported."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """A test ended."""
+        if report.failed:
+            with self.path.open("a", encoding="utf-8") as out:
+                out.write(f"{report.nodeid}\n")
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """A file was read."""
+        if report.failed:
+            self.path.write_text(IMPORT, encoding="utf-8")
+
+
+def killer(mutant: Mutant, copy: Path, reach: Reach) -> str:
+    """The test that fails on the changed code, or what else ends it; empty if nothing does."""
     names, file, start = reach.of(mutant), copy / mutant.path, time.monotonic()
     before, stamp = file.read_text(encoding="utf-8"), file.stat().st_mtime
     file.write_text(mutant.source, encoding="utf-8")
-    os.utime(file, (time.time(), time.time()))
     try:
-        arguments = ["-x", "-q", "-p", "no:cacheprovider", *names]
-        found = bool(names) and in_child(copy, lambda: pytest.main(arguments), LIMIT, "njit" in before) != 0
+        found = failed(names, copy, ["-x"], "njit" in before) if names else []
     finally:
         file.write_text(before, encoding="utf-8")
         os.utime(file, (stamp, stamp))
-    verdict = "killed" if found else "SURVIVED" if names else "NO TEST"
-    print(f"{verdict:8} {time.monotonic() - start:5.1f} s  {key(mutant)}", file=sys.stderr)
-    return found
+    by = "".join(found[:1])
+    verdict = f"killed by {by}" if by else f"SURVIVED {len(names)} tests"
+    print(f"{verdict}, {time.monotonic() - start:.1f} s: {key(mutant)}", file=sys.stderr)
+    return by
+
+
+def failed(names: Sequence[str], copy: Path, options: Sequence[str], kernels: bool = False) -> list[str]:
+    """Which of the tests fail in the copy; ``IMPORT`` if it cannot be imported, ``HANGS`` if the process is ended."""
+    import pytest
+
+    path = copy.parent / "failed.txt"
+    path.write_text("", encoding="utf-8")
+    arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:unraisableexception", *options, *names]
+    code = in_child(copy, lambda: pytest.main(arguments, plugins=[First(path)]), LIMIT, kernels)
+    return path.read_text(encoding="utf-8").splitlines() or ([HANGS] if code else [])
+
+
+def checked(outcome: Mapping[Mutant, str], copy: Path) -> dict[Mutant, bool]:
+    """Whether each mutant was killed; a test that fails on the code as it is, too, kills nothing."""
+    killers = sorted({by for by in outcome.values() if "::" in by})
+    files = [list(names) for _, names in groupby(killers, key=lambda name: name.partition("::")[0])]
+    wrong = {name for names in files for name in failed(names, copy, [])}
+    print(f"fail on the code as it is: {sorted(wrong)}", file=sys.stderr)
+    return {mutant: bool(by) and by not in wrong for mutant, by in outcome.items()}
 
 
 def in_child(copy: Path, work: Callable[[], int], limit: int, kernels: bool = False) -> int:
@@ -318,19 +364,25 @@ def in_child(copy: Path, work: Callable[[], int], limit: int, kernels: bool = Fa
         for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
             del sys.modules[name]
         os.chdir(copy)
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they cost more time than most tests
         sys.path[:] = [str(copy), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
         sys.dont_write_bytecode = kernels or limit == LIMIT
-        import numba
-
-        numba.config.CACHE_DIR = str(copy.parent / ("kernels-changed" if kernels else "kernels"))
-        if kernels:
-            shutil.rmtree(numba.config.CACHE_DIR, ignore_errors=True)
-        with (copy.parent / "last.log").open("w") as log:
+        use_kernels(copy.parent / ("kernels-changed" if kernels else "kernels"), anew=kernels)
+        with (copy.parent / "last.log").open("a") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
             code = int(work())
     finally:
         os._exit(code)
+
+
+def use_kernels(folder: Path, anew: bool) -> None:
+    """Where numba keeps what it compiled; anew: nothing of before."""
+    import numba
+
+    if anew:
+        shutil.rmtree(folder, ignore_errors=True)
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
 
 
 # --- table -----------------------------------------------------------------------------------------------------------
