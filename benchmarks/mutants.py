@@ -2,8 +2,8 @@
 
 Each mutant is one change by mutmut's operators (`+` for `-`, `<` for `<=`, a number by one, an argument dropped, ...),
 written into a copy of the project; the tests that reach its line then run, the quickest first, until one fails. Words,
-settings, command lines and drawing are left out: what a label says is for people to judge. It needs mutmut
-(`pip install mutmut`): python -m benchmarks.mutants --work DIR
+settings, command lines and drawing are left out, for people judge them, and `device=` and `strict=`, which change
+nothing here. It needs mutmut (`pip install mutmut`): python -m benchmarks.mutants --work DIR
 """
 
 import argparse

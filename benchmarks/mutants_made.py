@@ -20,7 +20,18 @@ ROOMS = {  # a file belongs to the first room that names it
     "readers": ("pipeline/inputs/*.py", "pipeline/nbody/*.py"),
 }
 LEFT_OUT = ("settings", "arguments", "options")
-DRAWING = ("figures", "charts", "film", "gallery", "panels", "corner", "animation", "examples", "example_images")
+DRAWING = ("figures", "charts", "film", "gallery", "panels", "corner", "animation", "examples")
+DRAWN = (
+    "figure",
+    "panels",
+    "thumbnail",
+    "contact_sheet",
+    "pictures",
+    "example_images",
+    "tracks",
+)  # in a function's name
+PENS = ("figure", "axes", "plt")  # whose methods draw
+GUARDS = ("device", "strict")  # arguments that tell on another device, or where a call is wrong already
 BUILDERS = ("build_king_profiles", "build_star_table")  # ran once, for the tables that are shipped
 
 
@@ -87,7 +98,9 @@ def mutations(path: str) -> Iterator[tuple[Any, Any]]:
     class Visitor(MutationVisitor):
         def _skip_node_and_children(self, node: cst.CSTNode) -> bool:
             if isinstance(node, cst.FunctionDef):
-                return node.name.value in DRAWING
+                return any(word in node.name.value for word in DRAWN)
+            if (isinstance(node, cst.Arg) and guards(node)) or (isinstance(node, cst.Call) and draws(node)):
+                return True
             return isinstance(node, cst.BaseString | cst.Raise) or super()._skip_node_and_children(node)
 
     code = (ROOT / path).read_text(encoding="utf-8")
@@ -95,7 +108,20 @@ def mutations(path: str) -> Iterator[tuple[Any, Any]]:
     visitor = Visitor(mutation_operators, IgnoredCode(set(), set(), set()))
     module = wrapper.visit(visitor)
     for mutation in visitor.mutations:
-        yield module, mutation
+        arguments, left = (getattr(node, "args", ()) for node in (mutation.original_node, mutation.mutated_node))
+        if not any(guards(argument) for argument in arguments if all(argument is not other for other in left)):
+            yield module, mutation
+
+
+def draws(call: Any) -> bool:
+    """Whether a call is a method of a figure or its axes."""
+    owner = getattr(call.func, "value", None)
+    return getattr(owner, "value", None) in PENS
+
+
+def guards(argument: Any) -> bool:
+    """Whether an argument of a call says nothing here that a right call does not say."""
+    return argument.keyword is not None and argument.keyword.value in GUARDS
 
 
 def changed(room: str, path: str, module: Any, mutation: Any) -> Mutant | None:
