@@ -35,8 +35,20 @@ TESTS = (
     "pipeline/inputs",
     "pipeline/nbody",
 )
-ENGINES = ("mutmut", "coverage", "pytest", "hypothesis", "numba", "polars", "scipy.stats", "sklearn", "astropy.io.fits")
-ENGINES = (*ENGINES, "matplotlib.pyplot", "pytorch_lightning", "torchmetrics")
+ENGINES = (
+    "mutmut",
+    "coverage",
+    "pytest",
+    "hypothesis",
+    "numba",
+    "polars",
+    "scipy.stats",
+    "sklearn",
+    "astropy.io.fits",
+    "matplotlib.pyplot",
+    "pytorch_lightning",
+    "torchmetrics",
+)
 IMPORT, HANGS = "an import", "the end of a process"  # what kills a mutant beside a test
 PACKAGES = ("pipeline", "lit_modules", "datamodules", "benchmarks", "tests")
 
