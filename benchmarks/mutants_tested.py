@@ -24,7 +24,7 @@ from benchmarks.mutants_made import ROOMS, ROOT, Mutant, files_of, key
 from pipeline.errors import InputError
 from pipeline.outputs import atomic_file
 
-TEST_SECONDS = 8.0  # CPU time of the tests of a mutant
+TEST_SECONDS = 15.0  # CPU time of the tests of a mutant
 LIMIT = 60  # CPU seconds of a mutant, above which it hangs
 MEMORY = 8 << 30  # bytes, above which it fails
 LONG_TEST = 6.0  # CPU seconds; longer tests take no part
