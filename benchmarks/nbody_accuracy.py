@@ -1,9 +1,10 @@
-"""Part of benchmarks.nbody_speed: systems a second at one energy error, beside heyoka and REBOUND's IAS15.
+"""How fast exact N-body data is made: systems a second at one energy error, beside heyoka and REBOUND's IAS15.
 
-Five stars of the course, softened, through ten outputs. Each engine runs at the two tolerances on either side of the
-energy error that is asked of 99 of 100 systems, and its time at that error is interpolated between them: heyoka
-(Biscani & Izzo 2021) integrates Taylor series in SIMD batches, and their order, a whole number, makes its errors jump.
-IAS15 (Rein & Spiegel 2015) is exact to round-off by default. All run in turn, in CPU time of one core.
+A part of benchmarks.nbody_speed. Five stars of the course, softened, through ten outputs. Each engine runs at the two
+tolerances on either side of the energy error that is asked of 99 of 100 systems, and its time at that error is
+interpolated between them: heyoka (Biscani & Izzo 2021) integrates Taylor series in SIMD batches, and their order, a
+whole number, makes its errors jump. IAS15 (Rein & Spiegel 2015) is exact to round-off by default. All run in turn, in
+CPU time of one core.
 """
 
 import os
