@@ -27,7 +27,6 @@ from pipeline.outputs import atomic_file
 TEST_SECONDS = 15.0  # CPU time of the tests of a mutant
 LIMIT = 60  # CPU seconds of a mutant, above which it hangs
 MEMORY = 8 << 30  # bytes, above which it fails
-LONG_TEST = 6.0  # CPU seconds; longer tests take no part
 TESTS = (
     "lit_modules/**/test_*.py",
     "datamodules/test_*.py",
@@ -161,7 +160,7 @@ def watch(copy: Path, path: Path, values: dict[str, Any], new: Sequence[str]) ->
     watcher.stop()
     old, data = frozenset(new), watcher.get_data()
     seconds = {name: spent for name, spent in values["seconds"].items() if name.partition("::")[0] not in old}
-    seconds |= {name: spent for name, spent in taken.items() if spent < LONG_TEST}
+    seconds |= {name: spent for name, spent in taken.items() if spent < TEST_SECONDS}
     tests = values["tests"]
     for file in data.measured_files():
         lines = tests.setdefault(Path(file).relative_to(copy).as_posix(), {})
