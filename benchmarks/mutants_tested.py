@@ -25,7 +25,7 @@ from pipeline.errors import InputError
 from pipeline.outputs import atomic_file
 
 TEST_SECONDS = 15.0  # CPU time of the tests of a mutant
-LIMIT = 60  # CPU seconds of a mutant, above which it hangs
+LIMIT, COMPILING, ALL = 60, 300, 3600  # CPU seconds of a mutant, above which it hangs; of a kernel's; of all tests once
 MEMORY = 8 << 30  # bytes, above which it fails
 TESTS = (
     "lit_modules/**/test_*.py",
@@ -122,7 +122,7 @@ def reached(copy: Path) -> Reach:
     new = [name for name in files if values["files"].get(name) != files[name]]
     if new:
         print(f"{len(new)} files of tests, once", file=sys.stderr)
-        in_child(copy, partial(watch, copy, path, values | {"files": files}, new), 3600)
+        in_child(copy, partial(watch, copy, path, values | {"files": files}, new), ALL)
         values = json.loads(path.read_text(encoding="utf-8"))
     return Reach(values["tests"], values["seconds"])
 
@@ -212,7 +212,9 @@ def failed(names: Sequence[str], copy: Path, options: Sequence[str], kernels: bo
     path = copy.parent / "failed.txt"
     path.write_text("", encoding="utf-8")
     arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:unraisableexception", *options, *names]
-    code = in_child(copy, lambda: pytest.main(arguments, plugins=[First(path)]), LIMIT, kernels)
+    code = in_child(
+        copy, lambda: pytest.main(arguments, plugins=[First(path)]), COMPILING if kernels else LIMIT, kernels
+    )
     return path.read_text(encoding="utf-8").splitlines() or ([HANGS] if code else [])
 
 
@@ -248,7 +250,7 @@ def in_child(copy: Path, work: Callable[[], int], limit: int, kernels: bool = Fa
         os.chdir(copy)
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they cost more time than most tests
         sys.path[:] = [str(copy), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
-        sys.dont_write_bytecode = kernels or limit == LIMIT
+        sys.dont_write_bytecode = limit < ALL
         use_kernels(copy.parent / ("kernels-changed" if kernels else "kernels"), anew=kernels)
         with (copy.parent / "last.log").open("a") as log:
             os.dup2(log.fileno(), 1)
