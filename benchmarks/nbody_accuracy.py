@@ -1,25 +1,26 @@
 """How fast exact N-body data is made: systems a second at one energy error, beside heyoka and REBOUND's IAS15.
 
-Five stars of the course, softened, through ten outputs. The tolerance of each engine is the largest at which 99 of 100
-systems keep their energy as well as asked; then all run in turn, round by round; a time is CPU time of one core.
-heyoka (Biscani & Izzo 2021) integrates Taylor series in SIMD batches, IAS15 (Rein & Spiegel 2015) to round-off.
-Run it on a quiet machine, in an environment with heyoka (`pip install heyoka`): python -m benchmarks.nbody_accuracy
+A part of benchmarks.nbody_speed. Five stars of the course, softened, through ten outputs. Each engine runs at the two
+tolerances on either side of the energy error that is asked of 99 of 100 systems, and its time at that error is
+interpolated between them: heyoka (Biscani & Izzo 2021) integrates Taylor series in SIMD batches, and their order, a
+whole number, makes its errors jump. IAS15 (Rein & Spiegel 2015) is exact to round-off by default. All run in turn, in
+CPU time of one core.
 """
 
-import argparse
 import os
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.nbody_speed import DT, SOFTENING, STEPS, Times, parameters, race, ratio
-from benchmarks.results import Row, write_results
-from pipeline.errors import InputError, run
+from benchmarks.nbody_race import DT, SOFTENING, STEPS, Times, parameters, race, ratio
+from benchmarks.results import Row
+from pipeline.errors import InputError
 from pipeline.nbody.trajectories import start
 from pipeline.simulation.nbody.gravity import invariants
 from pipeline.simulation.nbody.hermite6 import integrate_adaptively
@@ -34,21 +35,18 @@ ASKED = (1e-5, 1e-8)  # relative energy error, of the 99th percentile
 GOAL = 3.0  # times heyoka
 HALVINGS = 12  # of the range of tolerances, by their logarithm
 LARGEST, SMALLEST = 1e-2, 1e-13  # tolerances
-FEW = 40  # systems of the slow engine
+SIDES = ("tighter", "looser")
+SYSTEMS, FEW = 8000, 1000  # of the engines; of the slow one
 
 
-def main() -> None:
-    """Find the tolerances, measure and write the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.nbody_accuracy", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="of every comparison (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="few systems: does it run? writes no file")
-    args = parser.parse_args()
+def accuracy(rounds: int, quick: bool) -> list[Row]:
+    """What the generator leaves by default, and all engines at the errors asked for."""
     os.environ["NUMBA_NUM_THREADS"] = "1"
-    rounds, systems = (1, 64) if args.quick else (args.rounds, 8000)
+    systems = 64 if quick else SYSTEMS
     rows = by_default(systems)
     for asked in ASKED:
         rows += at_error(asked, systems, rounds)
-    write_results("nbody_accuracy", rows, args.quick)
+    return rows
 
 
 # --- engines ---------------------------------------------------------------------------------------------------------
@@ -113,19 +111,42 @@ def equations(heyoka: Any, stars: int, mass: float) -> list[tuple[Any, Any]]:
 
 
 def ias15(x: Array, v: Array, mass: Array, tolerance: float) -> Array:
-    """REBOUND from Python, a simulation after the other; it knows no tolerance as coarse."""
+    """REBOUND from Python, a simulation after the other; its ε is the tolerance, 1e-9 by default."""
     import rebound
 
     states = np.empty((len(x), STEPS + 1, x.shape[1], 6))
     for s in range(len(x)):
         simulation = rebound.Simulation()
         simulation.integrator, simulation.softening = "ias15", SOFTENING
+        simulation.integrator.epsilon = tolerance
         for m, place, velocity in zip(mass[s], x[s], v[s], strict=True):
             simulation.add(m=m, x=place[0], y=place[1], z=place[2], vx=velocity[0], vy=velocity[1], vz=velocity[2])
         for t in range(STEPS + 1):
             simulation.integrate(t * DT)
             states[s, t] = [particle.xyz + particle.vxyz for particle in simulation.particles]
     return states
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Two tolerances of an engine, and what they give.
+
+    Attributes:
+        tolerances: the tighter and the looser.
+        errors: 99th percentiles of the relative energy error at them.
+    """
+
+    tolerances: tuple[float, float]
+    errors: tuple[float, float]
+
+    def seconds(self, asked: float, tighter: float, looser: float) -> float:
+        """Time at the error asked for, on the straight line between the logarithms."""
+        return float(np.exp(np.interp(np.log(asked), np.log(self.errors), np.log([tighter, looser]))))
+
+    def note(self) -> str:
+        """Both, in words."""
+        (tight, loose), (within, beyond) = self.tolerances, self.errors
+        return f"between tolerance {tight:.3g}, error {within:.3g}, and {loose:.3g}, {beyond:.3g}"
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------
@@ -139,30 +160,50 @@ def percentile99(engine: Engine, system: tuple[Array, Array, Array], tolerance: 
     return float(np.quantile(np.abs(energy / energy[:, :1] - 1).max(1), 0.99))
 
 
-def loosest(engine: Engine, system: tuple[Array, Array, Array], asked: float) -> float:
-    """The largest tolerance, to a few per cent, whose 99th percentile is what is asked."""
+def around(engine: Engine, system: tuple[Array, Array, Array], asked: float) -> Bracket:
+    """The tolerances, a few per cent or a jump of the engine's own apart, on either side of the error asked for.
+
+    Raises:
+        InputError: the engine reaches no such error.
+    """
     low, high = np.log(SMALLEST), np.log(LARGEST)
+    within, beyond = (percentile99(engine, system, float(np.exp(tolerance))) for tolerance in (low, high))
+    if not within <= asked < beyond:
+        raise InputError(f"99th percentile of the energy error: {within:.3g} to {beyond:.3g}, asked {asked:g}")
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if percentile99(engine, system, float(np.exp(middle))) <= asked else (low, middle)
-    return float(np.exp(low))
+        error = percentile99(engine, system, float(np.exp(middle)))
+        if error <= asked:
+            low, within = middle, error
+        else:
+            high, beyond = middle, error
+    return Bracket((float(np.exp(low)), float(np.exp(high))), (within, beyond))
 
 
 def at_error(asked: float, systems: int, rounds: int) -> list[Row]:
-    """All engines at the tolerances that give one error."""
-    system = start(parameters({"n_simulations": systems}), range(systems))
-    few = system.x[:FEW], system.v[:FEW], system.mass[:FEW]
-    engines: dict[str, Engine] = {
-        "ours": hermite6,
-        "heyoka": Heyoka(system.x.shape[1], float(system.mass[0, 0])),
-        "force_gradient4, fixed steps": force_gradient4,
+    """All engines at the same error."""
+    many = start(parameters({"n_simulations": systems}), range(systems))
+    few = many.x[:FEW], many.v[:FEW], many.mass[:FEW]
+    engines: dict[str, tuple[Engine, tuple[Array, Array, Array]]] = {
+        "ours": (hermite6, many),
+        "heyoka": (Heyoka(many.x.shape[1], float(many.mass[0, 0])), many),
+        "force_gradient4, fixed steps": (force_gradient4, many),
+        "IAS15": (ias15, few),
     }
-    tolerances = {name: loosest(engine, system, asked) for name, engine in engines.items()}
-    timed = {name: (partial(discarded, engine, system, tolerances[name]), systems) for name, engine in engines.items()}
-    timed["IAS15"] = (partial(discarded, ias15, few, 0.0), FEW)
-    times = race(timed, rounds, time.process_time)
-    errors = {name: percentile99(engine, system, tolerances[name]) for name, engine in engines.items()}
-    return rows_of(asked, times, tolerances, errors)
+    brackets = {name: around(engine, system, asked) for name, (engine, system) in engines.items()}
+    timed = {
+        f"{name}, {side}": (partial(discarded, engine, system, tolerance), len(system[0]))
+        for name, (engine, system) in engines.items()
+        for side, tolerance in zip(SIDES, brackets[name].tolerances, strict=True)
+    }
+    measured = race(timed, rounds, time.process_time)
+    times = {
+        name: [
+            bracket.seconds(asked, *pair) for pair in zip(*(measured[f"{name}, {side}"] for side in SIDES), strict=True)
+        ]
+        for name, bracket in brackets.items()
+    }
+    return rows_of(asked, times, brackets)
 
 
 def discarded(engine: Engine, system: tuple[Array, Array, Array], tolerance: float) -> None:
@@ -170,14 +211,13 @@ def discarded(engine: Engine, system: tuple[Array, Array, Array], tolerance: flo
     engine(*system, tolerance)
 
 
-def rows_of(asked: float, times: Times, tolerances: dict[str, float], errors: dict[str, float]) -> list[Row]:
+def rows_of(asked: float, times: Times, brackets: dict[str, Bracket]) -> list[Row]:
     """Systems a second of each engine, and how many times faster ours is."""
-    work, rows = f"99 of 100 systems within {asked:g}", []
-    for name, seconds in times.items():
-        note = (
-            f"tolerance {tolerances[name]:.3g}, 99th percentile {errors[name]:.3g}" if name in errors else "round-off"
-        )
-        rows.append(Row(f"{work}: {name}", 1 / statistics.median(seconds), "systems/s", None, None, "higher", note))
+    work = f"99 of 100 systems within {asked:g}"
+    rows = [
+        Row(f"{work}: {name}", 1 / statistics.median(seconds), "systems/s", None, None, "higher", brackets[name].note())
+        for name, seconds in times.items()
+    ]
     goals = {"heyoka": GOAL, "force_gradient4, fixed steps": None, "IAS15": None}
     return rows + [
         Row(f"{work}: ours / {name}", ratio(times, name), "x", None, goal, "higher") for name, goal in goals.items()
@@ -191,7 +231,3 @@ def by_default(systems: int) -> list[Row]:
     note = f"{nbody.integrator}, step_error {nbody.step_error:g}; reference: force_gradient4 of 20 substeps"
     before = percentile99(force_gradient4, start(nbody, range(systems)), 20.0**-4)
     return [Row("99th percentile of the energy error by default", error, "", before, 1e-5, "lower", note)]
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,7 +1,7 @@
-"""How fast N-body data is made: this generator against a script, numpy, torch and REBOUND, in one process.
+"""How fast N-body data is made: this generator against a script, numpy, torch, REBOUND and heyoka, in one process.
 
-All engines of a comparison run in turn, round by round; a value is the median over the rounds.
-Run it on a quiet machine: python -m benchmarks.nbody_speed
+All engines of a comparison run in turn, round by round; a value is the median over the rounds. Run it on a quiet
+machine, in an environment with heyoka (`pip install heyoka`): python -m benchmarks.nbody_speed
 """
 
 import argparse
@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,19 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import nbody_rivals as rivals
 from benchmarks.chain import ROOT, changed_parameters
+from benchmarks.nbody_accuracy import accuracy
+from benchmarks.nbody_race import DT, SOFTENING, STEPS, Engine, Times, parameters, race, ratio
 from benchmarks.results import Row, write_results
 from pipeline import generate_nbody
 from pipeline.errors import run
 from pipeline.nbody.trajectories import BLOCK_ROWS, simulate
 from pipeline.nbody.trajectory_csv import write_rows
 from pipeline.settings.load import load_params
-from pipeline.settings.nbody import NBody
 from pipeline.simulation.nbody.gravity import invariants
 from pipeline.simulation.nbody.integrators import integrate
 
-DT, STEPS, SOFTENING, COURSE_MASS = 0.1, 10, 0.1, 4.0
+COURSE_MASS = 4.0
 FLOP_PER_PAIR = 20
-Engine = Callable[[], None]
-Times = dict[str, list[float]]
 
 
 def main() -> None:
@@ -48,39 +46,11 @@ def main() -> None:
     rows = with_csv(rounds, quick) + small_systems(rounds, quick)
     for stars in (100,) if quick else (1000, 10_000):
         rows += large_system(stars, rounds if stars <= 1000 else max(1, rounds // 2), quick)
-    rows += share_of_peak(rounds, quick) + csv_writers(rounds, quick) + memory(quick)
+    rows += share_of_peak(rounds, quick) + csv_writers(rounds, quick) + memory(quick) + accuracy(rounds, quick)
     write_results("nbody_speed", rows, quick)
 
 
 # --- measuring -------------------------------------------------------------------------------------------
-
-
-def race(
-    engines: Mapping[str, tuple[Engine, float]], rounds: int, clock: Callable[[], float] = time.perf_counter
-) -> Times:
-    """Seconds per unit of work in each round; every engine first runs once, which may compile.
-
-    Args:
-        engines: name to what runs and how many units it does.
-        rounds: of all engines in turn.
-        clock: seconds of wall time, or of CPU time over all cores.
-    """
-    times: Times = {name: [] for name in engines}
-    for name, (engine, _) in engines.items():
-        print(f"  warming up {name}", file=sys.stderr)
-        engine()
-    for _ in range(rounds):
-        for name, (engine, units) in engines.items():
-            time.sleep(0.2)  # until the threads of the engine before have stopped to spin
-            start = clock()
-            engine()
-            times[name].append((clock() - start) / units)
-    return times
-
-
-def ratio(times: Times, rival: str, ours: str = "ours") -> float:
-    """How many times longer the rival takes: median over the rounds."""
-    return statistics.median(theirs / own for theirs, own in zip(times[rival], times[ours], strict=True))
 
 
 def compared(work: str, times: Times, goals: dict[str, float | None], unit: str, scale: float) -> list[Row]:
@@ -296,11 +266,6 @@ def memory(quick: bool) -> list[Row]:
 
 
 # --- the stage -------------------------------------------------------------------------------------------
-
-
-def parameters(changes: dict[str, Any]) -> NBody:
-    """The section nbody of params.yaml with changes."""
-    return load_params(ROOT / "params.yaml").nbody.model_copy(update=changes)
 
 
 def generate(folder: str, changes: dict[str, Any]) -> None:

@@ -87,6 +87,17 @@ def test_recall_never_sees_the_other_half() -> None:
     assert torch.allclose(honest[:, known], grey[:, known], atol=1 / 16)  # half a step of 8 levels
 
 
+def test_forward_keeps_the_left_half_and_recalls_the_right() -> None:
+    module, images = make("boltzmann").eval(), discs(4, 0)
+    grey, known = stretch(images), module.left_half
+    torch.manual_seed(0)
+    answer = module(images)
+    torch.manual_seed(0)
+    recalled = module.recall(grey, known)
+    assert torch.equal(answer[:, known], grey[:, known])
+    assert torch.equal(answer[:, ~known], recalled[:, ~known])
+
+
 def test_isophotes_are_at_all_levels() -> None:
     module = make("boltzmann")
     fit(module, 1)

@@ -114,6 +114,18 @@ def test_field_loss_sees_the_summed_mass() -> None:
     torch.testing.assert_close(heavy.losses(batch)["loss"] - light.losses(batch)["loss"], expected)
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_the_loss_has_the_perceptrons_term(scale: float) -> None:
+    """Its mean μ learns by the slope of w (x - μ)² / 2σ², and by nothing else: pixels take its mass as given."""
+    batch, module = maps(4, 32), mass_module(field_weight=3.0, beta=0.0, dropout=0.0).train(scale == 1)
+    batch |= {"flux": batch["flux"][:2], "mass": batch["mass"][:2]}  # fields are read of more maps than masses
+    module.sigma_scale[1] = scale  # of evaluation only
+    field = module.net(batch["flux"], batch["statistics"]).field
+    (slope,) = torch.autograd.grad(module.losses(batch)["loss"], module.net.field_head.mean.bias)
+    expected = -3.0 * ((batch["field"] - field.mean) / (scale * field.sigma) ** 2).mean()
+    torch.testing.assert_close(slope[0], expected, rtol=1e-4, atol=1e-6)
+
+
 def test_published_mass_network_learns_by_the_squared_error() -> None:
     batch, module = maps(4, 32), mass_module(network="published", field_weight=0.0, beta=1.0)
     module.fit_statistics(maps_data(batch))

@@ -149,5 +149,19 @@ def test_recall_is_the_posterior_mean(machine: BoltzmannMachine, certainty: list
         assert not torch.allclose(probabilities(machine) @ pixels, exact, atol=0.05)
 
 
+def test_recall_cools_from_independent_pixels_to_the_machine(
+    machine: BoltzmannMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    betas = []
+
+    def sweep(visible: Tensor, beta: Tensor, *_: object) -> Tensor:
+        betas.append(beta.unique().item())
+        return visible
+
+    monkeypatch.setattr(machine, "sweep", sweep)
+    machine.recall(torch.zeros(2, machine.n_visible).double(), torch.zeros(machine.n_visible).double(), 4)
+    assert betas == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0]
+
+
 def test_states_count_in_binary() -> None:
     assert all_states(2).tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]

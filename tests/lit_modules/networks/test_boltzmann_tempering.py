@@ -54,6 +54,18 @@ def test_chains_of_one_cluster_find_the_other_with_its_weight(
     assert machine.gibbs(start[0], 60).mean() < 0.1, "Gibbs sweeps alone stay where they began"
 
 
+@pytest.mark.parametrize("ladder", [temperatures, trajectory])
+def test_each_rung_makes_one_sweep_of_its_own_machine(ladder: Callable[[RestrictedBoltzmannMachine], Ladder]) -> None:
+    """From dark pixels: σ(β / 2) of the hidden unit, then σ(±3 β) of the pixels; a second sweep would light most."""
+    machine, beta = two_clusters(), torch.linspace(0, 1, 5)
+    with torch.no_grad():
+        machine.hidden_bias.fill_(30.5)
+    on = torch.sigmoid(beta / 2)
+    moved = ladder(machine).gibbs(torch.zeros(5, 4000, V))
+    expected = on * torch.sigmoid(3 * beta) + (1 - on) * torch.sigmoid(-3 * beta)
+    torch.testing.assert_close(moved.mean((1, 2)), expected, rtol=0, atol=0.03)
+
+
 def test_log_ratios_are_differences_of_free_energies() -> None:
     machine, betas = two_clusters(), torch.tensor([0.0, 0.3, 1.0])
     states = torch.rand(3, 4, V).round()

@@ -1,6 +1,7 @@
 """The argmin of known landscapes, and posteriors of a known Gaussian."""
 
 import math
+from itertools import combinations
 
 import pytest
 import torch
@@ -26,9 +27,11 @@ def test_argmin_of_a_narrow_slanted_valley() -> None:
     assert value.max() < 1e-4
 
 
-def test_argmin_stays_in_the_box() -> None:
-    point, _ = argmin(lambda y: (y - torch.tensor([2.0, 0.1])).square().sum(-1), unit_grid(2)[None], steps=100)
-    torch.testing.assert_close(point, torch.tensor([[1.0, 0.1]]), rtol=0, atol=1e-3)
+@pytest.mark.parametrize("outside", [[2.0, 0.1], [-2.0, 0.1], [0.1, 2.0], [0.1, -2.0]])
+def test_argmin_stays_in_the_box(outside: list[float]) -> None:
+    lowest = torch.tensor([outside])
+    point, _ = argmin(lambda y: (y - lowest).square().sum(-1), unit_grid(2)[None], steps=100)
+    torch.testing.assert_close(point, lowest.clamp(-1, 1), rtol=0, atol=1e-3)
 
 
 def test_restarts_find_the_deeper_of_two_minima() -> None:
@@ -82,3 +85,25 @@ def test_credible_regions_of_a_gaussian(gaussian: tuple[Tensor, ...]) -> None:
         assert region_around(probability, log_density, at).item() == pytest.approx(content, abs=0.01)
         edge = region_level(probability, content) / cell_volume(200)
         assert edge.log().item() == pytest.approx(peak - k**2 / 2, abs=0.05)
+
+
+def test_region_holds_its_content() -> None:
+    """On a grid of 3 x 3 cells, by enumeration: of all sets of cells that hold the content, the one of fewest cells."""
+    probability = torch.tensor([0.31, 0.02, 0.07, 0.19, 0.01, 0.05, 0.23, 0.08, 0.04]).view(1, 3, 3).double()
+    cells = probability.flatten().tolist()
+    for content in (0.05, 0.3, 0.32, 0.5, 0.68, 0.72, 0.74, 0.9, 0.95, 0.985):
+        sets = [chosen for n in range(1, 10) for chosen in combinations(cells, n) if sum(chosen) >= content]
+        smallest = max((chosen for chosen in sets if len(chosen) == len(sets[0])), key=sum)
+        edge = region_level(probability, content)
+        inside = probability >= edge[:, None, None]
+        assert edge.item() == pytest.approx(min(smallest)) and inside.sum() == len(smallest)
+
+
+def test_region_of_a_gaussian_holds_its_content(gaussian: tuple[Tensor, ...]) -> None:
+    """Within half a per cent, and its area is that of the ellipse, π k² σ₁ σ₂ with k² = -2 ln(1 - content)."""
+    _, probability, _, sigma = gaussian
+    for content in (0.5, 0.68, 0.95):
+        inside = probability >= region_level(probability, content)[:, None, None]
+        assert probability[inside].sum().item() == pytest.approx(content, abs=0.005)
+        ellipse = -2 * math.log(1 - content) * math.pi * sigma.prod().item()
+        assert inside.sum().item() * cell_volume(200) == pytest.approx(ellipse, rel=0.02)

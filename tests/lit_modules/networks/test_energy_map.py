@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lit_modules.networks.energy.free_energy import free_energy
-from lit_modules.networks.energy.map_energy import Context, MapEnergy
+from lit_modules.networks.energy.map_energy import LOG_LIGHT, Context, MapEnergy
 from lit_modules.networks.energy.settings import EBMSettings
 from lit_modules.networks.maps.statistics import LENGTH
 
@@ -68,3 +68,18 @@ def test_energy_is_differentiable_in_y_and_z(net: MapEnergy, statistics: torch.T
     y = torch.rand(3, 2, 2, dtype=torch.float64, requires_grad=True)
     z = torch.rand(3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda y, z: net(features, y, z), (y, z))
+
+
+def test_a_fresh_mass_has_the_mass_to_light_ratios_of_training(net: MapEnergy, statistics: torch.Tensor) -> None:
+    """Where μ and σ see nothing of a map: M = (M/L) 4π D² F, with mean and deviation of log10 M/L of what was seen."""
+    log_ratio, log_distance = (torch.tensor(x, dtype=torch.float64) for x in ([0.1, 0.3, 0.8], [0.9, 1.3, 1.8]))
+    log_flux = statistics[:, LOG_LIGHT]
+    luminosity = 4 * math.pi * (10**log_distance) ** 2 * 10**log_flux
+    net.fit(statistics, log_distance, (10**log_ratio * luminosity).log10())
+    for layer in (net.embed_mass, net.mass_embed_y[-1]):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    mass = net.mass(net.context(statistics), torch.zeros(3, 1, 2, dtype=torch.float64), log_distance[:, None])
+    torch.testing.assert_close(mass.mean[:, 0], luminosity.log10() + 0.4, rtol=0, atol=1e-6)
+    spread = math.sqrt((0.3**2 + 0.1**2 + 0.4**2) / 3)
+    torch.testing.assert_close(mass.sigma, torch.full((3, 1), spread).to(mass.sigma), rtol=0, atol=1e-6)

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from lit_modules.networks.energy.box import inside
 from lit_modules.networks.sampling.chains import EnergyError
 from lit_modules.networks.sampling.metropolis import (
+    Proposal,
     acceptance_probability,
     burn_in,
     either,
@@ -148,6 +149,19 @@ def test_same_seed_same_chain() -> None:
         for seed in (5, 5, 6)
     ]
     assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
+
+
+@pytest.mark.parametrize("propose", [gaussian_walk(1.0), scale_mixture_walk(0.1, 1.0), uniform_in_box])
+def test_a_seed_decides_all(propose: Proposal) -> None:
+    """The same chain whatever the global generator says, which is left as it was."""
+    runs = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        mixed = either(propose, gaussian_walk(0.5), 0.5)
+        runs.append(metropolis_hastings(gaussian_energy, torch.zeros(8, 2), mixed, 20, generator=seeded()).states)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*runs)
 
 
 def flip_one(state: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:

@@ -53,6 +53,20 @@ def test_exchange_keeps_the_product_of_two_distributions_exactly() -> None:
     assert swap[1, 0] < 1 or swap[0, 1] < 1
 
 
+def test_a_seed_decides_all() -> None:
+    """The same chains whatever the global generator says, which is left as it was."""
+    runs, kernel = [], metropolis(two_modes, gaussian_walk(0.3))
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        chains, _ = parallel_tempering(
+            two_modes, kernel, torch.zeros(3, 4, 2), 6, torch.tensor([1.0, 0.5, 0.2]), generator=seeded()
+        )
+        runs.append(chains.states)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*runs)
+
+
 def test_odd_and_even_pairs() -> None:
     values = torch.arange(5.0)[:, None]
     for parity, expected in ((0, [1, 0, 3, 2, 4]), (1, [0, 2, 1, 4, 3])):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.interpolate import BSpline
+from scipy.sparse import csgraph
 from torch_geometric.nn import ChebConv
 from torch_geometric.utils import dense_to_sparse
 
@@ -49,6 +50,13 @@ def test_eigenvalues_of_known_graphs() -> None:
     assert np.allclose(fourier_basis(laplacian(ring))[0], expected, atol=1e-12)
     complete = torch.ones(5, 5).double().fill_diagonal_(0)
     assert np.allclose(fourier_basis(normalized_laplacian(complete))[0], [0, 1.25, 1.25, 1.25, 1.25], atol=1e-12)
+
+
+def test_normalised_laplacians_of_a_batch_are_scipys() -> None:
+    graphs = random_graphs(3, 5, 5)
+    graphs[1, 2], graphs[1, :, 2] = 0, 0  # a node without edges
+    expected = [csgraph.laplacian(graph.numpy(), normed=True) for graph in graphs]
+    np.testing.assert_allclose(normalized_laplacian(graphs), expected, atol=1e-12)
 
 
 def test_isolated_node_counts_as_a_connected_part() -> None:

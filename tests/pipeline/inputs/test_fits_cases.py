@@ -185,3 +185,13 @@ def test_two_bands_in_one_another_s_place(base: fits.PrimaryHDU, tmp_path: Path)
     g, r = bands(base, tmp_path, 0.0)
     with pytest.raises(InputError, match=r"r\.fits: a picture in r, given as --g"):
         read(r, g=r, r=g)
+
+
+def test_two_bands_whose_headers_name_no_filter(base: fits.PrimaryHDU, tmp_path: Path) -> None:
+    """Given as --g and --r, they are what they are given as."""
+    g, r = bands(base, tmp_path, 0.0)
+    named = read(g, g=g, r=r).log_flux
+    for path in (g, r):
+        with fits.open(path, mode="update") as file:
+            del file[0].header["FILTER"]
+    np.testing.assert_array_equal(read(g, g=g, r=r).log_flux, named)

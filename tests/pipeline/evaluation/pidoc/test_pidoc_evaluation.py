@@ -264,6 +264,27 @@ def test_distances_read_a_tenth_too_far() -> None:
     assert items["distance_error_percent"].to_list() == pytest.approx([10] * 4)
 
 
+def test_a_cluster_seen_again_narrows_no_interval() -> None:
+    """Each map three times, under the number of its cluster: no number and no end of an interval moves."""
+    rng = np.random.default_rng(1)
+    mass, distance, age = rng.normal(-0.5, 0.3, (6, 32, 32)), rng.uniform(5, 90, 6), rng.uniform(6, 13, 6)
+    test = {"mass": mass, "log_mass": mass + rng.normal(0, 0.1, mass.shape), "sigma": np.full(mass.shape, 0.1)}
+    test |= {"field_sigma": np.full(6, 0.01), "cluster": np.arange(6), "outside": 100.0 * (np.arange(6) < 2)}
+    test |= {"distance": distance, "distance_read": distance * rng.lognormal(0, 0.2, 6), "age": age}
+    test |= {"age_read": age + rng.normal(0, 1, 6), "z_true": np.zeros((6, 2))}
+    test |= {"z_mean": rng.normal(0, 1, (6, 2)), "z_sigma": np.ones((6, 2))}
+    once, thrice = (numbers({name: x.repeat(n, 0) for name, x in test.items()}) for n in (1, 3))
+    assert once == pytest.approx(thrice, rel=1e-9) and len(once) > 30
+    assert once["test/age_error_gyr_low"] < once["test/age_error_gyr"] < once["test/age_error_gyr_high"]
+
+
+def numbers(test: dict[str, np.ndarray]) -> dict[str, float]:
+    """Of all that both networks are measured by."""
+    read = {"model": test["log_mass"]}
+    found = scores.mass_metrics(scores.weighed(test), read, scores.mass_errors(test["mass"], read))
+    return found | scores.label_metrics(scores.with_z(test), {"model": scores.read_of(test)}, np.array([15.0, 60]))
+
+
 def test_examples_of_few_maps_are_different_ones() -> None:
     """Two clusters seen from four places each, none at a distance of the published test."""
     test = {"distance": np.array([9.0, 18, 46, 80, 12, 19, 43, 69]), "age": np.array([5.9] * 4 + [8.6] * 4)}
