@@ -1,6 +1,6 @@
 """Checks DVC's cache after a crash of a disk: the name of each object is the MD5 of its content.
 
-DVC trusts an object of the right name and links it again, whatever became of its bytes. `python -m pipeline.verify` names
+DVC trusts an object of the right name and links it again, whatever its bytes are now. `python -m pipeline.verify` names
 the damaged objects and removes them and their links; the next `dvc repro` makes them anew, and `dvc pull` fetches them
 where they were pushed.
 """
