@@ -1,6 +1,5 @@
 """Two `dvc repro` in one folder at once: one ends well, the other says who is before it, and nothing is made twice."""
 
-import os
 import re
 import subprocess
 import time
@@ -94,17 +93,4 @@ def test_two_repros_that_start_together(folder: Path) -> None:
     assert ends[0][0] == 0
     assert ends[1][0] in (0, 255)
     assert all("Traceback" not in said for _, said in ends)
-    assert_whole(folder)
-
-
-def test_a_repro_after_one_that_was_killed(folder: Path) -> None:
-    """The file that names the killed one is DVC's: it drops a process that is no more."""
-    one = repro(folder)
-    wait_for("long", folder)
-    os.kill(one.pid, 9)
-    end_of_stage = folder / "runs/go"
-    end_of_stage.touch()
-    end(one)
-    (folder / "runs/ran").write_text("first\n")
-    assert end(repro(folder))[0] == 0
     assert_whole(folder)
