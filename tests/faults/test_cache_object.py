@@ -85,6 +85,7 @@ def test_verify_names_and_heals_a_damaged_object(damaged: str, links: str, chain
     assert f"damaged: {path}{linked}\n" in told
     assert told.endswith(" 1 damaged: removed with their links; run dvc repro\n")
     assert not path.exists()
+    assert os.path.lexists(chain / "data" / damaged) == (not linked), "a damaged file is left to be read"
 
     run(chain, "dvc", "repro")
     assert written(chain) == WHOLE
