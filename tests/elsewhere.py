@@ -1,8 +1,8 @@
 """A GPU for tests where there is none: tensors with numbers, which refuse to meet tensors of the processor.
 
 They say that they are on the device ``meta``, for which torch needs no driver, and are computed on the processor. What
-a true GPU refuses, they refuse: tensors of two devices, a generator of the other device, numpy. Copies from one device
-to the other, and waits for a number, are noted.
+a true GPU refuses, they refuse: tensors of two devices, a generator of the other device, numpy. What makes the
+processor wait for the GPU is noted.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class There(Tensor):
         pass
 
     def tolist(self) -> Any:
-        return self.held.tolist()
+        return self.cpu().tolist()
 
     def new_tensor(self, data: Any, **options: Any) -> Tensor:  # type: ignore[override]
         return There(self.held.new_tensor(data, **options))
@@ -53,12 +53,12 @@ class Emulation(TorchDispatchMode):
     """Does each operation where its tensors are, or refuses to.
 
     Attributes:
-        copies: operations that copied from one device to the other, or that waited for a number.
+        waits: operations that made the processor wait, for a tensor or a number of the GPU.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.copies: list[str] = []
+        self.waits: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -69,11 +69,10 @@ class Emulation(TorchDispatchMode):
         if func is ONTO:
             on_gpu = isinstance(args[0], There)
         if there and here and func is INDEX and isinstance(args[0], There):
-            here = []  # rows may be named by the processor: a copy that torch makes itself
-            self.copies.append(str(func))
-        if (func in (TO, ONTO) and (on_gpu and here or there and not on_gpu)) or (func in WAITS and there):
-            self.copies.append(str(func))
-        elif there and here:
+            here = []  # rows may be named by the processor
+        if there and (func in WAITS or (func in (TO, ONTO) and not on_gpu)):
+            self.waits.append(str(func))
+        elif there and here and func not in (TO, ONTO):
             raise RuntimeError(f"{func}: expected all tensors to be on the same device")
         if kwargs.get("device") is not None:
             kwargs["device"] = CPU
