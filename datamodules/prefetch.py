@@ -15,41 +15,43 @@ Item = TypeVar("Item")
 
 
 def prefetched(
-    indices: Iterable[Index],
-    take: Callable[[Index], Batch],
-    device: torch.device,
-    on_device: Callable[[Batch], Batch] = dict,
-    ahead: int = 2,
+    indices: Iterable[Index], take: Callable[[Index], Batch], device: torch.device, ahead: int = 2
 ) -> Iterator[Batch]:
-    """The batches ``on_device(take(index))``, in order, on a device.
+    """The batches ``take(index)``, in order, on a device.
 
-    On CUDA a thread takes them, copies them from pinned memory and finishes them there, on a stream of its own, while
-    the step before runs. Elsewhere nothing is made ahead: the cores have no time to spare.
+    On CUDA a thread takes them and copies them there, on a stream of its own, while the step before runs. Elsewhere
+    nothing is made ahead: the cores have no time to spare.
 
     Args:
         indices: one a batch.
-        take: reads a batch; of memory-mapped files on the CPU, else on the device.
+        take: reads a batch.
         device: where batches are wanted.
-        on_device: what is left to do there.
         ahead: batches made ahead.
     """
     if device.type != "cuda":
         for index in indices:
-            yield on_device({name: tensor.to(device) for name, tensor in take(index).items()})
+            yield {name: tensor.to(device) for name, tensor in take(index).items()}
         return
     stream, current = torch.cuda.Stream(device), torch.cuda.current_stream(device)
     stream.wait_stream(current)  # what take reads may still be on its way there
 
     def copied(index: Index) -> tuple[Batch, torch.cuda.Event]:
         with torch.cuda.stream(stream):
-            batch = {name: _pinned(tensor).to(device, non_blocking=True) for name, tensor in take(index).items()}
-            return on_device(batch), stream.record_event()
+            batch = {name: to_device(tensor, device) for name, tensor in take(index).items()}
+            return batch, stream.record_event()
 
     for batch, ready in made_ahead(copied, indices, ahead):
         current.wait_event(ready)
         for tensor in batch.values():
             tensor.record_stream(current)  # its memory is free only when the step is through with it
         yield batch
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor there; to CUDA it travels from pinned memory, and nothing waits for it."""
+    if device.type == "cuda" and not tensor.is_cuda:
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def made_ahead(make: Callable[[Index], Item], indices: Iterable[Index], ahead: int) -> Iterator[Item]:
@@ -66,7 +68,3 @@ def made_ahead(make: Callable[[Index], Item], indices: Iterable[Index], ahead: i
             yield item
     finally:
         thread.shutdown(cancel_futures=True)
-
-
-def _pinned(tensor: Tensor) -> Tensor:
-    return tensor if tensor.is_cuda else tensor.pin_memory()

@@ -61,10 +61,9 @@ def test_on_the_cpu_batches_are_taken_when_they_are_asked_for() -> None:
         return {"x": torch.full((2,), float(k))}
 
     cpu = torch.device("cpu")
-    batches = prefetched(range(5), take, cpu, lambda batch: {"y": 2 * batch["x"]})
-    assert [next(batches)["y"].tolist(), next(batches)["y"].tolist()] == [[0, 0], [2, 2]]
+    batches = prefetched(range(5), take, cpu)
+    assert [next(batches)["x"].tolist(), next(batches)["x"].tolist()] == [[0, 0], [1, 1]]
     assert taken == [0, 1] and not threads()
-    assert [batch["x"][0] for batch in prefetched(range(3), take, cpu)] == [0, 1, 2]
 
 
 @pytest.mark.gpu
@@ -75,5 +74,5 @@ def test_batches_on_a_gpu_are_those_of_the_cpu() -> None:
     def take(k: int) -> dict[str, torch.Tensor]:
         return {"x": x[k : k + 2]}
 
-    for k, batch in enumerate(prefetched(range(62), take, cuda, lambda batch: {"y": 2 * batch["x"]})):
-        assert batch["y"].is_cuda and torch.equal(batch["y"].cpu(), 2 * x[k : k + 2])
+    for k, batch in enumerate(prefetched(range(62), take, cuda)):
+        assert batch["x"].is_cuda and torch.equal(batch["x"].cpu(), x[k : k + 2])
