@@ -204,10 +204,11 @@ class ClusterMapsDataModule(TensorDataModule):
         return catalogue
 
     def _loader(self, split: str, *, shuffle: bool = False) -> MapLoader:
-        loader = super()._loader(split, shuffle=shuffle)
+        tensors = self.splits[split]
+        sampler = self._sampler(len(tensors["map"]), shuffle=shuffle)
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
         passes = self.settings.statistics_passes if shuffle else 1
-        return MapLoader(loader.tensors, self.files, loader.sampler, self.telescope, passes, device, self.maps)
+        return MapLoader(tensors, self.files, sampler, self.telescope, passes, device, self.maps)
 
 
 def _rows(table: Tensor, rows: NDArray[np.int64]) -> Tensor:

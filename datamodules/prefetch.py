@@ -19,28 +19,26 @@ def prefetched(
 ) -> Iterator[Batch]:
     """The batches ``take(index)``, in order, on a device.
 
-    On CUDA a thread takes them and copies them there, on a stream of its own, while the step before runs. Elsewhere
-    nothing is made ahead: the cores have no time to spare.
+    On CUDA a thread takes them, on a stream of its own, while the step before runs. Elsewhere nothing is made ahead:
+    the cores have no time to spare.
 
     Args:
         indices: one a batch.
-        take: reads a batch.
+        take: reads a batch and brings it to the device, see :func:`to_device`.
         device: where batches are wanted.
         ahead: batches made ahead.
     """
     if device.type != "cuda":
-        for index in indices:
-            yield {name: tensor.to(device) for name, tensor in take(index).items()}
+        yield from map(take, indices)
         return
     stream, current = torch.cuda.Stream(device), torch.cuda.current_stream(device)
     stream.wait_stream(current)  # what take reads may still be on its way there
 
-    def copied(index: Index) -> tuple[Batch, torch.cuda.Event]:
+    def taken(index: Index) -> tuple[Batch, torch.cuda.Event]:
         with torch.cuda.stream(stream):
-            batch = {name: to_device(tensor, device) for name, tensor in take(index).items()}
-            return batch, stream.record_event()
+            return take(index), stream.record_event()
 
-    for batch, ready in made_ahead(copied, indices, ahead):
+    for batch, ready in made_ahead(taken, indices, ahead):
         current.wait_event(ready)
         for tensor in batch.values():
             tensor.record_stream(current)  # its memory is free only when the step is through with it

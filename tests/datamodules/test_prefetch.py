@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from datamodules.prefetch import made_ahead, prefetched
+from datamodules.prefetch import made_ahead, prefetched, to_device
 
 
 def threads() -> list[threading.Thread]:
@@ -72,7 +72,7 @@ def test_batches_on_a_gpu_are_those_of_the_cpu() -> None:
     x, cuda = torch.randn(64, 1000), torch.device("cuda")
 
     def take(k: int) -> dict[str, torch.Tensor]:
-        return {"x": x[k : k + 2]}
+        return {"x": to_device(x[k : k + 2], cuda)}
 
     for k, batch in enumerate(prefetched(range(62), take, cuda)):
         assert batch["x"].is_cuda and torch.equal(batch["x"].cpu(), x[k : k + 2])
