@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         columns = np.concatenate([moments for _, moments in seen]).round(6)
         catalogue = catalogue.with_columns(pl.Series(*column) for column in zip(COLUMNS, columns.T, strict=True))
         catalogue.write_csv(folder / "catalogue.csv")
-        (folder / "telescope.json").write_text(json.dumps(asdict(telescope), indent=2) + "\n")
+        (folder / "telescope.json").write_text(json.dumps(asdict(telescope), indent=2) + "\n", encoding="utf-8")
 
 
 def read_catalogue() -> "pl.DataFrame":
