@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import edit_params, section_of
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor
 from test_devices import EQUAL
 from torch.profiler import ProfilerActivity, profile
 
@@ -62,7 +62,8 @@ def trained(workspace: Path, name: str, accelerator: str, *callbacks: Callback) 
     shutil.rmtree(workspace / "runs", ignore_errors=True)
     edit_params(workspace, {"runtime.accelerator": accelerator, "runtime.devices": 1})
     training, losses = train.build(name, load_params("params.yaml")), Losses()
-    training.trainer.callbacks = [*callbacks, *training.trainer.callbacks, losses]
+    kept = [each for each in training.trainer.callbacks if not isinstance(each, LearningRateMonitor)]  # asks a tracker
+    training.trainer.callbacks = [*callbacks, *kept, losses]
     train.fit(training)
     return torch.stack(losses.found).float().cpu().numpy(), training.trainer.precision
 
