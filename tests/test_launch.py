@@ -123,10 +123,11 @@ def test_a_process_that_waits_for_another_gives_up() -> None:
 def test_the_sbatch_script_goes_on_after_a_preemption(tmp_path: Path, status: int, said: str) -> None:
     """Programs of SLURM and DVC that write down what they were asked; srun ends with the status of the training."""
     asked = tmp_path / "asked"
-    for program, line in {"srun": f'echo "$@" > {tmp_path}/srun.txt; exit {status}', "scontrol": "", "dvc": ""}.items():
-        file = tmp_path / program
-        file.write_text(f'#!/bin/sh\n{line or f"""echo {program} "$@" >> {asked}"""}\n')
-        file.chmod(0o755)
+    noted = f'echo $(basename "$0") "$@" >> {asked}'
+    programs = {"srun": f'echo "$@" > {tmp_path}/srun.txt; exit {status}', "scontrol": noted, "dvc": noted}
+    for program, line in programs.items():
+        (tmp_path / program).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / program).chmod(0o755)
     surroundings = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "91234"}
     ended = subprocess.run(["bash", ROOT / "examples/train.sbatch", "gnn"], env=surroundings)
     assert ended.returncode == status
