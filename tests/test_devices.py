@@ -34,7 +34,7 @@ def started(workspace: Path, *command: str, **variables: str) -> "subprocess.Pop
 
 
 def run(workspace: Path, *command: str) -> None:
-    assert started(workspace, *command).wait(300) == 0
+    assert started(workspace, *command).wait(900) == 0
 
 
 def train(workspace: Path, name: str, processes: int | str) -> None:
@@ -45,7 +45,7 @@ def train(workspace: Path, name: str, processes: int | str) -> None:
     where = ["--nnodes", "2", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
     where += ["--rdzv-endpoint", f"127.0.0.1:{free_port()}"]
     nodes = [started(workspace, "-m", "torch.distributed.run", *where, "-m", "pipeline.train", name) for _ in range(2)]
-    assert [node.wait(300) for node in nodes] == [0, 0]
+    assert [node.wait(900) for node in nodes] == [0, 0]
 
 
 def losses(workspace: Path, name: str) -> list[float]:
