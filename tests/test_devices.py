@@ -85,6 +85,28 @@ def test_processes_have_the_curves_of_one(workspace: Path, name: str) -> None:
 
 
 @pytest.mark.slow
+def test_tasks_of_srun_have_the_curves_of_one(workspace: Path) -> None:
+    """Two processes with the variables that srun sets, as its manual says; no SLURM is at hand."""
+    prepare(workspace, "spectral")
+    train(workspace, "spectral", 1)
+    alone = losses(workspace, "spectral")
+    job = {"SLURM_JOB_ID": str(free_port()), "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2", "SLURM_NNODES": "1"}
+    step = {
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NUM_NODES": "1",
+        "SLURM_NODEID": "0",
+        "SLURM_NODELIST": "localhost",
+    }
+    tasks = [
+        started(workspace, "-m", "pipeline.train", "spectral", **job, **step, SLURM_PROCID=rank, SLURM_LOCALID=rank)
+        for rank in ("0", "1")
+    ]
+    assert [task.wait(900) for task in tasks] == [0, 0]
+    assert losses(workspace, "spectral") == pytest.approx(alone, rel=1e-4)
+    written_once(workspace, "spectral", 2)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in EQUAL])
 def test_random_numbers_are_each_process_own_and_reproducible(workspace: Path, name: str) -> None:
     prepare(workspace, name)
