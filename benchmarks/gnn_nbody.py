@@ -133,7 +133,7 @@ def message_passing(simulations: int, epochs: int) -> list[Row]:
     data = windows_of(folder)
     torch.manual_seed(1)
     network = EquivariantNetwork(4, 12, ours.net.size, ours.net.time)
-    [train], [test] = data.splits["train"], data.splits["test"]
+    [train], [test] = data.windows("train"), data.windows("test")
     loader = TensorLoader(train, EpochSampler(len(train["position"]), BATCH, shuffle=True, seed=1))
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-6)
     start, epoch = time.process_time(), 0
@@ -164,10 +164,9 @@ def message_passing(simulations: int, epochs: int) -> list[Row]:
 def speed(folder: Path, rounds: int) -> list[Row]:
     """Training steps of one layer, dense batches against PyG's loader and scatter; and their difference."""
     data = windows_of(folder)
-    windows = {name: tensor[: 20 * BATCH] for name, tensor in data.splits["train"][0].items()}
-    data.splits["train"] = [windows]
+    windows = {name: tensor[: 20 * BATCH] for name, tensor in data.windows("train")[0].items()}
     dense = TensorLoader(windows, EpochSampler(len(windows["position"]), BATCH, shuffle=True, seed=1))
-    sparse = DataLoader(data.to_pyg("train"), batch_size=BATCH, shuffle=True)
+    sparse = DataLoader(data.to_pyg("train")[: 20 * BATCH], batch_size=BATCH, shuffle=True)
     rows = []
     for width, goal in WIDTHS.items():
         epochs = epochs_of_a_layer(width, dense, sparse)
@@ -234,7 +233,7 @@ def difference(folder: Path, data: NBodyDataModule) -> float:
     """Largest difference between the trained network, dense, and the same by scatter, over the largest velocity."""
     net = load_checkpoint(LitGNN, folder / "models/gnn.ckpt").net.double()
     batch = next(iter(DataLoader(data.to_pyg("train")[:BATCH], batch_size=BATCH)))
-    [windows] = data.splits["train"]
+    [windows] = data.windows("train")
     dense = net(windows["position"][:BATCH, 0].double(), windows["velocity"][:BATCH, 0].double())[1].flatten(0, 1)
     scattered = by_scatter(net, batch.pos.double(), batch.vel.double(), batch.edge_index)[1]
     return float((dense - scattered).abs().max() / scattered.abs().max())

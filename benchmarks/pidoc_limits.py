@@ -61,7 +61,8 @@ def all_knowing_reader(folder: Path) -> list[Row]:
     the least expected error over clusters drawn anew. The network has to find all this out; what it sees and they do
     not is the blurred light of the fainter stars.
     """
-    raw, mass = raw_maps(folder, "test"), maps_of(folder).splits["test"]["mass"][:, 0].numpy()
+    raw, data = raw_maps(folder, "test"), maps_of(folder)
+    mass = data.files["mass"][data.splits["test"]["map"]].numpy()
     clusters = load_params(str(folder / "params.yaml")).clusters
     stated = np.array(Parallel(-1)(delayed(best_maps)(raw, row, clusters) for row in range(len(mass))))
     rows = []

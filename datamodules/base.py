@@ -42,15 +42,22 @@ class TensorDataModule(pl.LightningDataModule):
 
     def _batches(self, tensors: dict[str, Tensor], *, shuffle: bool) -> TensorLoader:
         """This rank's batches of tensors, on the device."""
+        n = len(next(iter(tensors.values())))
+        return TensorLoader(self._placed(tensors), self._sampler(n, shuffle=shuffle))
+
+    def _placed(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors on the device, unless they are too large."""
+        if self.trainer is None or not self.on_device:
+            return tensors
+        return {name: tensor.to(self.trainer.strategy.root_device) for name, tensor in tensors.items()}
+
+    def _sampler(self, n: int, *, shuffle: bool) -> EpochSampler:
+        """This rank's rows of n."""
         rank, world_size = 0, 1
         if self.trainer is not None:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
-            if self.on_device:
-                tensors = {name: tensor.to(self.trainer.strategy.root_device) for name, tensor in tensors.items()}
-        n = len(next(iter(tensors.values())))
         batch = self.settings.batch_size
-        sampler = EpochSampler(n, batch, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size)
-        return TensorLoader(tensors, sampler)
+        return EpochSampler(n, batch, shuffle=shuffle, seed=self.seed, rank=rank, world_size=world_size)
 
     def _dealt(self, n: int, things: str, file: Path, section: str) -> dict[str, Tensor]:
         """Which of ``n`` things are in each split, in random order, by ``settings.val_fraction`` and ``test_fraction``.

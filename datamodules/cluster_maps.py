@@ -10,6 +10,7 @@ from torch import Tensor
 
 from datamodules.base import TensorDataModule
 from datamodules.loader import EpochSampler, TensorLoader
+from datamodules.prefetch import to_device
 from datamodules.settings import CLUSTER_SPLITS, MapData
 from datamodules.telescope import Looks, Telescope
 from pipeline.errors import InputError
@@ -20,23 +21,29 @@ MOMENTS = ("flux_mean", "flux_std", "mass_mean", "mass_std")  # further columns
 COLUMNS = ("map", "cluster", "split", *LABELS.values(), *MOMENTS)
 
 
-class MapRows(NamedTuple):
-    """Rows of the maps of a batch and the look at each; the same of its statistics and labels."""
+class MapBatch(NamedTuple):
+    """A batch of an epoch, and those whose statistics and labels follow its own.
 
-    shown: Tensor
+    Attributes:
+        batches: rows of all batches of the epoch.
+        looks: at each row in each pass, (passes, n).
+        numbers: of the batches, one a pass; the maps of the first are shown.
+    """
+
+    batches: list[Tensor]
     looks: Tensor
-    known: Tensor
-    known_looks: Tensor
+    numbers: list[int]
 
 
 class MapLoader(TensorLoader):
-    """Makes the flux maps of a batch from their light as it is drawn; the whole set stays in half precision.
+    """Makes the flux maps of a batch from their light as it is drawn; the whole set stays on disk, in half precision.
 
     Each map is seen in one of its looks. Statistics and labels are also those of ``passes - 1`` other batches, which
     differ from epoch to epoch.
 
     Args:
         tensors: of a split, see :class:`ClusterMapsDataModule`.
+        files: light and mass of all maps.
         sampler: gives the rows; where it shuffles, each epoch draws a look for each row and pass.
         telescope: makes flux of light.
         passes: batches whose labels come at once.
@@ -48,6 +55,7 @@ class MapLoader(TensorLoader):
     def __init__(
         self,
         tensors: dict[str, Tensor],
+        files: dict[str, Tensor],
         sampler: EpochSampler,
         telescope: Telescope,
         passes: int = 1,
@@ -56,28 +64,38 @@ class MapLoader(TensorLoader):
         look: int | None = None,
     ) -> None:
         super().__init__(tensors, sampler)
-        self.telescope, self.passes, self.device, self.maps, self.look = telescope, passes, device, maps, look
+        self.files, self.telescope, self.passes, self.maps, self.look = files, telescope, passes, maps, look
+        self.device = torch.device(device)
 
-    def plan(self) -> list[MapRows]:
+    def plan(self) -> list[MapBatch]:
+        """Draw the looks of the epoch, and which batches' labels come together."""
         batches = list(self.sampler)
         generator = torch.Generator().manual_seed(
             2_000_003 * self.sampler.seed + self.sampler.epoch + 1
         )  # not that of the order
         looks = self._looks(generator)
         others = [torch.randperm(len(batches), generator=generator) for _ in range(self.passes - 1)]
-        return [self._of_batch(batches, looks, [k, *(int(other[k]) for other in others)]) for k in range(len(batches))]
+        order = torch.stack([torch.arange(len(batches)), *others], 1)
+        return [MapBatch(batches, looks, numbers) for numbers in order.tolist()]
 
-    @staticmethod
-    def _of_batch(batches: list[Tensor], looks: Tensor, known: list[int]) -> MapRows:
-        """The batch of the first number, with the labels of all."""
-        rows = [batches[k] for k in known]
-        seen = [looks[n][each] for n, each in enumerate(rows)]
-        return MapRows(rows[0], seen[0], torch.cat(rows), torch.cat(seen))
+    def take(self, index: MapBatch) -> dict[str, Tensor]:
+        """Read a batch."""
+        rows = [index.batches[number] for number in index.numbers]
+        looks = [look[each] for look, each in zip(index.looks, rows, strict=True)]
+        known, seen = torch.cat(rows), torch.cat(looks)
+        shown = {name: self._map(name, rows[0], looks[0]) for name in self.maps}
+        labels = {name: self._of(self.tensors[name], known).float() for name in LABELS}
+        return {**shown, "statistics": self._of(self.tensors["statistics"], known, seen).float(), **labels}
 
-    def take(self, index: MapRows) -> dict[str, Tensor]:
-        shown = {name: self._map(name, index.shown, index.looks) for name in self.maps}
-        labels = {name: self._take(name, index.known).float() for name in LABELS}
-        return {**shown, "statistics": self._take("statistics", index.known, index.known_looks).float(), **labels}
+    def _map(self, name: str, rows: Tensor, looks: Tensor) -> Tensor:
+        place = self.tensors["map"][rows]
+        if name == "mass":
+            return self._of(self.files["mass"], place)[:, None].float()
+        seen, distance = Looks.of(self.tensors["looks"][rows, looks]), self._of(self.tensors["distance"], rows)
+        return self.telescope.log_flux(self._of(self.files["light"], place), distance, seen)[:, None]
+
+    def _of(self, tensor: Tensor, *index: Tensor) -> Tensor:
+        return to_device(tensor[index], self.device)
 
     def _looks(self, generator: torch.Generator) -> Tensor:
         """Number of the look at each row in each pass, (passes, n)."""
@@ -87,15 +105,6 @@ class MapLoader(TensorLoader):
         if self.sampler.shuffle:
             return torch.randint(looks, (self.passes, n), generator=generator)
         return (torch.arange(n) % looks).expand(self.passes, n)
-
-    def _map(self, name: str, rows: Tensor, looks: Tensor) -> Tensor:
-        if name == "mass":
-            return self._take(name, rows).float()
-        seen = Looks.of(self.tensors["looks"][rows, looks])
-        return self.telescope.log_flux(self._take("light", rows), self._take("distance", rows), seen)[:, None]
-
-    def _take(self, name: str, *index: Tensor) -> Tensor:
-        return self.tensors[name][index].to(self.device)
 
 
 class ClusterMapsDataModule(TensorDataModule):
@@ -107,12 +116,12 @@ class ClusterMapsDataModule(TensorDataModule):
     next to nothing: in training those of further maps follow those of the maps shown, P = ``statistics_passes`` x B;
     else P = B.
 
-    ``splits[split]`` holds ``light`` (n, H', W'), ``mass`` (n, 1, H, W), ``looks`` (n, 1 + looks, 5), each a row of
-    ``datamodules.telescope.Looks``, the first clean, ``statistics`` (n, 1 + looks, N), ``age``, ``distance``,
-    ``field``, ``cluster``, a number for each, and ``flux_mean``, ``flux_std``, ``mass_mean``, ``mass_std`` (n,) over
-    the pixels of each map, seen clean. Flux comes through batches only, made from the light by ``telescope``. Maps are
-    memory-mapped, half precision, and never loaded as a whole where those of a split follow one another in the file; a
-    split whose maps are scattered is copied. Where no map is in split calibration, that is split val.
+    ``files`` holds ``light`` (maps, H', W') and ``mass`` (maps, H, W) of all splits, memory-mapped, half precision, and
+    never loaded as a whole. ``splits[split]`` holds ``map`` (n,), the rows of its maps there, ``looks``
+    (n, 1 + looks, 5), each a row of ``datamodules.telescope.Looks``, the first clean, ``statistics``
+    (n, 1 + looks, N), ``age``, ``distance``, ``field``, ``cluster``, a number for each, and ``flux_mean``,
+    ``flux_std``, ``mass_mean``, ``mass_std`` (n,) over the pixels of each map, seen clean. Flux comes through batches
+    only, made from the light by ``telescope``. Where no map is in split calibration, that is split val.
 
     ``path`` is the folder data/clusters, with ``maps/`` of import_clusters and ``seen/`` of preprocess_maps. All
     maps of a cluster are in the same split. A model that reads but some of flux and mass in its training sets ``maps``
@@ -122,6 +131,7 @@ class ClusterMapsDataModule(TensorDataModule):
     Settings = MapData
     settings: MapData
     telescope: Telescope
+    files: dict[str, Tensor]
     maps: tuple[str, ...] = MAPS
     on_device = False
 
@@ -133,13 +143,9 @@ class ClusterMapsDataModule(TensorDataModule):
         """
         catalogue = self._catalogue()
         self.telescope = Telescope.read(self.path / "seen/telescope.json")
-        arrays = {
-            "light": self._array("maps/light.npy", 3),
-            "mass": self._array("maps/mass.npy", 3)[:, None],
-            "looks": self._array("seen/looks.npy", 3),
-            "statistics": self._array("seen/statistics.npy", 3),
-        }
-        for name, array in arrays.items():
+        self.files = {name: self._array(f"maps/{name}.npy", 3) for name in ("light", "mass")}
+        arrays = {name: self._array(f"seen/{name}.npy", 3) for name in ("looks", "statistics")}
+        for name, array in (self.files | arrays).items():
             if len(array) != len(catalogue):
                 raise InputError(
                     f"{self.path}: {len(array)} rows of {name}.npy and {len(catalogue)} of seen/catalogue.csv "
@@ -161,13 +167,14 @@ class ClusterMapsDataModule(TensorDataModule):
         """
         tensors = {name: tensor[::every] for name, tensor in self.splits[split].items()}
         sampler = EpochSampler(len(tensors["age"]), self.settings.batch_size, shuffle=False, seed=self.seed)
-        return MapLoader(tensors, sampler, self.telescope, look=look)
+        return MapLoader(tensors, self.files, sampler, self.telescope, look=look)
 
     def _split(self, catalogue: pl.DataFrame, split: str, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
         part = catalogue.filter(pl.col("split") == split).sort("map")
         if part.is_empty():
             raise InputError(f"{self.path / 'seen/catalogue.csv'}: no map in split {split}; make more clusters")
         maps = {name: _rows(array, part["map"].to_numpy()) for name, array in arrays.items()}
+        maps["map"] = torch.tensor(part["map"].to_numpy().astype(np.int64))
         columns = LABELS | {name: name for name in MOMENTS}
         maps["cluster"] = torch.tensor(part["cluster"].rank("dense").to_numpy().astype(np.int64))
         return maps | {name: torch.tensor(part[c].to_numpy(), dtype=torch.float32) for name, c in columns.items()}
@@ -197,13 +204,14 @@ class ClusterMapsDataModule(TensorDataModule):
         return catalogue
 
     def _loader(self, split: str, *, shuffle: bool = False) -> MapLoader:
-        loader = self._batches(self.splits[split], shuffle=shuffle)
+        tensors = self.splits[split]
+        sampler = self._sampler(len(tensors["map"]), shuffle=shuffle)
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
         passes = self.settings.statistics_passes if shuffle else 1
-        return MapLoader(loader.tensors, loader.sampler, self.telescope, passes, device, self.maps)
+        return MapLoader(tensors, self.files, sampler, self.telescope, passes, device, self.maps)
 
 
-def _rows(maps: Tensor, rows: NDArray[np.int64]) -> Tensor:
+def _rows(table: Tensor, rows: NDArray[np.int64]) -> Tensor:
     if rows[-1] - rows[0] + 1 == len(rows):
-        return maps[rows[0] : rows[-1] + 1]
-    return maps[torch.tensor(rows)]
+        return table[rows[0] : rows[-1] + 1]
+    return table[torch.tensor(rows)]

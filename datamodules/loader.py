@@ -4,7 +4,7 @@ Lightning's own distributed sampler shuffles where it should not and pads the va
 repeats; this one does neither, so one process and many see the same batches.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -81,7 +81,7 @@ class BatchLoader:
     batch_sampler = None  # Lightning looks here first
 
     def __init__(self, sampler: Any, device: torch.device | str = "cpu") -> None:
-        self.sampler, self.device, self.first = sampler, device, 0
+        self.sampler, self.device, self.first = sampler, torch.device(device), 0
 
     def __len__(self) -> int:
         """Of a whole epoch."""
@@ -148,7 +148,7 @@ class GroupedLoader(BatchLoader):
         seed: of whose turn it is.
     """
 
-    def __init__(self, loaders: list[TensorLoader], *, shuffle: bool, seed: int) -> None:
+    def __init__(self, loaders: Sequence[TensorLoader], *, shuffle: bool, seed: int) -> None:
         sampler = GroupSampler([loader.sampler for loader in loaders], shuffle=shuffle, seed=seed)
         super().__init__(sampler, loaders[0].device)
         self.loaders = loaders

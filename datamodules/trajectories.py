@@ -64,40 +64,6 @@ class Units:
             raise InputError(f"{path}: cannot read it ({error}); run import_nbody again, or remove it") from error
 
 
-def trajectory_file(folder: Path) -> Path:
-    """``trajectories.parquet`` where there is one, else ``trajectories.csv``."""
-    parquet = folder / "trajectories.parquet"
-    return parquet if parquet.exists() else folder / "trajectories.csv"
-
-
-def read_table(path: Path) -> pl.DataFrame:
-    """Read a CSV or Parquet file with :data:`COLUMNS` and, where stars differ, ``mass`` or ``charge``.
-
-    Raises:
-        InputError: a column is missing or unknown, a value is no number, or the file is cut.
-    """
-    try:
-        table = pl.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}: not a table of numbers ({reason}); run import_nbody again") from error
-    check_names(table.columns, str(path))
-    table = table.with_columns(pl.all().cast(pl.Float64))
-    check_numbers(table, str(path), lambda row: f"line {row + 2}")
-    return table
-
-
-def _read_csv(path: Path) -> pl.DataFrame:
-    with path.open("rb") as file:
-        names = file.readline().decode().strip().split(",")
-        rows_begin = file.tell()
-        whole = file.seek(0, 2) > rows_begin and file.seek(-1, 2) and file.read() == b"\n"
-    check_names(names, str(path))
-    if not whole:
-        raise InputError(f"{path}: the last line is cut or missing; run import_nbody again")
-    return pl.read_csv(path, schema_overrides=dict.fromkeys(names, pl.Float64))
-
-
 def check_names(names: list[str], where: str) -> None:
     """All columns of the contract, and no other than mass or charge.
 

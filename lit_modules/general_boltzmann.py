@@ -87,7 +87,7 @@ class LitBoltzmann(LitMachine):
             return None
         ladder = Temperatures(self.net, self.negative.betas.to(self.states))
         hotter, colder = log_bridge(ladder.log_ratios(self.states))
-        return self.net.log_partition_base() + (hotter - colder).sum()
+        return self.net.log_z_base.to(hotter) + (hotter - colder).sum()
 
     def forward(self, images: Tensor) -> Tensor:
         """The right half of pictures (n, 1, size, size) recalled from the left, stretched, (n, pixels)."""

@@ -73,7 +73,7 @@ class LitGNN(LitBase):
 
     def fit_statistics(self, data: Any) -> None:
         """Take units, ranges and, where it is ``auto``, the attribute from the groups of windows of the training."""
-        groups = data.splits["train"]
+        groups = data.windows("train")
         if self.settings.attribute == "auto":
             self._build_for(next((name for name in ("mass", "charge") if name in groups[0]), "none"))
         positions, velocities = [group["position"] for group in groups], [group["velocity"] for group in groups]

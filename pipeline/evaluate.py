@@ -62,7 +62,9 @@ def measured(name: str, params: Params, show: Show) -> "tuple[dict[str, float], 
     torch.manual_seed(section.seed)
     evaluation = model.evaluation()
     part_way = [model.load(model.part_way / f"{epochs}.ckpt") for epochs in module.kept_epochs]
-    result = evaluation.evaluate(module.eval(), datamodule, section, *part_way)
+    for each in (module, *part_way):
+        each.to(tester.strategy.root_device).eval()  # Lightning has moved the first one back to the processor
+    result = evaluation.evaluate(module, datamodule, section, *part_way)
     return numbers({**tested, **result.metrics}), result, evaluation.LABELS | result.labels
 
 

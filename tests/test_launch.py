@@ -5,6 +5,8 @@ sbatch's ("output environment variables"). No SLURM was at hand.
 """
 
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -112,3 +114,22 @@ def test_a_process_that_waits_for_another_gives_up() -> None:
     chosen = strategy(RUNTIME.model_copy(update={"strategy": "auto"}), 2, 1)
     assert chosen._timeout.total_seconds() == 300  # type: ignore[union-attr]
     assert strategy(RUNTIME.model_copy(update={"strategy": "auto"}), 1, 1) == "auto"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(0, "dvc commit -f train@gnn\n"), (143, "scontrol requeue 91234\n"), (1, ""), (2, "")],
+)
+def test_the_sbatch_script_goes_on_after_a_preemption(tmp_path: Path, status: int, said: str) -> None:
+    """Programs of SLURM and DVC that write down what they were asked; srun ends with the status of the training."""
+    asked = tmp_path / "asked"
+    noted = f'echo $(basename "$0") "$@" >> {asked}'
+    programs = {"srun": f'echo "$@" > {tmp_path}/srun.txt; exit {status}', "scontrol": noted, "dvc": noted}
+    for program, line in programs.items():
+        (tmp_path / program).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / program).chmod(0o755)
+    surroundings = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "91234"}
+    ended = subprocess.run(["bash", ROOT / "examples/train.sbatch", "gnn"], env=surroundings)
+    assert ended.returncode == status
+    assert (asked.read_text() if asked.exists() else "") == said
+    assert "python -m pipeline.train gnn" in (tmp_path / "srun.txt").read_text()

@@ -19,6 +19,7 @@ from pipeline.training import launch
 
 # Lightning 2.6 asks torch's pytree in a way that torch 2.14 deprecates; not for a user to mend.
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+warnings.filterwarnings("ignore", message=".*all_gather is deprecated.*")  # nor this
 warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")  # epochs are what is logged
 
 TIMEOUT = timedelta(minutes=5)  # of a process that waits for another: one that was stopped ends the training

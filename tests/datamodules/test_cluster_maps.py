@@ -109,7 +109,7 @@ def test_processes_share_the_looks_that_one_would_see(tmp_path: Path) -> None:
     def batches(passes: int, rank: int = 0, world_size: int = 1) -> list[dict[str, torch.Tensor]]:
         sampler = EpochSampler(12, 4, shuffle=True, seed=1, rank=rank, world_size=world_size)
         sampler.set_epoch(3)
-        return list(MapLoader(data.splits["train"], sampler, data.telescope, passes))
+        return list(MapLoader(data.splits["train"], data.files, sampler, data.telescope, passes))
 
     for one, first, second in zip(batches(2), batches(2, 0, 2), batches(2, 1, 2), strict=True):
         assert (one["flux"] == torch.cat([first["flux"], second["flux"]])).all()
@@ -156,13 +156,22 @@ def test_no_map_is_drawn_that_training_does_not_read(tmp_path: Path) -> None:
     assert set(next(iter(data.observed("val")))) == {"flux", *names}
 
 
-def test_consecutive_maps_stay_on_disk(tmp_path: Path) -> None:
-    write_maps(tmp_path, SORTED)
+@pytest.mark.parametrize("splits", [SCATTERED, SORTED])
+def test_a_scattered_split_copies_no_map(tmp_path: Path, splits: list[str]) -> None:
+    """Maps are in no other tensor than those of the files, where what is written into a file shows."""
+    write_maps(tmp_path, splits)
     data = ClusterMapsDataModule(tmp_path, batch_size=2, seed=1, statistics_passes=1)
     data.setup()
-    assert data.splits["train"]["light"].dtype == torch.float16
-    storages = {data.splits[split]["light"].untyped_storage().data_ptr() for split in ("train", "val", "test")}
-    assert len(storages) == 1
+    held = [data.files, *data.splits.values()]
+    maps = [tensor for group in held for tensor in group.values() if tensor.ndim > 2 and tensor.shape[-1] >= 8]
+    assert len(maps) == 2
+    for name, tensor in data.files.items():
+        assert tensor.dtype == torch.float16 and len(tensor) == len(splits)
+        with (tmp_path / f"maps/{name}.npy").open("r+b") as file:
+            file.seek(-2, 2)
+            file.write(np.float16(7.5).tobytes())
+        assert tensor.flatten()[-1] == 7.5
+    assert data.splits["train"]["map"].tolist() == [k for k, split in enumerate(splits) if split == "train"]
 
 
 def test_training_serves_the_statistics_of_further_maps(tmp_path: Path) -> None:

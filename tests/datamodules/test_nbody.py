@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from datamodules.nbody import NBodyDataModule, tensors
-from datamodules.trajectories import Units, read_table, systems_by_stars
+from datamodules.trajectories import Units, systems_by_stars
+from datamodules.trajectory_file import read_tables
 from pipeline.errors import InputError
 
 SYSTEMS, TIMES, STARS = 10, 5, 3
@@ -30,7 +31,7 @@ def written(frame: pl.DataFrame, folder: Path) -> Path:
 
 
 def read_trajectories(path: Path) -> dict[str, torch.Tensor]:
-    [systems] = systems_by_stars(read_table(path), str(path))
+    [systems] = systems_by_stars(pl.concat(read_tables(path)), str(path))
     return tensors(systems)
 
 
@@ -51,19 +52,20 @@ def test_windows_are_consecutive_and_splits_are_by_simulation(tmp_path: Path) ->
     data.setup("fit")
     simulations = {}
     for split, systems in (("train", 5), ("val", 2), ("test", 3)):
-        x = data.splits[split][0]["position"][..., 0]
+        x = data.windows(split)[0]["position"][..., 0]
         assert x.shape == (systems * 3, 3, STARS)
         assert (x.diff(dim=1) == 10).all() and (x.diff(dim=2) == 1).all()
-        simulation = -data.splits[split][0]["velocity"][..., 0] // 100
+        simulation = -data.windows(split)[0]["velocity"][..., 0] // 100
         assert (simulation == simulation[:, :1, :1]).all(), "a window stays within its simulation"
-        assert torch.allclose(data.splits[split][0]["time"].diff(dim=1), torch.tensor(0.1))
+        assert torch.allclose(data.windows(split)[0]["time"].diff(dim=1), torch.tensor(0.1))
         simulations[split] = set(simulation[:, 0, 0].int().tolist())
         assert simulations[split] == set(data.numbers[split])
         assert data.trajectories[split][0]["position"].shape == (systems, TIMES, STARS, 3)
     assert sorted(k for split in simulations.values() for k in split) == list(range(SYSTEMS))
     again = module(data.file)
     again.setup("fit")
-    assert all(torch.equal(again.splits[s][0]["position"], data.splits[s][0]["position"]) for s in data.splits)
+    splits = data.trajectories
+    assert all(torch.equal(again.windows(s)[0]["position"], data.windows(s)[0]["position"]) for s in splits)
 
 
 def test_units_are_those_beside_the_trajectories(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ def test_attributes(tmp_path: Path, name: str) -> None:
     frame = table().with_columns((pl.col("N_sim") + 0.25 * pl.col("N_star") + 1).alias(name))
     data = module(written(frame, tmp_path))
     data.setup("fit")
-    found = data.splits["train"][0]
+    found = data.windows("train")[0]
     expected = -found["velocity"][:, 0, :1, 0] // 100 + 1 + 0.25 * torch.arange(3)
     assert torch.equal(found[name], expected)
 
@@ -95,14 +97,14 @@ def test_stars_far_from_the_origin_keep_their_distances(tmp_path: Path) -> None:
     near = table().with_columns(x=1e5 + 1e-3 * pl.col("N_star"))
     data = module(written(near, tmp_path))
     data.setup("fit")
-    x = data.splits["train"][0]["position"][..., 0]
+    x = data.windows("train")[0]["position"][..., 0]
     assert torch.allclose(x.diff(dim=2), torch.tensor(1e-3), rtol=1e-4, atol=0)
 
 
 def test_pyg_graphs_hold_the_same(tmp_path: Path) -> None:
     data = module(written(table().with_columns(mass=pl.lit(2.0)), tmp_path))
     data.setup("fit")
-    graphs, [found] = data.to_pyg("val"), data.splits["val"]
+    graphs, [found] = data.to_pyg("val"), data.windows("val")
     assert len(graphs) == len(found["time"]) and graphs[0].num_nodes == STARS
     assert graphs[0].is_undirected() and graphs[0].num_edges == STARS * (STARS - 1)
     assert torch.equal(graphs[2].pos, found["position"][2, 0]) and torch.equal(graphs[2].mass, found["mass"][2])
@@ -216,15 +218,15 @@ def test_unequal_numbers_of_stars_make_groups(tmp_path: Path) -> None:
     data = module(written(frame, tmp_path))
     data.setup("fit")
     seen = []
-    for split, groups in data.splits.items():
-        for windows, runs in zip(groups, data.trajectories[split], strict=True):
+    for split, groups in data.trajectories.items():
+        for windows, runs in zip(data.windows(split), groups, strict=True):
             n = windows["position"].shape[2]
             simulations = (-runs["velocity"][:, 0, 0, 0] // 100).int().tolist()
             assert all((2 if k % 3 == 0 else 3) == n for k in simulations)
             seen += simulations
     assert sorted(seen) == list(range(SYSTEMS))
-    assert [len(data.splits["train"]), data.splits["train"][0]["position"].shape[2]] == [2, 2]
+    assert [len(data.trajectories["train"]), data.windows("train")[0]["position"].shape[2]] == [2, 2]
     loader = data.train_dataloader()
     rows = sum(len(batch["time"]) for batch in loader)
-    assert rows == sum(len(g["time"]) // min(4, len(g["time"])) * min(4, len(g["time"])) for g in data.splits["train"])
+    assert rows == sum(len(g["time"]) // min(4, len(g["time"])) * min(4, len(g["time"])) for g in data.windows("train"))
     assert len(loader) == len(list(loader))

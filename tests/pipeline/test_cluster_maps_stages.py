@@ -131,7 +131,7 @@ def test_statistics_of_a_look_are_those_of_its_flux() -> None:
     distance = torch.tensor(pl.read_csv(SEEN / "catalogue.csv")["distance_kpc"].to_numpy()[-8:])
     for number in range(4):
         looks = Looks.of(test["looks"][:, number])
-        flux = data.telescope.flux(test["light"], distance, looks)
+        flux = data.telescope.flux(data.files["light"][test["map"]], distance, looks)
         again = map_statistics(flux, looks.psf_sigma, looks.noise)
         np.testing.assert_allclose(test["statistics"][:, number], again, atol=1.1e-5, rtol=1e-6)
         (batch,) = data.observed("test", number)

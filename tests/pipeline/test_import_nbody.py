@@ -12,7 +12,8 @@ from conftest import edit_params, run_stage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.trajectories import Units, read_table, systems_by_stars
+from datamodules.trajectories import Units, systems_by_stars
+from datamodules.trajectory_file import read_tables
 from pipeline.errors import InputError
 from pipeline.import_nbody import renumbered
 from pipeline.inputs.star_tables import StarTable, metadata
@@ -30,7 +31,7 @@ def imported(table: pl.DataFrame, **params: Any) -> pl.DataFrame:
     table.write_csv("mine.csv")
     edit_params(Path(), {"nbody.source": "mine.csv", **{f"nbody.{name}": value for name, value in params.items()}})
     run_stage("import_nbody")
-    return read_table(CSV)
+    return pl.concat(read_tables(CSV))
 
 
 def test_energy_is_conserved_in_our_units(capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,7 +143,7 @@ def test_parquet_carries_its_physics_through() -> None:
     edit_params(Path(), {"nbody.source": "mine.parquet"})
     run_stage("import_nbody")
     assert Units.read(CSV.with_name("units.json")) == metadata(Path("mine.parquet"))
-    assert read_table(parquet).equals(read_table(Path("mine.parquet")))
+    assert pl.concat(read_tables(parquet)).equals(pl.concat(read_tables(Path("mine.parquet"))))
     edit_params(Path(), {"nbody.units": "pc Msun Myr"})
     with pytest.raises(InputError, match=r"mine\.parquet: its metadata say N-body unit, not pc Msun Myr"):
         run_stage("import_nbody")
@@ -182,7 +183,7 @@ def test_a_folder_of_tables_is_one_set(tiny_folder: Path) -> None:
         table.drop("Run").write_csv(f"runs of mine/{number}.csv")
     edit_params(tiny_folder, {"nbody.source": "runs of mine", "nbody.units": "pc Msun Myr"})
     run_stage("import_nbody")
-    together = read_table(CSV)
+    together = pl.concat(read_tables(CSV))
     assert together.equals(imported(own, units="pc Msun Myr"))
 
 

@@ -172,5 +172,10 @@ class BoltzmannMachine(nn.Module):
 
     def log_partition_base(self) -> float:
         """The exact log Z at β = 0, that of independent pixels."""
+        return float(self.log_z_base)
+
+    @property
+    def log_z_base(self) -> Tensor:
+        """The same in double precision, where the machine is: reading a number of a GPU would wait for it."""
         pixels = F.softplus(self.base) - self.offset * self.base
-        return float(pixels.sum()) + self.n_hidden * math.log(2)
+        return pixels.sum().double() + self.n_hidden * math.log(2)

@@ -1,6 +1,7 @@
 """The autoencoder: how well unseen pictures are redrawn beside linear rivals, and errors as a score of what is new."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import polars as pl
 import torch
@@ -44,13 +45,13 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder,
     """
     train = data.splits["train"]["image"]
     rivals = linear_rivals(model, data, params.evaluate.pca_components)
-    methods: Methods = {"model": model.net, **rivals}
+    methods: Methods = {"model": partial(redrawn_by, model), **rivals}
     own = Judged.by(methods, data.rows("test"), data.splits["test"]["image"])
     training = {who: float(errors(method(train), train).mean()) for who, method in methods.items()}
-    early = part_way.net(own.images)
+    early = redrawn_by(part_way, own.images)
     metrics = redrawing(own.redrawn, own.images, own.patients) | compared("mse", training, "train")
     metrics["test/part_way_mse"] = errors(early, own.images).mean()
-    metrics["test/active_percent"] = 100 * model.active_share(own.images)
+    metrics["test/active_percent"] = 100 * model.active_share(own.images.to(model.device))
     result = Result(metrics, title=heading("Autoencoder", data), notes=notes(data))
     result.judged_by = f"{len(own.images)} {noun(data)}"
     result.items, result.thumbnails = own.items(), own.thumbnails()
@@ -68,6 +69,11 @@ def evaluate(model: LitAutoencoder, data: ImagesDataModule, params: Autoencoder,
     if new:
         compare_kinds(result, own, new, data, main)
     return result
+
+
+def redrawn_by(model: LitAutoencoder, images: Tensor) -> Tensor:
+    """What a network makes of pictures (n, 1, H, W), on their device, whichever its own is."""
+    return model(images.to(model.device)).to(images.device)
 
 
 def redrawn_pictures(
@@ -88,7 +94,7 @@ def redrawn_pictures(
     return [
         figures.reconstructions(images, late, what, epochs, code_in_words(model)),
         figures.part_way(images, {model.settings.snapshot_epoch: early[shown], epochs: late}, what),
-        figures.interpolation(model.net, own.images, what),
+        figures.interpolation(model.net, own.images.to(model.device), what),
     ]
 
 

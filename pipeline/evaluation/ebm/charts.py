@@ -106,6 +106,6 @@ def held_out(
 def light_pictures(data: ClusterMapsDataModule, looks: int) -> list[NDArray[np.uint8]]:
     """The light of the first items, in so many looks."""
     part, rows = data.splits["test"], THUMBNAILS // looks
-    light, distance = part["light"][:rows], part["distance"][:rows]
+    light, distance = data.files["light"][part["map"][:rows]], part["distance"][:rows]
     flux = [data.telescope.log_flux(light, distance, Looks.of(part["looks"][:rows, look])) for look in range(looks)]
     return thumbnails(stretched(first_rows([each.numpy() for each in flux])))

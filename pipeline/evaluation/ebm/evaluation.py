@@ -73,6 +73,7 @@ NOTE = (
 @torch.no_grad()
 def evaluate(model: LitEBM, data: ClusterMapsDataModule, params: Ebm) -> Result:
     """Score the posteriors of test maps, clean and noisy, and of mocks of named clusters; check chains; draw all."""
+    model = model.cpu()  # it reads statistics, not maps, and its chains are many short steps: a GPU would wait for each
     nodes, generator = params.evaluate.nodes, Generator().manual_seed(params.seed)
     looks = (CLEAN, NOISY)[: data.splits["test"]["looks"].shape[1]]
     test = {name: seen(model, data, "test", look, nodes, generator) for look, name in enumerate(looks)}

@@ -49,7 +49,7 @@ class Examples:
         return cls(
             maps.statistics[chosen],
             context,
-            data.telescope.log_flux(part["light"][chosen], part["distance"][chosen], looks),
+            data.telescope.log_flux(data.files["light"][part["map"][chosen]], part["distance"][chosen], looks),
             {name: values[chosen] for name, values in maps.truth.items()},
             maps.posterior.log_density[chosen],
             minimiser(model, context, model.settings.beta),

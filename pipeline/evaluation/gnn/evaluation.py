@@ -218,15 +218,15 @@ def force_law(
     pairs = np.concatenate([separations(x) for x in positions])
     closest, farthest = np.quantile(pairs, (1e-4, 1 - 1e-4))
     r = np.geomspace(closest, farthest, 200)
-    two = torch.zeros(len(r), 2, 3)
+    two = torch.zeros(len(r), 2, 3, device=model.device)
     two[:, 1, 0] = torch.tensor(r)
     m = np.concatenate([mass.ravel() for mass in masses]).mean()
     attribute = {
         "none": None,
-        "mass": torch.full((len(r), 2), m),
-        "charge": torch.tensor([[1.0, -1.0]]).repeat(len(r), 1),
+        "mass": torch.full((len(r), 2), m, device=model.device),
+        "charge": torch.tensor([[1.0, -1.0]], device=model.device).repeat(len(r), 1),
     }
-    learned = model.net.acceleration(two, torch.zeros_like(two), attribute[kind])[:, 0, 0].double().numpy()
+    learned = model.net.acceleration(two, torch.zeros_like(two), attribute[kind])[:, 0, 0].double().cpu().numpy()
     true = None if gravity is None else gravity.G * m * r / (r**2 + gravity.softening**2) ** 1.5
     return r, learned, true, pairs
 

@@ -31,7 +31,8 @@ def collected(
             seen = [batch[name].to(model.device) for name in ("flux", "statistics")]
             parts.append({**batch, **answers(model, *seen), "outside": flagged_percent(model, seen[1])})
             if isinstance(model, LitPidocAgeDistance):
-                parts[-1]["z_true"] = model.net.targets.scale(batch["distance"], batch["age"])
+                labels = [batch[name].to(model.device) for name in ("distance", "age")]
+                parts[-1]["z_true"] = model.net.targets.scale(*labels)
     whole = {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]} | {"cluster": test["cluster"]}
     return {name: (tensor[:, 0] if tensor.ndim == 4 else tensor.double()).numpy() for name, tensor in whole.items()}
 

@@ -1,6 +1,7 @@
 """How near energies on the plane come to the densities, and what chains on them do."""
 
 import math
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -74,7 +75,7 @@ def evaluate(model: LitPlanes, data: PlanesDataModule, params: EbmPlane) -> Resu
             plane_panels(true, found, chains),
             chain_panels(found["moons"], chains["moons"]),
             sampler_panels(found[SEPARATE], ways),
-            latent_panels(model.ellipse, data.splits["test"]["ellipse"]),
+            latent_panels(deepcopy(model.ellipse).cpu(), data.splits["test"]["ellipse"]),
         ]
     return Result(
         metrics,
@@ -109,10 +110,10 @@ def latent_measures(model: LitPlanes, true: Tensor, points: Tensor, nodes: int) 
     """What the ellipse's energy found of the ellipse, and that two ways to its minimum agree."""
     ellipse = model.ellipse
     long, short = (HALF_WIDTH * torch.linalg.svdvals(ellipse.curve.weight)).tolist()
-    given = points[:GIVEN, 0]
-    lowest = joint_minima(ellipse, given, unit_grid(6).expand(len(given), -1, -1))[1]
+    given = points[:GIVEN, 0].to(model.device)
+    lowest = joint_minima(ellipse, given, unit_grid(6).to(given).expand(len(given), -1, -1))[1]
     gap = lowest.double() - two_step_minima(ellipse, given)
-    minimised = log_gibbs(coldest(ellipse, unit_grid(nodes)), 1.0, cell_volume(nodes))
+    minimised = log_gibbs(coldest(ellipse, unit_grid(nodes).to(model.device)).cpu(), 1.0, cell_volume(nodes))
     return {
         "test/ellipse_f_inf_kl_nats": kl(true, minimised),
         "model/ellipse_long_axis": long,

@@ -46,16 +46,17 @@ class Sample(NamedTuple):
     acceptance: float
 
 
-def energies_on(energy: torch.nn.Module, points: Tensor) -> Tensor:
-    """F of points (n, 2), in double precision, (n,)."""
-    return torch.cat([energy(part.float()) for part in points.split(POINTS_AT_ONCE)]).double()
+def energies_on(energy: torch.nn.Module, points: Tensor, device: torch.device) -> Tensor:
+    """F of points (n, 2), in double precision, (n,); the energy is on ``device``, the points where they are wanted."""
+    parts = points.float().to(device).split(POINTS_AT_ONCE)
+    return torch.cat([energy(part) for part in parts]).to(points.device).double()
 
 
 def on_grid(model: LitPlanes, nodes: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Log densities of each name at the nodes of ``unit_grid``, (nodes²,): the true ones and the model's."""
     grid, cell = unit_grid(nodes).double(), cell_volume(nodes)
     true = {name: density.log_density(grid) for name, density in DENSITIES.items()}
-    return true, {name: log_gibbs(energies_on(model.net[name], grid), 1.0, cell) for name in DENSITIES}
+    return true, {name: log_gibbs(energies_on(model.net[name], grid, model.device), 1.0, cell) for name in DENSITIES}
 
 
 def kl(true: Tensor, found: Tensor) -> float:
@@ -80,12 +81,12 @@ def mixture(points: Tensor, components: int, nodes: int, seed: int) -> Tensor:
 def sampled(model: LitPlanes, name: str, params: EbmPlane) -> Sample:
     """Chains of Metropolis-Hastings that start anywhere, adapt, and then run on with a fixed proposal and jumps."""
     settings, energy = params.evaluate, in_box(model.net[name])
-    generator = torch.Generator().manual_seed(params.seed)
-    start = 2 * torch.rand(settings.chains, 2, generator=generator) - 1
+    generator = torch.Generator(model.device).manual_seed(params.seed)
+    start = 2 * torch.rand(settings.chains, 2, generator=generator, device=model.device) - 1
     burnt, scale = burn_in(energy, start, settings.burn_in, target=WALK, generator=generator)
     propose = either(uniform_in_box, gaussian_walk(scale), model.settings.jumps)
     chains = metropolis_hastings(energy, burnt[-1], propose, settings.steps, generator=generator)
-    return Sample(burnt, chains.states, float(chains.acceptance.mean()))
+    return Sample(burnt.cpu(), chains.states.cpu(), float(chains.acceptance.mean()))
 
 
 def samplers(model: LitPlanes, name: str, start: Tensor, params: EbmPlane) -> dict[str, Tensor]:
@@ -97,31 +98,33 @@ def samplers(model: LitPlanes, name: str, start: Tensor, params: EbmPlane) -> di
         (steps, chains, 2) of each.
     """
     settings, energy = params.evaluate, in_box(model.net[name])
-    generator = torch.Generator().manual_seed(params.seed)
-    start = start.expand(settings.chains, 2)
+    generator = torch.Generator(model.device).manual_seed(params.seed)
+    start = start.to(model.device).expand(settings.chains, 2)
 
     _, walk = burn_in(energy, start, settings.burn_in, target=WALK, generator=generator)
     _, drift = burn_in(
         energy, start, settings.burn_in, target=LANGEVIN, generator=generator, proposal=lambda s: langevin(energy, s)
     )
-    steps, coldness = settings.steps, torch.linspace(0, -math.log(settings.hottest), settings.temperatures).exp()
+    steps = settings.steps
+    coldness = torch.linspace(0, -math.log(settings.hottest), settings.temperatures, device=model.device).exp()
     tempered = metropolis(energy, gaussian_walk(walk * coldness.rsqrt()[:, None, None]))
     everywhere = start.expand(len(coldness), -1, 2)
     cold, _ = parallel_tempering(
         energy, tempered, everywhere, max(1, steps // len(coldness)), coldness, generator=generator
     )
-    return {
-        "walk": metropolis_hastings(energy, start, gaussian_walk(walk), steps, generator=generator).states,
+    chains = {
+        "walk": metropolis_hastings(energy, start, gaussian_walk(walk), steps, generator=generator),
         "langevin": metropolis_hastings(
             energy, start, langevin(energy, drift), max(1, steps // 3), generator=generator
-        ).states,
-        "tempering": cold.states,
+        ),
+        "tempering": cold,
     }
+    return {way: found.states.cpu() for way, found in chains.items()}
 
 
 def coldest(ellipse: EllipseEnergy, points: Tensor) -> Tensor:
     """F_∞ of points (n, 2): the latent angle minimised away on a fine circle, (n,)."""
-    z = torch.arange(LATENT) * (2 * math.pi / LATENT)
+    z = torch.arange(LATENT, device=points.device) * (2 * math.pi / LATENT)
     parts = points.float().split(2000)
     return torch.cat([free_energy(ellipse.joint(part[:, None], z), math.inf) for part in parts]).double()
 
@@ -147,6 +150,6 @@ def joint_minima(ellipse: EllipseEnergy, first: Tensor, start: Tensor) -> tuple[
 
 def two_step_minima(ellipse: EllipseEnergy, first: Tensor, nodes: int = 1000) -> Tensor:
     """Minimum over y2 of F_∞(y1, y2) on a fine grid, (n,): eq. 2 after eq. 4."""
-    second = (torch.arange(nodes) + 0.5) * (2 / nodes) - 1
+    second = (torch.arange(nodes, device=first.device) + 0.5) * (2 / nodes) - 1
     grid = torch.stack(torch.broadcast_tensors(first[:, None], second), -1)
     return coldest(ellipse, grid.flatten(0, 1)).view(len(first), nodes).amin(1)

@@ -115,8 +115,8 @@ def test_a_cluster_behind_a_wider_psf_than_any_is_flagged(
     maps: ClusterMapsDataModule, reader: Reader, noise: float
 ) -> None:
     test = maps.splits["test"]
-    light, distance = test["light"][0].double().numpy() * maps.telescope.light_unit, float(test["distance"][0])
-    flux = light / (4 * math.pi * distance**2)
+    light, distance = maps.files["light"][test["map"][0]].double().numpy(), float(test["distance"][0])
+    flux = light * maps.telescope.light_unit / (4 * math.pi * distance**2)
     assert not outside_training(reader, seen(maps, flux, noise, 5.9))
     (told,) = outside_training(reader, seen(maps, flux, noise, 6.5))
     assert told.startswith("unlike every map of the training") and "its stars are wider than in any" in told

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from conftest import ROOT, edit_params, run_stage
 
-from datamodules.trajectories import read_table
+from datamodules.trajectory_file import read_tables
 from pipeline.errors import InputError
 from pipeline.inputs.star_tables import read_star_table
 from tests.pipeline.own_simulations import own_simulations
@@ -27,7 +27,7 @@ def test_simulations_start_from_a_file() -> None:
     edit_params(Path(), {f"nbody.{name}": value for name, value in values.items()})
     run_stage("generate_nbody")
     run_stage("import_nbody")
-    table = read_table(CSV)
+    table = pl.concat(read_tables(CSV))
     expected = read_star_table(Path("mine.csv"), "pc Msun Myr").frame
     assert table["N_sim"].n_unique() == 3 and len(table) == len(expected)
     for name in ("x", "y", "z", "mass"):  # the same motion as REBOUND's, whose G differs a little
@@ -41,7 +41,9 @@ def test_example_is_a_start_with_the_mass_of_the_course(capsys: pytest.CaptureFi
     edit_params(Path(), {"nbody.initial_conditions": "file", "nbody.initial_file": str(example)})
     run_stage("generate_nbody")
     run_stage("import_nbody")
-    np.testing.assert_allclose(read_table(CSV).to_numpy(), pl.read_csv(example).to_numpy(), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        pl.concat(read_tables(CSV)).to_numpy(), pl.read_csv(example).to_numpy(), rtol=0, atol=1e-9
+    )
     assert "share a mass of 20" in capsys.readouterr().err
 
 

@@ -109,8 +109,9 @@ def test_pictures_are_those_of_the_looks_of_each_map() -> None:
 
     rows = torch.zeros(250, 2, 5, dtype=torch.float64)
     rows[:, 0, 0], rows[:, 1, 0] = torch.arange(250) % 64, 63
-    part = {"light": torch.zeros(250, 8, 8), "distance": torch.ones(250), "looks": rows}
-    data = SimpleNamespace(splits={"test": part}, telescope=SimpleNamespace(log_flux=log_flux))
+    part = {"map": torch.arange(250), "distance": torch.ones(250), "looks": rows}
+    files, telescope = {"light": torch.zeros(250, 8, 8)}, SimpleNamespace(log_flux=log_flux)
+    data = SimpleNamespace(splits={"test": part}, files=files, telescope=telescope)
     pictures = light_pictures(data, 2)  # type: ignore[arg-type]
     assert len(pictures) == 200
     assert [int(picture[-1].argmax()) for picture in pictures[:6]] == [0, 63, 1, 63, 2, 63]

@@ -207,7 +207,7 @@ def test_both_looks_are_answered_as_they_were_seen(models: list, data: ClusterMa
         split = data.splits["test"]
         rows = split["looks"][:, look]
         assert rows[0, :4].tolist() == expected
-        flux = TELESCOPE.log_flux(split["light"], split["distance"], Looks.of(rows))
+        flux = TELESCOPE.log_flux(data.files["light"][split["map"]], split["distance"], Looks.of(rows))
         np.testing.assert_array_equal(test["flux"], flux.numpy())
         log_light, psf_sigma, log_noise = split["statistics"][:, look, -3:].unbind(1)
         drowned = 10 ** (log_light - log_noise) / 160 < 5
