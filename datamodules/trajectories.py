@@ -59,7 +59,7 @@ class Units:
         if not path.exists():
             return None
         try:
-            return cls(**json.loads(path.read_text()))
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{path}: cannot read it ({error}); run import_nbody again, or remove it") from error
 
