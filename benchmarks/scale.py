@@ -43,9 +43,8 @@ def fault_rows() -> list[Row]:
     skipped = [kind for kind, each in outcome.items() if set(each) == {"skipped"}]
     kept = len(outcome) - len(lost) - len(skipped)
     cases = sum(map(len, outcome.values()))
-    note = f"{cases} cases" + "".join(
-        f"; {what}: {', '.join(k)}" for what, k in (("lost", lost), ("skipped", skipped)) if k
-    )
+    told = [f"{what}: {', '.join(kinds)}" for what, kinds in (("lost", lost), ("skipped", skipped)) if kinds]
+    note = "; ".join([f"{cases} cases", *told])
     return [
         Row("kinds of faults with nothing lost", kept, "", None, KINDS, "higher", note),
         Row("kinds of faults with something lost", len(lost), "", None, 0, "lower"),

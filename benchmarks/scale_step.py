@@ -1,4 +1,4 @@
-"""Some training steps of a model on the data of the current folder, for ``benchmarks.scale``: prints how long one takes.
+"""Some training steps of a model on the data of the current folder, for benchmarks.scale; prints how long one takes.
 
 Several processes are started as pipeline.train starts them.
 """
@@ -26,6 +26,7 @@ class Clock(Callback):
         self.begins: list[float] = []
 
     def on_train_batch_start(self, *_: Any) -> None:
+        """Look at the clock."""
         self.begins.append(time.perf_counter())
 
     @property

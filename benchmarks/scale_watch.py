@@ -11,7 +11,7 @@ import psutil
 
 from benchmarks.chain import ROOT, time_of_children
 
-EVERY = 0.1  # seconds between two looks
+EVERY = 0.5  # seconds between two looks
 
 
 @dataclass(frozen=True)
