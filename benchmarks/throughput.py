@@ -100,10 +100,9 @@ def run_plain(name: str, epochs: int) -> list[float]:
     module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
     module._trainer = SimpleNamespace(world_size=1, global_rank=0, global_step=0)  # all that a step asks of Lightning
     loader = datamodule.train_dataloader()
+    steps = min(MOST_STEPS, len(loader))
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=1e-4, total_steps=epochs * min(MOST_STEPS, len(loader))
-    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-4, total_steps=epochs * steps)
     chosen = precision(section.trainer, load_params("params.yaml").runtime)
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=chosen == "bf16-mixed")
     module.train()
@@ -111,7 +110,7 @@ def run_plain(name: str, epochs: int) -> list[float]:
     for epoch in range(epochs):
         loader.sampler.set_epoch(epoch)
         start = time.perf_counter()
-        for index, batch in enumerate(islice(loader, MOST_STEPS)):
+        for index, batch in enumerate(islice(loader, steps)):
             with autocast:
                 loss = module.training_step(batch, index)["loss"]
             optimizer.zero_grad()

@@ -80,9 +80,10 @@ def stepping(module: Any) -> Step:
 
 def seconds_per_step(step: Step, batches: Iterable[dict[str, torch.Tensor]], device: torch.device) -> float:
     """Wall time of a step over some batches."""
-    start, n = time.perf_counter(), 0
-    for n, batch in enumerate(batches, 1):
+    start, steps = time.perf_counter(), 0
+    for batch in batches:
         step(batch)
+        steps += 1
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return (time.perf_counter() - start) / n
+    return (time.perf_counter() - start) / steps
