@@ -48,7 +48,8 @@ def main() -> None:
     params, model = load_params("params.yaml"), MODELS[args.model]
     section = params.model_section(args.model)
     if args.batch:
-        section.data.batch_size = args.batch
+        data = section.data.model_copy(update={"batch_size": args.batch})
+        section = section.model_copy(update={"data": data})
     module, datamodule, clock = model.make_module(section), model.make_datamodule(section), Clock()
     datamodule.setup("fit")
     module.fit_statistics(datamodule)
