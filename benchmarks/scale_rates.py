@@ -11,7 +11,7 @@ from benchmarks.scale_watch import watched
 
 SIMULATIONS, MAPS = 1_000_000, 200_000
 PART = 20
-FEW = 200  # of a kind, whose run tells what starting costs
+SMALL = 5  # parts of the run of 1/20: one and two of them plan it, both long enough for the workers to start
 GOAL = 1.2  # measured over planned
 STEPS = {"gnn": 100, "pidoc-mass": 40}
 
@@ -23,7 +23,7 @@ def rate_rows() -> list[Row]:
         ("simulations", SIMULATIONS, ("generate_nbody",)),
         ("maps", MAPS, ("generate_clusters", "import_clusters", "preprocess_maps")),
     ):
-        sizes = (FEW, whole // PART // 10, whole // PART)
+        sizes = (whole // PART // SMALL, 2 * whole // PART // SMALL, whole // PART)
         measured = [_measured(name, size, stages) for size in sizes]
         for what, unit, k in (("CPU time", "min", 0), ("disk", "GB", 1), ("memory", "GB", 2)):
             planned = _line(sizes[:2], [each[k] for each in measured[:2]], sizes[2])
