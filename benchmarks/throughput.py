@@ -8,11 +8,10 @@ import argparse
 import statistics
 import time
 from itertools import islice
-from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.results import Row, write_results
-from benchmarks.throughput_gpu import build, on_gpu
+from benchmarks.throughput_gpu import build, on_gpu, one_process
 from pipeline.errors import run
 from pipeline.settings.load import load_params
 from pipeline.training.registry import MODELS
@@ -65,7 +64,7 @@ def run_lightning(name: str, epochs: int) -> list[float]:
     """Seconds of each epoch, without validation, as pipeline.train runs it."""
     from pytorch_lightning.callbacks import Callback
 
-    from pipeline.training.callbacks import Curves, SeedEachBatch
+    from pipeline.training.callbacks import Curves, SeedEachBatch, TrainMeans
     from pipeline.training.trainer import make_trainer
 
     class Clock(Callback):
@@ -81,7 +80,7 @@ def run_lightning(name: str, epochs: int) -> list[float]:
     clock = Clock()
     clock.times = []
     runtime = load_params("params.yaml").runtime
-    callbacks = [SeedEachBatch(section.seed), Curves(name), clock]
+    callbacks = [SeedEachBatch(section.seed), TrainMeans(), Curves(name), clock]
     settings = section.trainer.model_copy(update={"max_epochs": epochs})
     fit = make_trainer(settings, runtime, logger=False, callbacks=callbacks, single=True)
     fit.limit_train_batches = MOST_STEPS
@@ -98,7 +97,7 @@ def run_plain(name: str, epochs: int) -> list[float]:
     module, datamodule, section = build(name)
     torch.set_num_threads(section.trainer.threads)
     module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
-    module._trainer = SimpleNamespace(world_size=1, global_rank=0, global_step=0)  # all that a step asks of Lightning
+    module._trainer = one_process()
     loader = datamodule.train_dataloader()
     steps = min(MOST_STEPS, len(loader))
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)

@@ -29,6 +29,12 @@ def build(name: str) -> tuple[Any, Any, Any]:
     return module, datamodule, section
 
 
+def one_process() -> SimpleNamespace:
+    """All that a step asks of Lightning's Trainer, where there is one process."""
+    strategy = SimpleNamespace(all_gather=lambda tensor, **_: tensor)
+    return SimpleNamespace(world_size=1, global_rank=0, global_step=0, strategy=strategy)
+
+
 def on_gpu(name: str) -> list[Row]:
     """The rows of a model.
 
@@ -46,7 +52,7 @@ def on_device(name: str, device: torch.device) -> list[Row]:
     placed = SimpleNamespace(global_rank=0, world_size=1, strategy=SimpleNamespace(root_device=device))
     datamodule.trainer = placed
     module.to(device).train()
-    module._trainer = SimpleNamespace(world_size=1, global_rank=0, global_step=0)  # all that a step asks of Lightning
+    module._trainer = one_process()
     step, loader = stepping(module), datamodule.train_dataloader()
     steps = min(STEPS, len(loader))
     ready = list(islice(loader, steps))
