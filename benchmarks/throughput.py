@@ -1,15 +1,17 @@
 """What Lightning costs: an epoch of each model under our Trainer against a plain PyTorch loop over the same batches.
 
-Run after `dvc repro` (it reads the data of the chain): python -m benchmarks.throughput
+On a GPU: rows or systems a second, the share of a step that waits for its batch, memory, and what torch.compile gains.
+Run after `dvc repro` (it reads the data of the chain): python -m benchmarks.throughput [--accelerator gpu]
 """
 
 import argparse
 import statistics
 import time
-from types import SimpleNamespace
+from itertools import islice
 from typing import Any
 
 from benchmarks.results import Row, write_results
+from benchmarks.throughput_gpu import build, on_gpu, one_process
 from pipeline.errors import run
 from pipeline.settings.load import load_params
 from pipeline.training.registry import MODELS
@@ -24,11 +26,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="least time of a measurement (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each kind (default: %(default)s)")
+    parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu", help="(default: %(default)s)")
     args = parser.parse_args()
     rows: list[Row] = []
     for name in MODELS:
-        rows += measure(name, args.seconds, args.rounds)
-    write_results("throughput", rows)
+        rows += measure(name, args.seconds, args.rounds) if args.accelerator == "cpu" else on_gpu(name)
+    write_results("throughput" if args.accelerator == "cpu" else "throughput_gpu", rows)
 
 
 def measure(name: str, seconds: float, rounds: int) -> list[Row]:
@@ -52,29 +55,16 @@ def measure(name: str, seconds: float, rounds: int) -> list[Row]:
     ]
 
 
-def build(name: str) -> tuple[Any, Any, Any]:
-    """Module, data module with statistics taken and at most ``MOST_STEPS`` batches to train on, and section."""
-    section, model = load_params("params.yaml").model_section(name), MODELS[name]
-    module, datamodule = model.make_module(section), model.make_datamodule(section)
-    datamodule.setup("fit")
-    train = datamodule.splits["train"]
-    module.fit_statistics(datamodule)
-    first, groups = slice(MOST_STEPS * section.data.batch_size), train if isinstance(train, list) else [train]
-    short = [{name: x[first] for name, x in group.items()} for group in groups]
-    datamodule.splits["train"] = short if isinstance(train, list) else short[0]
-    return module, datamodule, section
-
-
 def number_of_steps(name: str) -> int:
     """Training steps of an epoch."""
-    return len(build(name)[1].train_dataloader())
+    return min(MOST_STEPS, len(build(name)[1].train_dataloader()))
 
 
 def run_lightning(name: str, epochs: int) -> list[float]:
     """Seconds of each epoch, without validation, as pipeline.train runs it."""
     from pytorch_lightning.callbacks import Callback
 
-    from pipeline.training.callbacks import Curves, SeedEachBatch
+    from pipeline.training.callbacks import Curves, SeedEachBatch, TrainMeans
     from pipeline.training.trainer import make_trainer
 
     class Clock(Callback):
@@ -90,9 +80,10 @@ def run_lightning(name: str, epochs: int) -> list[float]:
     clock = Clock()
     clock.times = []
     runtime = load_params("params.yaml").runtime
-    callbacks = [SeedEachBatch(section.seed), Curves(name), clock]
+    callbacks = [SeedEachBatch(section.seed), TrainMeans(), Curves(name), clock]
     settings = section.trainer.model_copy(update={"max_epochs": epochs})
     fit = make_trainer(settings, runtime, logger=False, callbacks=callbacks, single=True)
+    fit.limit_train_batches = MOST_STEPS
     fit.fit(module, train_dataloaders=datamodule.train_dataloader())
     return clock.times
 
@@ -106,10 +97,11 @@ def run_plain(name: str, epochs: int) -> list[float]:
     module, datamodule, section = build(name)
     torch.set_num_threads(section.trainer.threads)
     module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
-    module._trainer = SimpleNamespace(world_size=1, global_rank=0, global_step=0)  # all that a step asks of Lightning
+    module._trainer = one_process()
     loader = datamodule.train_dataloader()
+    steps = min(MOST_STEPS, len(loader))
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-4, total_steps=epochs * len(loader))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-4, total_steps=epochs * steps)
     chosen = precision(section.trainer, load_params("params.yaml").runtime)
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=chosen == "bf16-mixed")
     module.train()
@@ -117,9 +109,9 @@ def run_plain(name: str, epochs: int) -> list[float]:
     for epoch in range(epochs):
         loader.sampler.set_epoch(epoch)
         start = time.perf_counter()
-        for index, batch in enumerate(loader):
+        for index, batch in enumerate(islice(loader, steps)):
             with autocast:
-                loss = module.training_step(batch, index)
+                loss = module.training_step(batch, index)["loss"]
             optimizer.zero_grad()
             loss.backward()
             if section.trainer.gradient_clip_val:

@@ -14,18 +14,33 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
+from datamodules.loader import TensorLoader
 from datamodules.settings import OwnLabel, PictureData
 from pipeline.errors import InputError
+
+
+class PictureLoader(TensorLoader):
+    """Batches of pictures whose levels are bytes."""
+
+    def take(self, index: Tensor) -> dict[str, Tensor]:
+        return {name: in_unit_range(levels) for name, levels in super().take(index).items()}
 
 
 class ImagesDataModule(TensorDataModule):
     """Batches ``{"image": (rows, 1, height, width)}``, float32 in [0, 1], of ``data/images/<set>-<size>``.
 
-    ``path`` is the folder with ``index.csv`` (file, label, group, split) and ``preprocess.json``.
+    ``path`` is the folder with ``index.csv`` (file, label, group, split) and ``preprocess.json``. ``levels[split]``
+    holds the pictures as bytes; ``splits`` makes float32 of them.
     """
 
     Settings = PictureData
     settings: PictureData
+    levels: dict[str, Tensor]
+
+    @property
+    def splits(self) -> dict[str, dict[str, Tensor]]:  # type: ignore[override]
+        """``image`` of each split, made when it is asked for."""
+        return {split: {"image": in_unit_range(levels)} for split, levels in self.levels.items()}
 
     @property
     def set_name(self) -> str:
@@ -102,11 +117,15 @@ class ImagesDataModule(TensorDataModule):
             InputError: the index or a picture is missing, a split has no picture of ``labels``, or those of training
                 are all the same.
         """
-        self.splits = {split: {"image": self.images(split)} for split in ("train", "val", "test")}
-        train = self.splits["train"]["image"]
+        self.levels = {split: self._levels(self.rows(split)) for split in ("train", "val", "test")}
+        train = self.levels["train"]
         if torch.equal(train, train[:1].expand_as(train)):
             what = "one train picture" if len(train) == 1 else f"{len(train)} equal train pictures"
             raise InputError(f"{self.path}: only {what} of {', '.join(self.labels)}, too few to learn from; add others")
+
+    def _loader(self, split: str, *, shuffle: bool = False) -> PictureLoader:
+        levels = self.levels[split]
+        return PictureLoader(self._placed({"image": levels}), self._sampler(len(levels), shuffle=shuffle))
 
     def rows(self, split: str | None = None, labels: Sequence[str] | None = None) -> list[dict[str, str]]:
         """Rows of the index of a split (None: of all) and of other labels than the model's own.
@@ -123,7 +142,7 @@ class ImagesDataModule(TensorDataModule):
 
     def images(self, split: str | None = None, labels: Sequence[str] | None = None) -> Tensor:
         """Pictures of :meth:`rows`: (n, 1, height, width)."""
-        return self._stack(self.rows(split, labels))
+        return in_unit_range(self._levels(self.rows(split, labels)))
 
     def novel_rows(self) -> list[dict[str, str]]:
         """Rows of pictures of the other labels, of nobody whom the training saw."""
@@ -133,19 +152,28 @@ class ImagesDataModule(TensorDataModule):
     def novel(self) -> Tensor | None:
         """Pictures of :meth:`novel_rows`, (n, 1, height, width); None where none is."""
         rows = self.novel_rows()
-        return self._stack(rows) if rows else None
+        return in_unit_range(self._levels(rows)) if rows else None
 
-    def _stack(self, rows: Sequence[dict[str, str]]) -> Tensor:
-        return torch.stack([self._read(self.path / row["file"]) for row in rows])
+    def _levels(self, rows: Sequence[dict[str, str]]) -> Tensor:
+        """Bytes (n, 1, height, width)."""
+        first = self._read(self.path / rows[0]["file"])
+        levels = torch.empty((len(rows), *first.shape), dtype=torch.uint8)
+        for picture, row in zip(levels, rows, strict=True):
+            picture.copy_(self._read(self.path / row["file"]))
+        return levels
 
     @staticmethod
     def _read(file: Path) -> Tensor:
         try:
             with Image.open(file) as image:
-                grey = np.asarray(image.convert("L"), dtype=np.float32)
+                return torch.from_numpy(np.array(image.convert("L")))[None]
         except OSError as error:
             raise InputError(f"{file}: cannot be read; run pipeline.preprocess_images again") from error
-        return torch.from_numpy(grey / 255)[None]
+
+
+def in_unit_range(levels: Tensor) -> Tensor:
+    """Float32 in [0, 1] of bytes."""
+    return levels.float() / 255
 
 
 def label_of(model: str, models: Sequence[str], labels: Sequence[str]) -> str:

@@ -58,6 +58,21 @@ def read_tables(path: Path) -> Iterator[pl.DataFrame]:
         raise InputError(f"{path}: not a table of numbers ({reason}); run import_nbody again") from error
 
 
+def in_order(path: Path) -> bool:
+    """Whether a file has the columns of the contract, under their names, and is sorted by N_sim: read in parts then."""
+    try:
+        table = pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path)
+        check_names(table.collect_schema().names(), str(path))
+        return not table.select((pl.col("N_sim").diff() < 0).any()).collect(engine="streaming").item()
+    except (InputError, OSError, UnicodeDecodeError, pl.exceptions.PolarsError):
+        return False
+
+
+def _header(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        return file.readline(1000).decode().strip().split(",")
+
+
 def _parquet_blocks(path: Path) -> Iterator[pl.DataFrame]:
     table = pl.scan_parquet(path)
     check_names(table.collect_schema().names(), str(path))
@@ -67,8 +82,9 @@ def _parquet_blocks(path: Path) -> Iterator[pl.DataFrame]:
 
 
 def _csv_blocks(path: Path) -> Iterator[pl.DataFrame]:
+    names = _header(path)
     with path.open("rb") as file:
-        names = file.readline().decode().strip().split(",")
+        file.readline()
         rows_begin = file.tell()
         whole = file.seek(0, 2) > rows_begin and file.seek(-1, 2) and file.read() == b"\n"
         check_names(names, str(path))

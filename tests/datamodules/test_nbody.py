@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import torch
 
+from datamodules import trajectory_file
 from datamodules.nbody import NBodyDataModule, tensors
 from datamodules.trajectories import Units, systems_by_stars
 from datamodules.trajectory_file import read_tables
@@ -230,3 +231,65 @@ def test_unequal_numbers_of_stars_make_groups(tmp_path: Path) -> None:
     rows = sum(len(batch["time"]) for batch in loader)
     assert rows == sum(len(g["time"]) // min(4, len(g["time"])) * min(4, len(g["time"])) for g in data.windows("train"))
     assert len(loader) == len(list(loader))
+
+
+def test_batches_are_those_of_the_whole_table_in_memory(tmp_path: Path) -> None:
+    """Simulation and time of each window, 100 sim + 10 step, as they came before the file was read in parts."""
+    data = module(written(table(), tmp_path))
+    data.setup("fit")
+    expected = {
+        "train": [[200, 100, 400, 420], [410, 120, 520, 110], [920, 210, 510, 220]],
+        "val": [[600, 610, 620, 0], [10, 20]],
+        "test": [[300, 310, 320, 700], [710, 720, 800, 810], [820]],
+    }
+    for split, rows in expected.items():
+        loader = data._loader(split, shuffle=split == "train")
+        loader.sampler.set_epoch(2)
+        batches = list(loader)
+        assert [(-batch["velocity"][:, 0, 0, 0]).int().tolist() for batch in batches] == rows
+        for batch in batches:
+            assert (batch["position"].diff(dim=1) == 10).all() and batch["position"].is_contiguous()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("rows", [1, 7, 40])
+def test_a_file_read_in_parts_is_that_read_at_once(
+    tmp_path: Path, suffix: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = table().filter((SIM % 3 > 0) | (STAR < 2)).with_columns(mass=1 + STAR)
+    path = tmp_path / f"trajectories{suffix}"
+    frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
+    whole = trajectory_file.read_systems(path)
+    monkeypatch.setattr(trajectory_file, "BATCH_ROWS", rows)
+    monkeypatch.setattr(trajectory_file, "ROW_BYTES", 50)
+    assert len(list(trajectory_file.read_tables(path))) > 1
+    for found, expected in zip(trajectory_file.read_systems(path), whole, strict=True):
+        assert found.keys() == expected.keys()
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values)
+
+
+LATE = {
+    "NaN": "line 107 has no number in column vz",
+    "short simulation": "simulation 7 has 3 times, others 5",
+    "other times": "column time_step changes",
+    "order": "not sorted by N_sim",
+}
+
+
+@pytest.mark.parametrize("mistake", LATE)
+def test_mistakes_beyond_the_first_part_are_named(
+    tmp_path: Path, mistake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil = {
+        "NaN": change("vz", 105, float("nan")),
+        "short simulation": only((SIM != 7) | (TIME < 0.3)),
+        "other times": having(time_step=TIME * pl.when(SIM == 7).then(2).otherwise(1)),
+        "order": lambda frame: frame.reverse(),
+    }[mistake]
+    path = written(spoil(table()), tmp_path)
+    monkeypatch.setattr(trajectory_file, "BATCH_ROWS", 20)
+    monkeypatch.setattr(trajectory_file, "ROW_BYTES", 50)
+    with pytest.raises(InputError, match=LATE[mistake]) as error:
+        module(path).setup("fit")
+    assert str(path) in str(error.value) and "\n" not in str(error.value)

@@ -149,6 +149,41 @@ def test_parquet_carries_its_physics_through() -> None:
         run_stage("import_nbody")
 
 
+@pytest.mark.parametrize("masses", ["none", "equal", "of each star"])
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_read_in_parts_is_that_read_at_once(
+    suffix: str, masses: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twenty simulations of 3 stars (and, where masses differ, 4), numbered 5, 6, ..., in parts of a few."""
+    rng, rows = np.random.default_rng(0), []
+    for number in range(5, 25):
+        n = 4 if masses == "of each star" and number % 2 else 3
+        x, v = rng.normal(size=(2, n, 3))
+        rows += [
+            (number, k, t, *(x[k] + t * v[k] / 10), *v[k] / 10, 0.5 + k) for t in (0.0, 0.5, 1.0) for k in range(n)
+        ]
+    frame = pl.DataFrame(rows, ["N_sim", "N_star", "time_step", "x", "y", "z", "vx", "vy", "vz", "mass"], orient="row")
+    if masses != "of each star":
+        frame = frame.drop("mass") if masses == "none" else frame.with_columns(mass=pl.lit(0.25))
+    source = Path(f"mine.{suffix}")
+    frame.write_csv(source) if suffix == "csv" else frame.write_parquet(source)
+    edit_params(Path(), {"nbody.source": str(source), "nbody.format": suffix})
+    results = []
+    for large in (10**9, 1):
+        monkeypatch.setattr("pipeline.import_nbody.LARGE", large)
+        monkeypatch.setattr("datamodules.trajectory_file.BATCH_ROWS", 10**6 if large > 1 else 25)
+        monkeypatch.setattr("datamodules.trajectory_file.ROW_BYTES", 60)
+        run_stage("import_nbody")
+        written = CSV.with_suffix(f".{suffix}")
+        content = written.read_bytes() if suffix == "csv" else pl.read_parquet(written)
+        results.append((content, CSV.with_name("units.json").read_text(), capsys.readouterr()))
+    (whole, *told), (parts, *told_of_parts) = results
+    assert (parts == whole if suffix == "csv" else parts.equals(whole)) and told_of_parts == told
+    assert ("mass" in pl.scan_csv(CSV).collect_schema() if suffix == "csv" else "mass" in whole.columns) == (
+        masses == "of each star"
+    )
+
+
 def test_what_is_generated_is_linked() -> None:
     run_stage("generate_nbody")
     run_stage("import_nbody")
