@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.inputs.fits_header import celestial_wcs, has_sky, whole_header
+from pipeline.inputs.unpacked import check_unpacked
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -127,6 +128,7 @@ def science_images(path: Path, ext: str | None = None) -> tuple[list[SkyImage], 
     from astropy.io import fits
 
     try:
+        check_unpacked(path, "fits")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a cut file, which fails as its data are read
             with fits.open(path, memmap=False, uint=False) as hdus:  # unsigned whole numbers would lose BLANK
@@ -137,7 +139,7 @@ def science_images(path: Path, ext: str | None = None) -> tuple[list[SkyImage], 
                 images = [sky_image(plane, planes, hdus) for plane in chosen]
     except InputError:
         raise
-    except (OSError, ValueError, TypeError, fits.VerifyError) as error:
+    except Exception as error:  # on broken bytes astropy raises nearly anything
         raise InputError("not a readable FITS file; give a FITS image") from error
     companions = [other for other in planes if any(belongs(other, plane) for plane in chosen)]
     others = [plane for plane in planes if plane not in chosen and plane not in companions]

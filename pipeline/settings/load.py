@@ -11,14 +11,18 @@ from typing import Any
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
 
 from pipeline.errors import InputError
+from pipeline.inputs.archives import read_file
 from pipeline.settings.base import ModelSection, PositiveInt, Section, Seed
 from pipeline.settings.clusters import ClusterPictures, Clusters, Maps, StarFields
 from pipeline.settings.images import Images, Radiographs
 from pipeline.settings.nbody import NBody
 from pipeline.settings.runtime import Runtime
 from pipeline.training.registry import MODELS
+
+LARGEST = 1_000_000  # bytes of a parameter file
 
 
 class Report(Section):
@@ -80,10 +84,14 @@ def load_params(path: str | Path) -> Params:
         InputError: the file is missing or no YAML, or a key or value is wrong; names the first.
     """
     try:
-        values = YAML(typ="safe").load(Path(path))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read it ({error.strerror}); give --params FILE") from error
-    except YAMLError as error:
+        content = read_file(Path(path), LARGEST)
+        yaml = YAML(typ="safe")
+        if any(isinstance(event, AliasEvent) for event in yaml.parse(content)):  # a few stand for a memory full
+            raise InputError(f"{path}: an alias (*name) in it; write its value instead")
+        values = yaml.load(content)
+    except (YAMLError, ValueError, RecursionError) as error:  # of numbers and dates, too
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: not valid YAML: {error}") from error
     try:
         return _params_class().model_validate(values)
