@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.inputs.fits_header import celestial_wcs, has_sky, whole_header
-from pipeline.inputs.unpacked import check_unpacked
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -128,7 +127,6 @@ def science_images(path: Path, ext: str | None = None) -> tuple[list[SkyImage], 
     from astropy.io import fits
 
     try:
-        check_unpacked(path, "fits")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a cut file, which fails as its data are read
             with fits.open(path, memmap=False, uint=False) as hdus:  # unsigned whole numbers would lose BLANK
