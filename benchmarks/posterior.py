@@ -136,7 +136,6 @@ def pictures(chain: Chain, quick: bool) -> list[Row]:
     """The same on the picture of one look at each training map."""
     epochs = 1 if quick else PICTURE_EPOCHS
     tell(PICTURES)
-
     seen = chain.pictures("train", None), chain.pictures("val", None)
     trained = trained_flow(kept_weights(chain, f"pictures-{epochs}"), "nsf", *seen, epochs, FoldedMaps())
     answers = [flow(trained.estimator, chain.pictures("test", look)) for look in LOOKS]

@@ -149,7 +149,7 @@ def _header(text: str) -> tuple[str, int]:
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eEdD][-+]?\d+)?", text) is not None
+    return re.fullmatch(r"[-+]?(\d+(\.\d*)?|\.\d+)([eEdD][-+]?\d+)?", text) is not None
 
 
 def _strings(rows: str, separator: str, names: list[str], path: Path) -> pl.DataFrame:

@@ -14,7 +14,6 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
 from pipeline.errors import InputError
-from pipeline.inputs.archives import read_file
 from pipeline.settings.base import ModelSection, PositiveInt, Section, Seed
 from pipeline.settings.clusters import ClusterPictures, Clusters, Maps, StarFields
 from pipeline.settings.images import Images, Radiographs
@@ -84,11 +83,17 @@ def load_params(path: str | Path) -> Params:
         InputError: the file is missing or no YAML, or a key or value is wrong; names the first.
     """
     try:
-        content = read_file(Path(path), LARGEST)
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise InputError(f"{path}: larger than {LARGEST:,} bytes; give a parameter file")
         yaml = YAML(typ="safe")
-        if any(isinstance(event, AliasEvent) for event in yaml.parse(content)):  # a few stand for a memory full
+        aliases = b"&" in content and any(isinstance(event, AliasEvent) for event in yaml.parse(content))
+        if aliases:  # with which a few lines stand for more values than any memory holds
             raise InputError(f"{path}: an alias (*name) in it; write its value instead")
         values = yaml.load(content)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read it ({error.strerror}); give --params FILE") from error
     except (YAMLError, ValueError, RecursionError) as error:  # of numbers and dates, too
         if isinstance(error, InputError):
             raise
