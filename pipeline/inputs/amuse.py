@@ -46,16 +46,15 @@ def _refuse_other_files(file: Any, path: Path) -> None:
     """A file may name others, whose numbers then seem to be its own."""
     import h5py
 
-    def refuse_links(name: str, link: Any) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            raise InputError(f"{path}: {name} is a link to another file; save it with its own numbers")
+    def leads_away(name: str, link: Any) -> str | None:
+        return f"{name} is a link to" if isinstance(link, h5py.ExternalLink) else None
 
-    def refuse_sources(name: str, each: Any) -> None:
-        if isinstance(each, h5py.Dataset) and (each.external or each.is_virtual):
-            raise InputError(f"{path}: {name} lies in another file; save it with its own numbers")
+    def lies_away(name: str, each: Any) -> str | None:
+        return f"{name} lies in" if isinstance(each, h5py.Dataset) and (each.external or each.is_virtual) else None
 
-    file.visititems_links(refuse_links)
-    file.visititems(refuse_sources)
+    found = file.visititems_links(leads_away) or file.visititems(lies_away)  # each ends with the first
+    if found:
+        raise InputError(f"{path}: {found} another file; save it with its own numbers")
 
 
 def _read(file: Any, path: Path) -> tuple["pl.DataFrame", StarUnits, list[str]]:
