@@ -202,7 +202,9 @@ def by_coverage(name: str, tried: Callable[[bytes], None], inputs: int, seed: in
 
     def changed(content: bytes, most: int, seed: int) -> bytes:
         random = Random(seed)
-        changed = reader.changed(content, random) if random.random() < 0.6 else atheris.Mutate(content, len(content) + 8)
+        changed = (
+            reader.changed(content, random) if random.random() < 0.6 else atheris.Mutate(content, len(content) + 8)
+        )
         return changed[:most]
 
     options = [f"-runs={inputs}", f"-seed={seed}", "-timeout=0", "-rss_limit_mb=0", "-max_len=65536", "-verbosity=0"]

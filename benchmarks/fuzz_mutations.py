@@ -88,7 +88,18 @@ def of_npy(content: bytes, random: Random) -> bytes:
     if content[:6] != b"\x93NUMPY" or len(content) < 10 or random.random() < 0.3:
         return of_bytes()(content, random)
     (length,) = struct.unpack_from("<H", content, 8)
-    words = (b"'<f4'", b"'|O'", b"'>f8'", b"'<U9'", b"'<M8[s]'", b"[('a','<f4')]", b"True", b"()", b"(-1,)", b"(1<<60,)")
+    words = (
+        b"'<f4'",
+        b"'|O'",
+        b"'>f8'",
+        b"'<U9'",
+        b"'<M8[s]'",
+        b"[('a','<f4')]",
+        b"True",
+        b"()",
+        b"(-1,)",
+        b"(1<<60,)",
+    )
     header = of_bytes(words)(content[10 : 10 + length].rstrip(), random)[:60000]
     padded = header + b" " * (-(len(header) + 11) % 64) + b"\n"
     return content[:8] + struct.pack("<H", len(padded)) + padded + content[10 + length :]
@@ -124,9 +135,23 @@ def of_fits(content: bytes, random: Random) -> bytes:
 def _new_card(random: Random) -> bytes:
     key = random.choice(
         ("BSCALE", "BZERO", "BLANK", "A_ORDER", "AP_ORDER", "NAXIS", "NAXIS3", "PV2_1", "CTYPE3", "BUNIT", "DQERR1")
-        + ("CPDIS1", "TELESCOP", "SURVEY", "FILTER", "EXTVER", "INHERIT", "BAND0", "GCOUNT", "PCOUNT", "ZIMAGE", "LONPOLE")
+        + (
+            "CPDIS1",
+            "TELESCOP",
+            "SURVEY",
+            "FILTER",
+            "EXTVER",
+            "INHERIT",
+            "BAND0",
+            "GCOUNT",
+            "PCOUNT",
+            "ZIMAGE",
+            "LONPOLE",
+        )
     )
-    value = random.choice((*(number.decode() for number in NUMBERS[:-1]), "'RA---TPV'", "'mag'", "'Lookup'", "T", "'V'"))
+    value = random.choice(
+        (*(number.decode() for number in NUMBERS[:-1]), "'RA---TPV'", "'mag'", "'Lookup'", "T", "'V'")
+    )
     return f"{key:8}= {value}".encode()
 
 

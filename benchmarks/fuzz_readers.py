@@ -209,7 +209,9 @@ def picture(kind: str, mode: str = "L", side: int = 12, **options: Any) -> bytes
     from PIL import Image
 
     levels = np.random.default_rng(1).integers(0, 256, (side, side, 4), dtype=np.uint8)
-    image = Image.fromarray(levels, "RGBA").convert(mode) if mode != "I;16" else Image.fromarray(levels.view("<u2")[..., 0])
+    image = (
+        Image.fromarray(levels, "RGBA").convert(mode) if mode != "I;16" else Image.fromarray(levels.view("<u2")[..., 0])
+    )
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -244,14 +246,23 @@ def dicom_pictures() -> list[bytes]:
     from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
     found = []
-    for syntax, bits in ((ExplicitVRLittleEndian, 8), (ExplicitVRLittleEndian, 16), (DeflatedExplicitVRLittleEndian, 8)):
+    for syntax, bits in (
+        (ExplicitVRLittleEndian, 8),
+        (ExplicitVRLittleEndian, 16),
+        (DeflatedExplicitVRLittleEndian, 8),
+    ):
         meta = FileMetaDataset()
         meta.TransferSyntaxUID = syntax
         meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "1.2.3"
         dataset = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
         dataset.Rows = dataset.Columns = 8
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = bits, bits, bits - 1, 0
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = (
+            bits,
+            bits,
+            bits - 1,
+            0,
+        )
         if bits == 16:
             dataset.WindowCenter, dataset.WindowWidth = "100", "50"
         dataset.PixelData = np.arange(64, dtype=f"u{bits // 8}").tobytes()
@@ -362,7 +373,18 @@ def weights_archives() -> list[bytes]:
     return [buffer.getvalue()]
 
 
-YAML_WORDS = (b"&a ", b"*a", b"<<: ", b"!!python/object:os.system ", b"!!binary ", b"2021-99-99", b"? ", b"- ", b": ", b"~")
+YAML_WORDS = (
+    b"&a ",
+    b"*a",
+    b"<<: ",
+    b"!!python/object:os.system ",
+    b"!!binary ",
+    b"2021-99-99",
+    b"? ",
+    b"- ",
+    b": ",
+    b"~",
+)
 CSV_WORDS = (b",", b";", b"\t", b"#", b"\n\n", b"N_sim", b"mass", b"charge", b"(", b"[", b"1D5", b"1,5")
 READERS = {
     "params": Reader(4, "params.yaml", read_params, params, of_bytes(YAML_WORDS)),
@@ -375,9 +397,13 @@ READERS = {
     "dicom": Reader(40, "picture.dcm", read_picture, dicom_pictures, of_bytes()),
     "fits": Reader(12, "map.fits", read_map, fits_maps, of_fits),
     "npy": Reader(150, "map.npy", read_arrays, arrays, of_npy),
-    "manifest": Reader(179, "pictures.csv", read_manifest, manifests, of_bytes((b",", b";", b"set", b"https://", b'""'))),
+    "manifest": Reader(
+        179, "pictures.csv", read_manifest, manifests, of_bytes((b",", b";", b"set", b"https://", b'""'))
+    ),
     "zip": Reader(40, "pictures.zip", read_archive, zips, of_zip(of_bytes(), zipfile.ZIP_DEFLATED)),
     "tar": Reader(40, "pictures.tar", read_archive, tars, of_bytes()),
     "checkpoint": Reader(15, "spectral.ckpt", read_checkpoint, checkpoints, of_zip(of_bytes(), zipfile.ZIP_STORED)),
-    "weights": Reader(35, "weights.zip", read_weights_archive, weights_archives, of_zip(of_bytes(), zipfile.ZIP_STORED)),
+    "weights": Reader(
+        35, "weights.zip", read_weights_archive, weights_archives, of_zip(of_bytes(), zipfile.ZIP_STORED)
+    ),
 }

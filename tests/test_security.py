@@ -24,7 +24,17 @@ from conftest import ROOT, edit_params, run_stage
 from pipeline.errors import InputError
 
 ROOMS = ("pipeline", "lit_modules", "datamodules", "benchmarks", "examples")
-PICKLES = ("pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib.load", "pandas.read_pickle", "read_pickle")
+PICKLES = (
+    "pickle",
+    "cPickle",
+    "dill",
+    "cloudpickle",
+    "shelve",
+    "marshal",
+    "joblib.load",
+    "pandas.read_pickle",
+    "read_pickle",
+)
 BELL = Path("rung")  # the file that a pickle would have made
 KEYS = {"WANDB_API_KEY": "5afe" * 10, "AWS_SECRET_ACCESS_KEY": "c0deSecretKey" + "9/Zq" * 7}
 MOST_MEGABYTES = 300  # that a bomb may cost
@@ -51,7 +61,11 @@ def wrong_calls(tree: ast.AST) -> list[str]:
             found.append(name)
         if name == "torch.load" and told.get("weights_only") != "True":
             found.append(ast.unparse(node))
-        if name.endswith((".fit", "load_from_checkpoint")) and "ckpt_path" in told and told.get("weights_only") != "True":
+        if (
+            name.endswith((".fit", "load_from_checkpoint"))
+            and "ckpt_path" in told
+            and told.get("weights_only") != "True"
+        ):
             found.append(ast.unparse(node))
         if name == "np.load" and told.get("allow_pickle", "False") != "False":
             found.append(ast.unparse(node))
@@ -208,7 +222,9 @@ def nested(path: Path) -> str:
 def declared(path: Path) -> str:
     """A stored member that says to be larger than it is."""
     content = zip_of("a/1.png", 1 << 20, zipfile.ZIP_STORED)
-    path.with_suffix(".zip").write_bytes(content.replace((1 << 20).to_bytes(4, "little"), (200 << 20).to_bytes(4, "little")))
+    path.with_suffix(".zip").write_bytes(
+        content.replace((1 << 20).to_bytes(4, "little"), (200 << 20).to_bytes(4, "little"))
+    )
     return "bomb.zip"
 
 

@@ -166,7 +166,9 @@ def _zip(source: Path, archive: zipfile.ZipFile) -> Iterator[File]:
     for info in archive.infolist():
         path = _inside(source, _zip_name(info), link=stat.S_ISLNK(info.external_attr >> 16))
         if info.compress_type not in PLAIN:
-            raise InputError(f"{source}: its member {info.filename!r} is packed in an unusual way; pack it as plain zip")
+            raise InputError(
+                f"{source}: its member {info.filename!r} is packed in an unusual way; pack it as plain zip"
+            )
         if not info.is_dir():
             yield File(path, f"{source}: {path}", info.file_size, partial(archive.open, info))
 

@@ -98,7 +98,9 @@ def read_images(path: Path, options: FitsOptions) -> list[CalibratedImage]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except OverflowError as error:
-        raise InputError(f"{path}: a zero point or extinction in its header is no magnitude of light; mend it") from error
+        raise InputError(
+            f"{path}: a zero point or extinction in its header is no magnitude of light; mend it"
+        ) from error
     seen[0].warnings[:0] = remarks
     return seen
 

@@ -62,7 +62,9 @@ def decode(content: bytes, name: str) -> Image.Image | DeepPicture:
     Raises:
         InputError: it is no picture, cut off, too large, of several frames, or has floating-point pixels.
     """
-    too_large = InputError(f"{name}: more than {MAX_PIXELS:,} pixels, or {MAX_SIDE:,} of a side; make it smaller or remove it")
+    too_large = InputError(
+        f"{name}: more than {MAX_PIXELS:,} pixels, or {MAX_SIDE:,} of a side; make it smaller or remove it"
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of sizes that are accepted here
