@@ -18,6 +18,10 @@ BYTES = (b"\0", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b"\r\n", b'"', b"'
 SHORT = 1 << 16  # longer inputs only cost time
 PNG = b"\x89PNG\r\n\x1a\n"
 CARD, BLOCK = 80, 2880  # of FITS
+NEW = (  # cards that a header may get
+    "BSCALE BZERO BLANK A_ORDER AP_ORDER NAXIS NAXIS3 PV2_1 CTYPE3 BUNIT DQERR1 CPDIS1 TELESCOP SURVEY FILTER EXTVER "
+    "INHERIT BAND0 GCOUNT PCOUNT ZIMAGE LONPOLE"
+).split()
 
 
 def of_bytes(words: Sequence[bytes] = ()) -> Mutation:
@@ -133,22 +137,7 @@ def of_fits(content: bytes, random: Random) -> bytes:
 
 
 def _new_card(random: Random) -> bytes:
-    key = random.choice(
-        ("BSCALE", "BZERO", "BLANK", "A_ORDER", "AP_ORDER", "NAXIS", "NAXIS3", "PV2_1", "CTYPE3", "BUNIT", "DQERR1")
-        + (
-            "CPDIS1",
-            "TELESCOP",
-            "SURVEY",
-            "FILTER",
-            "EXTVER",
-            "INHERIT",
-            "BAND0",
-            "GCOUNT",
-            "PCOUNT",
-            "ZIMAGE",
-            "LONPOLE",
-        )
-    )
+    key = random.choice(NEW)
     value = random.choice(
         (*(number.decode() for number in NUMBERS[:-1]), "'RA---TPV'", "'mag'", "'Lookup'", "T", "'V'")
     )

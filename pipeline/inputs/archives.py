@@ -86,7 +86,7 @@ def open_files(source: Path) -> Iterator[list[File]]:
 
 
 class _Bounded(io.RawIOBase):
-    """A packed tar as a stream that refuses to be read or skipped too far: ``tarfile`` believes what its headers say."""
+    """A tar as a stream that refuses to be read or skipped too far: ``tarfile`` believes what headers say."""
 
     def __init__(self, stream: IO[bytes], most: int) -> None:
         self.stream, self.most = stream, most
