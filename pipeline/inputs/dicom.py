@@ -39,7 +39,7 @@ def read_dicom(content: bytes, max_pixels: int, max_side: int) -> Image.Image:
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise ValueError(f"DICOM of {dataset.NumberOfFrames} frames; save the one you mean")
     if dataset.Rows * dataset.Columns > max_pixels or max(dataset.Rows, dataset.Columns) > max_side:
-        raise ValueError(f"more than {max_pixels:,} pixels, or {max_side:,} of a side")
+        raise ValueError(f"more than {max_pixels:,} pixels, or more than {max_side:,} of a side")
     stored = pixel_array(dataset)  # colour comes as RGB
     if dataset.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2"):
         return _eight_bits(_brightness(stored, dataset))

@@ -62,9 +62,7 @@ def decode(content: bytes, name: str) -> Image.Image | DeepPicture:
     Raises:
         InputError: it is no picture, cut off, too large, of several frames, or has floating-point pixels.
     """
-    too_large = InputError(
-        f"{name}: more than {MAX_PIXELS:,} pixels, or {MAX_SIDE:,} of a side; make it smaller or remove it"
-    )
+    too_large = InputError(f"{name}: more than {MAX_PIXELS:,} pixels; make it smaller or remove it")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of sizes that are accepted here
@@ -72,7 +70,7 @@ def decode(content: bytes, name: str) -> Image.Image | DeepPicture:
                 return read_dicom(content, MAX_PIXELS, MAX_SIDE)
             Image.init()  # Image.open loads no plugin for a format that is asked for by name
             image = Image.open(io.BytesIO(content), formats=FORMATS)
-            if image.width * image.height <= MAX_PIXELS and max(image.size) <= MAX_SIDE:
+            if image.width * image.height <= MAX_PIXELS:
                 return _upright(image)
     except Image.DecompressionBombError as error:
         raise too_large from error
@@ -86,6 +84,8 @@ def decode(content: bytes, name: str) -> Image.Image | DeepPicture:
 
 
 def _upright(image: Image.Image) -> Image.Image | DeepPicture:
+    if max(image.size) > MAX_SIDE:
+        raise ValueError(f"a side of more than {MAX_SIDE:,} pixels")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # the further frames of a telephone's JPEG are previews
         raise ValueError(f"a file of {frames} frames; save the one you mean")
