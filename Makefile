@@ -5,6 +5,8 @@
 # make test        set up and run the tests; make test-slow adds the long ones
 # make lint        ruff and mypy
 # make weights     pack the trained models into weights.zip, for people who do not train
+# make verify      check the objects of DVC's cache, after a crash of the disk; what is damaged goes and is made anew
+# make audit       ask for known vulnerabilities of what requirements.lock names (needs pip-audit and a network)
 # make clean       delete what stages wrote (data, models, reports, runs, DVC's cache) and tell how much it was
 
 SHELL := bash
@@ -17,7 +19,7 @@ JOBS ?= $(if $(shell nvidia-smi -L 2>/dev/null),1,$(CORES))
 export PATH := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin:$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/runs/matplotlib
 
-.PHONY: all side-by-side setup test test-slow lint weights clean help
+.PHONY: all side-by-side setup test test-slow lint weights verify audit clean help
 .DEFAULT_GOAL := all
 
 all: side-by-side
@@ -61,7 +63,7 @@ test: setup
 	pytest -q -n $(CORES) --dist loadfile
 
 test-slow: setup
-	pytest -q -n $(CORES) --dist loadfile -m "slow or not slow"
+	pytest -q -n $(CORES) --dist loadfile -m "not fault and not gpu and not fuzz"
 
 lint: setup
 	ruff check .
@@ -70,6 +72,14 @@ lint: setup
 
 weights: setup
 	python -m pipeline.weights
+
+verify: setup
+	python -m pipeline.verify
+
+# Strict: a package that the server knows nothing of would count as sound.
+audit:
+	@command -v pip-audit > /dev/null || { echo 'make audit runs pip-audit: pip install "pip-audit>=2.10"' >&2; exit 1; }
+	pip-audit --strict --disable-pip --require-hashes -r requirements.lock
 
 clean:
 	@{ du -sch data models reports runs dvc_plots .dvc/cache .dvc/tmp 2>/dev/null || true; } | tail -n 1
