@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from datamodules.loader import EpochSampler, TensorLoader
+from datamodules.loader import BatchLoader, EpochSampler, TensorLoader
 from pipeline.errors import InputError
 from pipeline.settings.base import DataSettings
 
@@ -30,13 +30,14 @@ class TensorDataModule(pl.LightningDataModule):
     settings: Any
     splits: dict[str, dict[str, Tensor]]
     on_device = True  # False: too large for the device, batches travel one by one
+    first = 0  # batches of the epoch that a killed training has seen already
 
     def __init__(self, path: str | Path, *, seed: int, **parameters: Any) -> None:
         super().__init__()
         self.path, self.seed = Path(path), seed
         self.settings = self.Settings(**parameters)
 
-    def _loader(self, split: str, *, shuffle: bool = False) -> TensorLoader:
+    def _loader(self, split: str, *, shuffle: bool = False) -> BatchLoader:
         return self._batches(self.splits[split], shuffle=shuffle)
 
     def _batches(self, tensors: dict[str, Tensor], *, shuffle: bool) -> TensorLoader:
@@ -72,11 +73,24 @@ class TensorDataModule(pl.LightningDataModule):
             )
         return dict(zip(("val", "test", "train"), order.tensor_split((n_val, n_val + n_test)), strict=True))
 
-    def train_dataloader(self) -> TensorLoader:
-        return self._loader("train", shuffle=True)
+    def state_dict(self) -> dict[str, Any]:
+        """How many batches of its epoch a training has seen.
 
-    def val_dataloader(self) -> TensorLoader:
+        Lightning gives this back before it asks for the loaders, but the state of a loader only after their first use.
+        """
+        assert self.trainer is not None
+        return {"batch": self.trainer.global_step % int(self.trainer.num_training_batches)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.first = state_dict["batch"]
+
+    def train_dataloader(self) -> BatchLoader:
+        loader = self._loader("train", shuffle=True)
+        loader.first = self.first
+        return loader
+
+    def val_dataloader(self) -> BatchLoader:
         return self._loader("val")
 
-    def test_dataloader(self) -> TensorLoader:
+    def test_dataloader(self) -> BatchLoader:
         return self._loader("test")

@@ -1,6 +1,6 @@
 """Flux and mass maps of globular clusters with their ages and distances, half precision on disk."""
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,15 @@ MAPS = ("flux", "mass")
 LABELS = {"age": "age_gyr", "distance": "distance_kpc", "field": "field_log_mass"}  # columns of the catalogue
 MOMENTS = ("flux_mean", "flux_std", "mass_mean", "mass_std")  # further columns
 COLUMNS = ("map", "cluster", "split", *LABELS.values(), *MOMENTS)
+
+
+class MapRows(NamedTuple):
+    """Rows of the maps of a batch and the look at each; the same of its statistics and labels."""
+
+    shown: Tensor
+    looks: Tensor
+    known: Tensor
+    known_looks: Tensor
 
 
 class MapLoader(TensorLoader):
@@ -49,19 +58,26 @@ class MapLoader(TensorLoader):
         super().__init__(tensors, sampler)
         self.telescope, self.passes, self.device, self.maps, self.look = telescope, passes, device, maps, look
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+    def plan(self) -> list[MapRows]:
         batches = list(self.sampler)
         generator = torch.Generator().manual_seed(
             2_000_003 * self.sampler.seed + self.sampler.epoch + 1
         )  # not that of the order
         looks = self._looks(generator)
         others = [torch.randperm(len(batches), generator=generator) for _ in range(self.passes - 1)]
-        for k, rows in enumerate(batches):
-            known = [rows, *(batches[other[k]] for other in others)]
-            seen = torch.cat([looks[n][each] for n, each in enumerate(known)])
-            shown = {name: self._map(name, rows, looks[0][rows]) for name in self.maps}
-            labels = {name: self._take(name, torch.cat(known)).float() for name in LABELS}
-            yield {**shown, "statistics": self._take("statistics", torch.cat(known), seen).float(), **labels}
+        return [self._of_batch(batches, looks, [k, *(int(other[k]) for other in others)]) for k in range(len(batches))]
+
+    @staticmethod
+    def _of_batch(batches: list[Tensor], looks: Tensor, known: list[int]) -> MapRows:
+        """The batch of the first number, with the labels of all."""
+        rows = [batches[k] for k in known]
+        seen = [looks[n][each] for n, each in enumerate(rows)]
+        return MapRows(rows[0], seen[0], torch.cat(rows), torch.cat(seen))
+
+    def take(self, index: MapRows) -> dict[str, Tensor]:
+        shown = {name: self._map(name, index.shown, index.looks) for name in self.maps}
+        labels = {name: self._take(name, index.known).float() for name in LABELS}
+        return {**shown, "statistics": self._take("statistics", index.known, index.known_looks).float(), **labels}
 
     def _looks(self, generator: torch.Generator) -> Tensor:
         """Number of the look at each row in each pass, (passes, n)."""
@@ -181,7 +197,7 @@ class ClusterMapsDataModule(TensorDataModule):
         return catalogue
 
     def _loader(self, split: str, *, shuffle: bool = False) -> MapLoader:
-        loader = super()._loader(split, shuffle=shuffle)
+        loader = self._batches(self.splits[split], shuffle=shuffle)
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
         passes = self.settings.statistics_passes if shuffle else 1
         return MapLoader(loader.tensors, loader.sampler, self.telescope, passes, device, self.maps)

@@ -5,11 +5,15 @@ repeats; this one does neither, so one process and many see the same batches.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from datamodules.prefetch import prefetched
 from pipeline.errors import InputError
+
+Batch = dict[str, Tensor]
 
 
 class EpochSampler:
@@ -62,24 +66,54 @@ class EpochSampler:
             yield batch[self.rank * local : (self.rank + 1) * local]
 
 
-class TensorLoader:
+class BatchLoader:
+    """Batches of an epoch in two steps: a plan of all of them, then one taken after the other.
+
+    A killed training goes on in the middle of an epoch without reading what it has seen: the plan makes all random
+    draws, so that leaving out batches changes none of the others.
+
+    Attributes:
+        sampler: Lightning calls its ``set_epoch``.
+        device: where the batches are wanted.
+        first: how many batches the next epoch leaves out, once.
+    """
+
+    batch_sampler = None  # Lightning looks here first
+
+    def __init__(self, sampler: Any, device: torch.device | str = "cpu") -> None:
+        self.sampler, self.device, self.first = sampler, device, 0
+
+    def __len__(self) -> int:
+        """Of a whole epoch."""
+        return len(self.sampler)
+
+    def plan(self) -> list[Any]:
+        """What :meth:`take` makes each batch from, for all batches of the epoch; makes its random draws."""
+        return list(self.sampler)
+
+    def take(self, index: Any) -> Batch:
+        """Read one batch; draws nothing."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Batch]:
+        first, self.first = self.first, 0
+        yield from prefetched(self.plan()[first:], self.take, self.device)
+
+
+class TensorLoader(BatchLoader):
     """Yields ``{name: tensor[rows]}`` for each index batch of its sampler.
 
     Args:
         tensors: name to tensor, all of the same first dimension, on any device.
-        sampler: gives the rows; Lightning calls its ``set_epoch``.
+        sampler: gives the rows.
     """
 
     def __init__(self, tensors: dict[str, Tensor], sampler: EpochSampler) -> None:
-        self.tensors, self.sampler = tensors, sampler
-        self.batch_sampler = None  # Lightning looks here first
+        super().__init__(sampler, next(iter(tensors.values())).device)
+        self.tensors = tensors
 
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        for rows in self.sampler:
-            yield {name: tensor[rows.to(tensor.device)] for name, tensor in self.tensors.items()}
+    def take(self, index: Any) -> Batch:
+        return {name: tensor[index.to(tensor.device)] for name, tensor in self.tensors.items()}
 
 
 class GroupSampler:
@@ -105,7 +139,7 @@ class GroupSampler:
         yield from turns.tolist()
 
 
-class GroupedLoader:
+class GroupedLoader(BatchLoader):
     """Batches of several loaders, whose tensors differ in shape, such as systems of different numbers of stars.
 
     Args:
@@ -115,14 +149,15 @@ class GroupedLoader:
     """
 
     def __init__(self, loaders: list[TensorLoader], *, shuffle: bool, seed: int) -> None:
+        sampler = GroupSampler([loader.sampler for loader in loaders], shuffle=shuffle, seed=seed)
+        super().__init__(sampler, loaders[0].device)
         self.loaders = loaders
-        self.sampler = GroupSampler([loader.sampler for loader in loaders], shuffle=shuffle, seed=seed)
-        self.batch_sampler = None  # as of TensorLoader
 
-    def __len__(self) -> int:
-        return len(self.sampler)
+    def plan(self) -> list[tuple[int, Any]]:
+        """Whose turn it is, and what that loader takes."""
+        plans = [iter(loader.plan()) for loader in self.loaders]
+        return [(turn, next(plans[turn])) for turn in self.sampler]
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        batches = [iter(loader) for loader in self.loaders]
-        for turn in self.sampler:
-            yield next(batches[turn])
+    def take(self, index: Any) -> Batch:
+        turn, rows = index
+        return self.loaders[turn].take(rows)

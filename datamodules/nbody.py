@@ -79,7 +79,7 @@ class NBodyDataModule(TensorDataModule):
                 windows[name] = tensor.unfold(1, self.settings.horizon + 1, 1).movedim(-1, 2).flatten(0, 1).contiguous()
         return windows
 
-    def _loader(self, split: str, *, shuffle: bool = False) -> GroupedLoader:  # type: ignore[override]
+    def _loader(self, split: str, *, shuffle: bool = False) -> GroupedLoader:
         loaders = [self._batches(windows, shuffle=shuffle) for windows in self.splits[split]]
         return GroupedLoader(loaders, shuffle=shuffle, seed=self.seed)
 

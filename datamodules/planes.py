@@ -1,7 +1,5 @@
 """Points of densities on the plane, drawn from the seed."""
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
@@ -18,11 +16,10 @@ class PointsLoader(TensorLoader):
         super().__init__(tensors, sampler)
         self.seed = seed
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        device = next(iter(self.tensors.values())).device
+    def plan(self) -> list[Tensor]:
         points = draw_all(self.sampler.n, self.seed, 2 + self.sampler.epoch)
-        self.tensors = {name: tensor.to(device) for name, tensor in points.items()}
-        yield from super().__iter__()  # all of it waits for the first batch, when the epoch is known
+        self.tensors = {name: tensor.to(self.device) for name, tensor in points.items()}
+        return super().plan()
 
 
 class PlanesDataModule(TensorDataModule):
@@ -40,9 +37,9 @@ class PlanesDataModule(TensorDataModule):
             "test": draw_all(n, self.seed, 1),
         }
 
-    def train_dataloader(self) -> PointsLoader:
-        loader = self._loader("train", shuffle=True)
-        return PointsLoader(loader.tensors, loader.sampler, self.seed)
+    def _loader(self, split: str, *, shuffle: bool = False) -> TensorLoader:
+        loader = self._batches(self.splits[split], shuffle=shuffle)
+        return PointsLoader(loader.tensors, loader.sampler, self.seed) if shuffle else loader
 
 
 def draw_all(n: int, seed: int, part: int) -> dict[str, Tensor]:

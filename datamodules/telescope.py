@@ -65,7 +65,7 @@ class Telescope:
             InputError: the file is missing or does not describe a telescope.
         """
         try:
-            return cls(**json.loads(path.read_text()))
+            return cls(**json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{path}: cannot read it ({error}); run preprocess_maps") from error
 

@@ -91,7 +91,7 @@ class LitAutoencoder(PictureReader):
             return {"loss": reconstruction}
         return {"loss": reconstruction + self.net.penalty(coefficients), "reconstruction": reconstruction}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         images = self.deformed(batch["image"], self.global_step, self.global_rank, self.trainer.world_size)
         batch = {"image": images}
         if self.settings.noise:

@@ -55,25 +55,25 @@ class LitBase(pl.LightningModule):
         """The network's answer to a batch; by default, that to its first tensor."""
         return self(next(iter(batch.values())))
 
-    def _step(self, batch: Batch, split: str) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """The ``loss`` that is minimised, and all ``losses``, whose means the callback ``TrainMeans`` logs."""
         losses = self.losses(batch)
+        return {"loss": losses[self.minimised], "losses": {name: value.detach() for name, value in losses.items()}}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._log_losses(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._log_losses(batch, "test")
+
+    def _log_losses(self, batch: Batch, split: str) -> None:
         self.log_dict(
-            {f"{split}/{name}": value.detach() for name, value in losses.items()},
+            {f"{split}/{name}": value.detach() for name, value in self.losses(batch).items()},
             batch_size=len(next(iter(batch.values()))),
             on_step=False,
             on_epoch=True,
             sync_dist=True,
         )
-        return losses
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self._step(batch, "train")[self.minimised]
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._step(batch, "val")
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._step(batch, "test")
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """All parameters, in groups that may have a learning rate ``"lr"`` of their own."""

@@ -202,7 +202,9 @@ class LitRBM(LitMachine):
         if self.resumed:
             self.running.load_state_dict(self.resumed)
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Log Z follows each step, before a checkpoint is written, which on_train_batch_end would be too late for."""
+        super().optimizer_step(*args, **kwargs)
         if self.running is not None:
             self.running.advance(self.net)
 

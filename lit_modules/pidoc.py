@@ -115,7 +115,7 @@ class LitPidocMass(LitPidoc):
         rest = [*self.net.map_encoder.parameters(), *self.net.unet.parameters()]
         return [{"params": rest}, {"params": field, "lr": self.settings.statistics_lr}]
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         flux, mass = random_symmetry(batch["flux"], batch["mass"])
         return super().training_step({**batch, "flux": flux, "mass": mass}, batch_idx)
 
@@ -175,7 +175,7 @@ class LitPidocAgeDistance(LitPidoc):
         else:
             self.net.flux_mean, self.net.flux_std = pooled(train["flux_mean"], train["flux_std"])
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         if "flux" in self.net.inputs:
             (flux,) = random_symmetry(batch["flux"])
             batch = {**batch, "flux": flux}

@@ -7,7 +7,6 @@ where it was.
 """
 
 import argparse
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError, run
-from pipeline.outputs import atomic_file, atomic_folder, fingerprint
+from pipeline.outputs import atomic_file, atomic_folder, fingerprint, link, reserve
 from pipeline.parallel import in_parallel
 from pipeline.settings.clusters import Clusters
 from pipeline.settings.load import load_params
@@ -72,7 +71,7 @@ def generate(clusters: Clusters, runtime: Runtime) -> None:
     with atomic_folder(OUT) as folder:
         pl.concat([pl.read_csv(file) for file in files]).write_csv(folder / "catalogue.csv")
         for name in MAPS:
-            os.replace(scratch / name, folder / name)
+            link(scratch / name, folder / name)
     shutil.rmtree(scratch)
 
 
@@ -93,7 +92,8 @@ def _make_maps(scratch: Path, clusters: Clusters) -> None:
     scratch.mkdir(parents=True)
     for name, side in zip(MAPS, (clusters.pixels + 2 * clusters.margin, clusters.pixels), strict=True):
         with atomic_file(scratch / name) as path:
-            np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(clusters.n_maps, side, side))
+            maps = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(clusters.n_maps, side, side))
+            reserve(path, maps.offset + maps.nbytes)
 
 
 def draw_block(clusters: Clusters, block: range, file: Path) -> None:

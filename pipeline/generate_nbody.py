@@ -18,7 +18,7 @@ from pipeline.nbody.initial_file import sized
 from pipeline.nbody.size import check_size
 from pipeline.nbody.trajectories import BLOCK_ROWS, MOST_ENERGY_ERROR, equal_mass, film, simulate_block, summary, units
 from pipeline.nbody.trajectory_parquet import write_parquet
-from pipeline.outputs import atomic_file, atomic_folder, fingerprint
+from pipeline.outputs import atomic_file, atomic_folder, fingerprint, link
 from pipeline.parallel import in_parallel
 from pipeline.settings.load import load_params
 from pipeline.settings.nbody import NBody
@@ -77,7 +77,7 @@ def generate(nbody: NBody, runtime: Runtime) -> None:
     publish(nbody, scratch / ROWS)
     report = summary(nbody, parts)
     with atomic_file(SUMMARY) as temporary:
-        temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     if report.get("tolerance_missed"):
         warn(f"{report['tolerance_missed']} simulations miss nbody.tolerance; {SUMMARY}")
     if (worst := report["relative_energy_error"]["max"]) > MOST_ENERGY_ERROR:
@@ -114,16 +114,16 @@ def publish(nbody: NBody, rows: Path) -> None:
 
             write_parquet(pl.scan_csv(rows), physics, folder / "trajectories.parquet")
         else:
-            shutil.move(rows, folder / "trajectories.csv")
-        (folder / "units.json").write_text(json.dumps(asdict(physics), indent=2) + "\n")
+            link(rows, folder / "trajectories.csv")
+        (folder / "units.json").write_text(json.dumps(asdict(physics), indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager
 def open_rows(scratch: Path, nbody: NBody) -> Iterator[tuple[BinaryIO, int]]:
     """The growing CSV, cut to what its journal vouches for, and the number of blocks in it."""
     journal, path = scratch / JOURNAL, scratch / ROWS
-    appended, length = json.loads(journal.read_text()) if journal.exists() else (0, 0)
-    if not path.exists() or path.stat().st_size < length:  # it has been moved to its place, or lost
+    appended, length = json.loads(journal.read_text("utf-8")) if journal.exists() else (0, 0)
+    if not path.exists() or path.stat().st_size < length:  # it is lost
         appended, length = 0, 0
     with path.open("r+b" if path.exists() else "w+b") as rows:
         rows.truncate(length)
@@ -142,7 +142,7 @@ def append(part: Path, rows: BinaryIO, appended: int) -> None:
             rows.write(buffer[:length])
     rows.flush()
     with atomic_file(part.parent / JOURNAL) as temporary:
-        temporary.write_text(json.dumps([appended, rows.tell()]))
+        temporary.write_text(json.dumps([appended, rows.tell()]), encoding="utf-8")
     part.unlink()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError, run, warn
 from pipeline.inputs.generated import link_or_copy
-from pipeline.outputs import atomic_folder
+from pipeline.outputs import atomic_folder, reserve
 from pipeline.parallel import in_parallel
 from pipeline.settings.clusters import Clusters
 from pipeline.settings.load import load_params
@@ -95,7 +95,8 @@ def make_room(source: "Source", clusters: Clusters, out: Path) -> bool:
                 link_or_copy(source.folder / name, out / name)
             return False
     for name, shape in zip(MAPS, shapes, strict=True):
-        np.lib.format.open_memmap(out / name, mode="w+", dtype=np.float16, shape=shape)
+        maps = np.lib.format.open_memmap(out / name, mode="w+", dtype=np.float16, shape=shape)
+        reserve(out / name, maps.offset + maps.nbytes)
     return True
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, file_of, trouble
 
 
 def fingerprint(parameters: str, places: Iterable[Path]) -> str:
@@ -17,7 +17,7 @@ def fingerprint(parameters: str, places: Iterable[Path]) -> str:
     for place in places:
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(file.name.encode())
+                digest.update(os.fsencode(file.name))
                 with file.open("rb") as stream:
                     digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
@@ -40,14 +40,15 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path (same suffix) that becomes ``path`` when the block ends well.
 
     Raises:
-        InputError: the folder of ``path`` cannot be made or written to.
+        InputError: the folder of ``path`` cannot be made or written to, or the disk is full.
     """
     folder = _parent(path)
     _remove_leftovers(folder, f".{path.stem}.", path.suffix)
     temporary = folder / f".{path.stem}.{os.getpid()}{path.suffix}"
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with _named(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -57,19 +58,52 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder that replaces ``path`` when the block ends well.
 
     Raises:
-        InputError: the parent of ``path`` cannot be made or written to.
+        InputError: the parent of ``path`` cannot be made or written to, or the disk is full.
     """
     folder = _parent(path)
     _remove_leftovers(folder, f".{path.name}.", "")
     temporary = folder / f".{path.name}.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)  # of a process of the same number
-    temporary.mkdir()
     try:
-        yield temporary
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(temporary, path)
+        with _named(path):
+            temporary.mkdir()
+            yield temporary
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def reserve(path: Path, size: int) -> None:
+    """Take the room on disk of a file of ``size`` bytes that memory maps will fill.
+
+    Without it the file has holes, and on a full disk a write into one ends the process by SIGBUS, without a word.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, so that none of its bytes are lost if this process is killed now; or copy it."""
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the output in an error of the disk: a failed write does not say of which file."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, InputError) or (said := trouble(error)) is None:
+            raise
+        raise InputError(f"{file_of(error) or path}: {said}") from error
 
 
 def _remove_leftovers(folder: Path, start: str, end: str) -> None:

@@ -4,22 +4,26 @@ Writes data/clusters/seen/: telescope.json; looks.npy, the telescope and night o
 1 + looks, 5), the first clean, see ``datamodules.telescope.Looks``; statistics.npy, those of the flux map of each look,
 float32 (maps, 1 + looks, statistics); and catalogue.csv, that of the maps with field_log_mass, log10 of the mass in the
 field, and the mean and standard deviation over the pixels of log10 flux, seen clean, and log10 mass. A flux map is made
-from the light and its look whenever it is needed.
+from the light and its look whenever it is needed. Parts that are done wait in runs/preprocess_maps/, so that a killed
+run goes on where it was.
 """
 
 import argparse
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError, run
-from pipeline.outputs import atomic_folder
+from pipeline.outputs import atomic_file, atomic_folder, fingerprint
 from pipeline.parallel import in_parallel
 from pipeline.settings.clusters import Maps
 from pipeline.settings.load import load_params
+from pipeline.settings.runtime import Runtime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +34,16 @@ if TYPE_CHECKING:
 RAW = Path("data/clusters/maps")
 OUT = Path("data/clusters/seen")
 BLOCK = 10  # maps done at once: their memory is used again and stays in the cache
+PART = 2000  # maps that are kept together in runs/
 LOOKS = 1  # what this draw is for, in the key of its random numbers
 DECIMALS = 5  # of a statistic: more than it means, fewer than processors differ in
+CODE = (
+    "datamodules/telescope.py",
+    "lit_modules/networks/maps/statistics.py",
+    "pipeline/preprocess_maps.py",
+    "pipeline/simulation/clusters/stars.py",
+    "pipeline/simulation/clusters/telescope.py",
+)
 COLUMNS = ("field_log_mass", "flux_mean", "flux_std", "mass_mean", "mass_std")
 
 
@@ -48,16 +60,45 @@ def main(argv: Sequence[str] | None = None) -> None:
     catalogue, telescope = read_catalogue(), telescope_of(params.maps)
     distance = catalogue["distance_kpc"].to_numpy()
     looks = np.stack([draw_looks(params.maps, number) for number in range(len(distance))])
-    rows = [slice(first, first + BLOCK) for first in range(0, len(distance), BLOCK)]
-    jobs = [(telescope, RAW.resolve(), block, distance[block], looks[block]) for block in rows]
+    scratch = scratch_folder(params.maps)
+    parts = look_at_all(scratch, telescope, distance, looks, params.runtime)
     with atomic_folder(OUT) as folder:
-        seen = list(in_parallel(look, jobs, params.runtime, "looking at clusters"))
         np.save(folder / "looks.npy", looks)
-        np.save(folder / "statistics.npy", np.concatenate([statistics for statistics, _ in seen]))
-        columns = np.concatenate([moments for _, moments in seen]).round(6)
+        np.save(folder / "statistics.npy", np.concatenate([np.load(part)["statistics"] for part in parts]))
+        columns = np.concatenate([np.load(part)["columns"] for part in parts]).round(6)
         catalogue = catalogue.with_columns(pl.Series(*column) for column in zip(COLUMNS, columns.T, strict=True))
         catalogue.write_csv(folder / "catalogue.csv")
-        (folder / "telescope.json").write_text(json.dumps(asdict(telescope), indent=2) + "\n")
+        (folder / "telescope.json").write_text(json.dumps(asdict(telescope), indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(scratch)
+
+
+def scratch_folder(maps: Maps) -> Path:
+    """Where the parts wait that are done; the time of the maps stands for their bytes, which are long to read."""
+    code = (Path(__file__).parents[1] / name for name in CODE)
+    arrays = [(RAW / f"{name}.npy").stat() for name in ("light", "mass")]
+    of = [maps.model_dump_json(), *((array.st_size, array.st_mtime_ns) for array in arrays)]
+    return Path("runs/preprocess_maps").resolve() / fingerprint(str(of), [*code, RAW / "catalogue.csv"])
+
+
+def look_at_all(
+    scratch: Path, telescope: "Telescope", distance: "np.ndarray", looks: "np.ndarray", runtime: Runtime
+) -> list[Path]:
+    """Files of the statistics and further columns of all maps, those made here that no earlier run has left behind."""
+    import numpy as np
+
+    n = len(distance)
+    parts = {scratch / f"{first:09d}.npz": range(first, min(first + PART, n), BLOCK) for first in range(0, n, PART)}
+    todo = {part: blocks for part, blocks in parts.items() if not part.exists()}
+    rows = [slice(first, first + BLOCK) for blocks in todo.values() for first in blocks]
+    jobs = [(telescope, RAW.resolve(), block, distance[block], looks[block]) for block in rows]
+    done = in_parallel(look, jobs, runtime, "looking at clusters")
+    for part, blocks in todo.items():
+        statistics, columns = zip(*islice(done, len(blocks)), strict=True)
+        with atomic_file(part) as path:
+            np.savez(path, statistics=np.concatenate(statistics), columns=np.concatenate(columns))
+    for _ in done:  # ends the progress bar
+        pass
+    return list(parts)
 
 
 def read_catalogue() -> "pl.DataFrame":

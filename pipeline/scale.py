@@ -76,7 +76,7 @@ def _shaping(values: dict[str, Any]) -> dict[str, Any]:
 def _committed() -> str | None:
     """The project's params.yaml as Git holds it; None without Git."""
     try:
-        shown = subprocess.run(["git", "show", "HEAD:./params.yaml"], cwd=ROOT, capture_output=True, text=True)
+        shown = subprocess.run(["git", "show", "HEAD:./params.yaml"], cwd=ROOT, capture_output=True, encoding="utf-8")
     except OSError:
         return None
     return shown.stdout if shown.returncode == 0 else None

@@ -5,10 +5,8 @@ A killed training goes on from runs/train/.
 """
 
 import argparse
-import ctypes
 import fcntl
 import io
-import os
 import shutil
 import signal
 import sys
@@ -36,6 +34,7 @@ CODE = (
     "pipeline/train.py",
     "pipeline/training/trainer.py",
     "pipeline/training/callbacks.py",
+    "pipeline/training/resume.py",
     "lit_modules",
     "datamodules",
 )
@@ -47,14 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("--params", default="params.yaml", help="parameter file (default: %(default)s)")
     args = parser.parse_args(argv)
-    die_with_parent()
     train(args.model, load_params(args.params))
-
-
-def die_with_parent() -> None:
-    """Ask Linux to end this process when the `dvc repro` that started it ends, however it ends."""
-    if sys.platform == "linux" and "DVC_ROOT" in os.environ:
-        ctypes.CDLL("libc.so.6").prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
 
 
 @dataclass
@@ -69,7 +61,7 @@ class Training:
     curves: "Curves"
     best: "BestWeights | None"  # None: the last weights are exported
     kept: "KeptEpochs"
-    checkpoint: Path  # in runs/, from which a killed training goes on
+    checkpoint: Path  # in runs/, the newest from which a killed training goes on
 
     @property
     def weights(self) -> Path:
@@ -121,13 +113,14 @@ def build(name: str, params: Params) -> Training:
     from pipeline.tracking.callbacks import ExampleImages, StepCurves
     from pipeline.tracking.run import enabled
     from pipeline.training import callbacks
+    from pipeline.training.resume import LAST, ResumePoint
     from pipeline.training.trainer import make_trainer
 
     model, section = MODELS[name], params.model_section(name)
     if not model.source.exists():
         raise InputError(f"{model.data}: no such data; `dvc repro train@{name}` makes it first")
     key = content_key(section, model.source)
-    checkpoint = Path("runs/train") / name / key / "last.ckpt"
+    checkpoint = Path("runs/train") / name / key / LAST
     module = model.make_module(section)
     curves, best = callbacks.Curves(name), callbacks.BestWeights(module.monitor) if module.monitor else None
     kept = callbacks.KeptEpochs()
@@ -137,8 +130,9 @@ def build(name: str, params: Params) -> Training:
         logger=False,  # it begins when the folder of the checkpoint is locked
         callbacks=[
             callbacks.SeedEachBatch(section.seed),
+            callbacks.TrainMeans(),
             *(each for each in (curves, callbacks.Progress(name), best, kept) if each),
-            callbacks.ResumePoint(checkpoint),
+            ResumePoint(checkpoint),
             LearningRateMonitor("epoch"),
             *([StepCurves(), ExampleImages()] if enabled() else []),
         ],
@@ -160,12 +154,14 @@ def fit(training: Training) -> None:
     """Fit, from the last checkpoint of a killed training if there is one."""
     from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+    from pipeline.training.resume import last_good
+
     try:
         training.trainer.fit(
             training.module,
             datamodule=training.datamodule,
-            ckpt_path=training.checkpoint if training.checkpoint.is_file() else None,
-            weights_only=False,  # Lightning's own loop state is no plain tensor
+            ckpt_path=last_good(training.checkpoint.parent),
+            weights_only=True,
         )
     except SIGTERMException:  # its status would be 0
         sys.exit(128 + signal.SIGTERM)

@@ -20,8 +20,10 @@ UNTRACKED = (
     "pipeline/errors.py",
     "pipeline/parallel.py",
     "pipeline/progress.py",
+    "pipeline/surroundings.py",
     "pipeline/settings",
     "datamodules/settings.py",
+    "pipeline/training/launch.py",
     "pipeline/training/registry.py",
     "pipeline/tracking",
 )

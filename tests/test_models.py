@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,7 +13,7 @@ import torch
 from conftest import check_items, edit_params, run_stage, section_of
 
 from pipeline.settings.load import load_params
-from pipeline.training import callbacks, trainer
+from pipeline.training import callbacks, resume, trainer
 from pipeline.training.registry import MODELS
 
 EPOCHS = 3
@@ -71,30 +73,64 @@ def test_train_reload_evaluate(workspace: Path, name: str) -> None:
     assert (learned["monitor"], learned["parameters"]["seed"]) == (module.monitor, section.seed)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_interrupted_training_ends_with_the_same_bytes(
-    workspace: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    undisturbed = train(workspace, name)
-    undisturbed_curves = curves(name)
-    (workspace / "models" / f"{name}.ckpt").unlink()
+class Killed(Exception):
+    pass
 
-    class Crash(Exception):
-        pass
 
-    def crash_in_the_last_epoch(self: callbacks.Curves, fit: object, module: object) -> None:
-        original(self, fit, module)
-        if len(self.rows) == EPOCHS:
-            raise Crash
+def train_until_killed(workspace: Path, name: str, step: int) -> None:
+    """Train with a checkpoint after each step that may have one, and stop after a step."""
 
-    original = callbacks.Curves.on_train_epoch_end
-    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
-    monkeypatch.setattr(callbacks.Curves, "on_train_epoch_end", crash_in_the_last_epoch)
-    with pytest.raises(Crash):
-        run_stage("train", name)
+    def kill(self: resume.ResumePoint, fit: Any, *rest: Any) -> None:
+        original(self, fit, *rest)
+        if fit.global_step == step:
+            raise Killed
+
+    original = resume.ResumePoint.on_train_batch_end
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(resume, "MOST_SECONDS", -1.0)
+        patch.setattr(resume.ResumePoint, "on_train_batch_end", kill)
+        train(workspace, name)
+
+
+def outputs(name: str) -> dict[str, bytes]:
+    """What a training leaves: weights, those part-way, curves."""
+    files = [Path(f"models/{name}.ckpt"), *MODELS[name].part_way.iterdir(), Path(f"reports/train/{name}.csv")]
+    return {str(file): file.read_bytes() for file in files}
+
+
+def batches_of_an_epoch(workspace: Path, name: str) -> int:
+    model = MODELS[name]
+    data = model.make_datamodule(load_params(workspace / "params.yaml").model_section(name))
+    data.setup("fit")
+    return len(data.train_dataloader())
+
+
+@pytest.fixture
+def killed(workspace: Path, name: str) -> Iterator[Callable[[int], None]]:
+    """Kills a training after a step; in the end the training goes on, and its outputs are those of one undisturbed."""
+    train(workspace, name)
+    undisturbed = outputs(name)
+    for file in undisturbed:
+        Path(file).unlink()
+    yield lambda step: train_until_killed(workspace, name, step)
     assert not Path(f"models/{name}.ckpt").exists()
-    monkeypatch.setattr(callbacks.Curves, "on_train_epoch_end", original)
-    seen = []
-    monkeypatch.setattr(callbacks.Curves, "on_fit_start", lambda self, fit, module: seen.append(len(self.rows)))
-    assert train(workspace, name) == undisturbed
-    assert curves(name) == undisturbed_curves
+    train(workspace, name)
+    assert outputs(name) == undisturbed
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_training_killed_inside_an_epoch_ends_with_the_same_bytes(
+    workspace: Path, name: str, killed: Callable[[int], None]
+) -> None:
+    killed(batches_of_an_epoch(workspace, name) + 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_a_training_killed_at_any_step_ends_with_the_same_bytes(
+    workspace: Path, name: str, killed: Callable[[int], None]
+) -> None:
+    batches = batches_of_an_epoch(workspace, name)
+    last = (EPOCHS - 1) * batches
+    for step in (1, batches, batches + 1 + batches // 2, last + 1, last + batches):
+        killed(step)

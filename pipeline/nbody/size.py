@@ -46,7 +46,7 @@ def available_memory() -> float:
     if own != resource.RLIM_INFINITY:
         limits.append(float(own))
     group = Path("/sys/fs/cgroup/memory.max")
-    if group.exists() and (text := group.read_text().strip()).isdecimal():
+    if group.exists() and (text := group.read_text("utf-8").strip()).isdecimal():
         limits.append(float(text))
     return min(limits)
 

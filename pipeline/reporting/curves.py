@@ -42,7 +42,7 @@ def curves(path: Path, first: str, monitor: str | None) -> dict[str, Any]:
         ``epochs``; ``exported``, the epoch whose weights were kept; ``panels``, of each metric its name, a text and a
         drawing.
     """
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     columns = {key: [float(row[key]) for row in rows] for key in rows[0]}
     kept = columns[monitor].index(min(columns[monitor])) if monitor else len(rows) - 1

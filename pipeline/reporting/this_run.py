@@ -41,7 +41,7 @@ def commit() -> str:
 def git(*arguments: str) -> str | None:
     """What a command of Git prints; None if it fails."""
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=True, text=True).stdout.strip()
+        return subprocess.run(["git", *arguments], capture_output=True, check=True, encoding="utf-8").stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -33,7 +33,8 @@ class Sender:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             start_new_session=True,  # Ctrl-C ends the stage; the end of the run is then still to be sent
         )
 

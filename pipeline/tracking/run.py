@@ -156,8 +156,8 @@ def kept_id(file: Path) -> str:
     from wandb.sdk.lib.runid import generate_id
 
     if not file.exists():
-        file.write_text(generate_id())
-    return file.read_text()
+        file.write_text(generate_id(), encoding="utf-8")
+    return file.read_text("utf-8")
 
 
 def finish(failed: bool = False) -> None:
@@ -208,7 +208,7 @@ def run_group() -> str:
     if named:
         return named
     try:
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, encoding="utf-8")
     except OSError:  # no git
         return "no-commit"
     return commit.stdout.strip() or "no-commit"

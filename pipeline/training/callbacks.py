@@ -16,7 +16,6 @@ from pipeline.errors import InputError
 from pipeline.outputs import atomic_file
 from pipeline.progress import Show, progress
 
-SECONDS_BETWEEN_CHECKPOINTS = 15.0
 SECONDS_BETWEEN_LOOKS = 0.5  # at the loss: on a GPU a look waits for the step
 
 
@@ -40,15 +39,63 @@ class SeedEachBatch(Callback):
     on_test_batch_start = on_validation_batch_start  # type: ignore[assignment]
 
 
+class TrainMeans(Callback):
+    """Logs the means of the training losses over each epoch; a checkpoint has those of an unfinished one.
+
+    Lightning's own means are in no checkpoint. Sums are those of this process.
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.rows = 0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.sums = {name: value.to(module.device) for name, value in self.sums.items()}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        rows = len(next(iter(batch.values())))
+        for name, value in outputs["losses"].items():
+            precise = value.to(torch.promote_types(value.dtype, torch.float32))
+            self.sums[name] = self.sums.get(name, 0.0) + precise * rows
+        self.rows += rows
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        means = {f"train/{name}": value / self.rows for name, value in self.sums.items()}
+        module.log_dict(means, batch_size=1, sync_dist=True)  # the batches of all processes are equally large
+        self.sums, self.rows = {}, 0
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        sums = {name: every_process(module, value) for name, value in self.sums.items()}
+        checkpoint["train_means"] = {"rows": self.rows, "sums": sums}
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.rows, sums = checkpoint["train_means"].values()
+        for name, every in sums.items():
+            self.sums[name] = every[trainer.global_rank % len(every)]
+
+
+def every_process(module: pl.LightningModule, value: Tensor) -> Tensor:
+    """The values () of all processes, (processes,), on the CPU."""
+    every: Any = module.all_gather(value)
+    return every.reshape(-1).cpu()
+
+
 class Curves(Callback):
     """Keeps each epoch's metrics and stops at the first that is not finite.
 
-    Lightning's CSVLogger starts a new file at each resume and rewrites its columns.
+    Lightning's CSVLogger starts a new file at each resume and rewrites its columns. What is logged when an epoch begins
+    Lightning forgets where a training goes on in the middle of one.
     """
 
     def __init__(self, model: str) -> None:
         self.model = model
         self.rows: list[dict[str, float]] = []
+        self.metrics: dict[str, float] = {}  # so far, as a checkpoint had them
+
+    def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self.metrics.items()})
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -60,11 +107,12 @@ class Curves(Callback):
                 )
         self.rows.append({"epoch": trainer.current_epoch, **{name: float(f"{v:.7g}") for name, v in metrics.items()}})
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        checkpoint["curves"] = {"rows": self.rows, "metrics": metrics}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows = state_dict["rows"]
+    def on_load_checkpoint(self, trainer: pl.Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
+        self.rows, self.metrics = checkpoint["curves"].values()
 
     def write(self, path: Path) -> None:
         """Write the curves, one row an epoch, a column a metric."""
@@ -90,7 +138,7 @@ class Progress(Callback):
     def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
         if trainer.is_global_zero:
             epochs, batches = trainer.max_epochs or 0, int(trainer.num_training_batches)
-            line = progress(f"train {self.model}", epochs * batches, trainer.current_epoch * batches)
+            line = progress(f"train {self.model}", epochs * batches, trainer.global_step)
             self.show = self.shown.enter_context(line)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -167,21 +215,3 @@ class KeptEpochs(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.weights = state_dict["weights"]
-
-
-class ResumePoint(Callback):
-    """Writes ``last.ckpt`` at the end of an epoch, not more often than every 15 seconds.
-
-    Lightning's own checkpoint callback works by steps or epochs; with 0.1-second epochs of
-    6-million-weight networks that would write more than it trains.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.last = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        due = time.monotonic() - self.last > SECONDS_BETWEEN_CHECKPOINTS
-        if trainer.strategy.broadcast(due):  # all ranks must agree: saving is collective
-            trainer.save_checkpoint(self.path)
-            self.last = time.monotonic()

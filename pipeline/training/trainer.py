@@ -3,19 +3,25 @@
 import logging
 import os
 import warnings
+from datetime import timedelta
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 from pipeline.errors import InputError
 from pipeline.settings.base import TrainerSettings
 from pipeline.settings.runtime import Runtime
+from pipeline.training import launch
 
 # Lightning 2.6 asks torch's pytree in a way that torch 2.14 deprecates; not for a user to mend.
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")  # epochs are what is logged
+
+TIMEOUT = timedelta(minutes=5)  # of a process that waits for another: one that was stopped ends the training
 
 
 def make_trainer(
@@ -32,13 +38,14 @@ def make_trainer(
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its notes on devices and files are noise here
     torch.set_num_threads(trainer.threads)
-    devices, nodes, strategy = (1, 1, "auto") if single else _placement(runtime)
+    devices, nodes = (1, 1) if single else placement(runtime)
     try:
         return pl.Trainer(
             accelerator=accelerator(runtime),
             devices=devices,
             num_nodes=nodes,
-            strategy=strategy,
+            strategy="auto" if single else strategy(runtime, devices, nodes),
+            plugins=[LightningEnvironment() if single else launch.environment()],
             max_epochs=trainer.max_epochs,
             precision=precision(trainer, runtime),
             gradient_clip_val=trainer.gradient_clip_val,
@@ -83,12 +90,26 @@ def precision(trainer: TrainerSettings, runtime: Runtime) -> Literal["32-true", 
     return "bf16-mixed" if native else "32-true"
 
 
-def _placement(runtime: Runtime) -> tuple[int | str, int, str]:
-    """Devices, nodes and strategy; under torchrun its own numbers, which Lightning insists on."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        local = int(os.environ["LOCAL_WORLD_SIZE"])
-        return local, int(os.environ["WORLD_SIZE"]) // local, "ddp"
-    strategy = runtime.strategy
-    if strategy == "auto" and isinstance(runtime.devices, int) and runtime.devices * runtime.num_nodes > 1:
-        strategy = "ddp"
-    return runtime.devices, runtime.num_nodes, strategy
+def placement(runtime: Runtime) -> tuple[int, int]:
+    """Processes of each node, and nodes: those that torchrun or srun started, else those of ``runtime``.
+
+    Raises:
+        InputError: several nodes, of which the others would never be heard.
+    """
+    if started := launch.processes():
+        return started
+    if runtime.num_nodes > 1 and "MASTER_ADDR" not in os.environ:
+        raise InputError(
+            f"params.yaml: runtime.num_nodes is {runtime.num_nodes}, but nothing started this training on the other "
+            "nodes; start it by torchrun or srun (docs/machines.md)"
+        )
+    if runtime.devices != "auto":
+        return runtime.devices, runtime.num_nodes
+    return torch.cuda.device_count() if accelerator(runtime) in ("cuda", "gpu") else 1, runtime.num_nodes
+
+
+def strategy(runtime: Runtime, devices: int, nodes: int) -> str | Strategy:
+    """That of ``runtime``; ``auto`` is DistributedDataParallel where there are several processes."""
+    if runtime.strategy == "ddp" or (runtime.strategy == "auto" and devices * nodes > 1):
+        return DDPStrategy(timeout=TIMEOUT, gradient_as_bucket_view=True)
+    return runtime.strategy

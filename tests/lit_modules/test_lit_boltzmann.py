@@ -69,7 +69,7 @@ def fit(module: LitMachine, epochs: int, checkpoint: Path | None = None, **chang
     data.setup()
     module.fit_statistics(data)
     fitter = trainer(epochs, **changes)
-    fitter.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=False)
+    fitter.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     return fitter
 
 

@@ -1,8 +1,9 @@
 """generate_clusters and preprocess_maps: contract, conservation, the same bytes after any interruption, acceptance."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from scipy.stats import kstest
 from datamodules.cluster_maps import ClusterMapsDataModule
 from datamodules.telescope import Looks
 from lit_modules.networks.maps.statistics import LENGTH, map_statistics
-from pipeline import generate_clusters
+from pipeline import generate_clusters, preprocess_maps
 from pipeline.errors import InputError
 from pipeline.preprocess_maps import draw_looks
 from pipeline.settings.clusters import Clusters
@@ -185,6 +186,30 @@ def test_same_bytes_whoever_draws_and_however_often_it_stops(folder: Path) -> No
     run_stage("import_clusters")
     run_stage("preprocess_maps")
     assert digests() == expected
+
+
+def test_maps_that_were_looked_at_are_not_looked_at_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit_params(folder, {"clusters.n_train": 5})
+    for stage in ("generate_clusters", "import_clusters", "preprocess_maps"):
+        run_stage(stage)
+    expected = digests()
+    monkeypatch.setattr(preprocess_maps, "PART", 20)  # two blocks
+    asked = []
+
+    def killed(function: Callable[..., Any], jobs: list[Any], *_: Any) -> Iterator[Any]:
+        asked.append(len(jobs))
+        for job in jobs[: 3 if len(asked) == 1 else None]:
+            yield function(*job)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(preprocess_maps, "in_parallel", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("preprocess_maps")
+    run_stage("preprocess_maps")
+    assert asked == [4, 2]  # of 32 maps
+    assert digests() == expected
+    assert not list((folder / "runs/preprocess_maps").iterdir())
 
 
 def test_clusters_depend_on_their_number_alone(folder: Path) -> None:

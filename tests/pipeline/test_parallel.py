@@ -1,5 +1,7 @@
 import os
+import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,4 +38,38 @@ def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         list(parallel.in_parallel(abs, [(1,)], runtime, ""))
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match="pip install"):
+        list(parallel.in_parallel(abs, [(1,)] * 9, RUNTIME.model_copy(update={"parallel_backend": "dask"}), ""))
+
+
+def kill_worker(folder: Path, times: int, k: int) -> int:
+    """End the process that does job 5, the first few times; return the job's number."""
+    killed = len(list(folder.iterdir()))
+    if k == 5 and killed < times:
+        (folder / str(killed)).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return k
+
+
+@pytest.mark.parametrize(
+    ("backend", "times"), [("loky", 1), *(pytest.param("dask", times, marks=pytest.mark.slow) for times in (1, 99))]
+)
+def test_killed_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, times: int) -> None:
+    """Dask does their jobs again, but not for ever."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+    runtime = RUNTIME.model_copy(update={"parallel_backend": backend})
+    jobs = [(tmp_path, times, k) for k in range(12)]
+    if (backend, times) == ("dask", 1):
+        assert list(parallel.in_parallel(kill_worker, jobs, runtime, "killing")) == list(range(12))
+    else:
+        with pytest.raises(InputError, match="a worker was killed"):
+            list(parallel.in_parallel(kill_worker, jobs, runtime, "killing"))
+    again = [(tmp_path, 0, k) for k in range(12)]
+    assert list(parallel.in_parallel(kill_worker, again, runtime, "going on")) == list(range(12))
+
+
+def test_a_cluster_that_is_not_there_is_named() -> None:
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("distributed")
+    nobody = {"scheduler-address": "tcp://127.0.0.1:9", "distributed.comm.timeouts.connect": "1s"}
+    with dask.config.set(nobody), pytest.raises(InputError, match=r"DASK_SCHEDULER_ADDRESS: .*127\.0\.0\.1:9"):
         list(parallel.in_parallel(abs, [(1,)] * 9, RUNTIME.model_copy(update={"parallel_backend": "dask"}), ""))

@@ -212,7 +212,7 @@ def write_pictures(pictures: list[Picture], folder: Path, animations: Sequence[A
         write_animation(animation, folder / f"{animation.name}.webp")
     captions = {picture.name: picture.caption for picture in pictures}
     captions |= {animation.name: animation.caption for animation in animations}
-    (folder / "captions.json").write_text(json.dumps(captions, indent=2, ensure_ascii=False) + "\n")
+    (folder / "captions.json").write_text(json.dumps(captions, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_animation(animation: Animation, file: Path | BinaryIO, **compression: Any) -> None:

@@ -80,7 +80,7 @@ class Track:
 
 def settings() -> dict[str, Any]:
     """COSMIC's own default of each flag, but white dwarfs that keep the core of the giant."""
-    categories = json.loads((Path(cosmic.__file__).parent / "data" / "cosmic-settings.json").read_text())
+    categories = json.loads((Path(cosmic.__file__).parent / "data" / "cosmic-settings.json").read_text("utf-8"))
     flags = {}
     for setting in next(category for category in categories if category["category"] == "bse")["settings"]:
         options = setting["options"]

@@ -32,7 +32,7 @@ def trained(checkpoint: Path | None, save_to: Path | None = None) -> float:
         enable_model_summary=False, callbacks=[BestWeights("val/loss"), *([SaveLast(save_to)] if save_to else [])],
     )  # fmt: skip
     data = DataLoader(TensorDataset(torch.zeros(1)))
-    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=False if checkpoint else None)
+    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     return float(module.weight.detach())
 
 
@@ -47,6 +47,6 @@ class SaveLast(pl.Callback):
 def test_a_training_that_was_killed_after_its_last_epoch_keeps_the_best_weights(tmp_path: Path) -> None:
     last = tmp_path / "last.ckpt"
     assert trained(None, last) == 2.0, "after the first epoch"
-    state = torch.load(last, weights_only=False)["state_dict"]
+    state = torch.load(last, weights_only=True)["state_dict"]
     assert state["weight"] == 4.0, "after the third"
     assert trained(last) == 2.0

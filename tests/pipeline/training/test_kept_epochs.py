@@ -10,7 +10,7 @@ from lit_modules.autoencoder import LitAutoencoder
 from lit_modules.base import PictureReader
 from pipeline.errors import InputError
 from pipeline.settings.load import load_params
-from pipeline.training import callbacks
+from pipeline.training import callbacks, resume
 from pipeline.training.registry import MODELS
 
 NAME = "autoencoder-covid"
@@ -62,7 +62,7 @@ def test_a_killed_training_still_has_them(workspace: Path, monkeypatch: pytest.M
     undisturbed = (MODEL.part_way / "1.ckpt").read_bytes()
     (MODEL.part_way / "1.ckpt").unlink()
     curves = callbacks.Curves.on_train_epoch_end
-    monkeypatch.setattr(callbacks, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(resume, "MOST_SECONDS", -1.0)
     monkeypatch.setattr(callbacks.Curves, "on_train_epoch_end", crash)
     with pytest.raises(Crash):
         run_stage("train", NAME)
