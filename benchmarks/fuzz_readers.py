@@ -243,7 +243,7 @@ def pictures() -> list[bytes]:
 def dicom_pictures() -> list[bytes]:
     """Plain, and of 16 bits with a window."""
     from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+    from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
     found = []
     for syntax, bits in (
@@ -253,7 +253,7 @@ def dicom_pictures() -> list[bytes]:
     ):
         meta = FileMetaDataset()
         meta.TransferSyntaxUID = syntax
-        meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "1.2.3"
+        meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID("1.2.840.10008.5.1.4.1.1.7"), UID("1.2.3")
         dataset = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
         dataset.Rows = dataset.Columns = 8
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"

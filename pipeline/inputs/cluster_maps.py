@@ -145,7 +145,7 @@ def _fits_image(file: Path, kind: str, wanted: str) -> "NDArray[Any]":
                     raise InputError(f"{file}: no image of two axes in it; give one")
                 data, header = np.array(image.data, dtype=np.float64), image.header
                 wcs = WCS(header, naxis=2)
-                scale = 3600 * proj_plane_pixel_scales(wcs) if wcs.has_celestial else PIXEL
+                scale = 3600 * proj_plane_pixel_scales(wcs) if wcs.has_celestial else np.full(2, PIXEL)
     except InputError:
         raise
     except Exception as error:  # on broken bytes astropy raises nearly anything
