@@ -128,7 +128,7 @@ def _unpacked(source: Path) -> _Bounded:
 def _readable(source: Path | str) -> Iterator[None]:
     try:
         yield
-    except PermissionError:
+    except (PermissionError, InputError):
         raise
     except BROKEN as error:
         raise InputError(f"{source}: an archive or file that cannot be read ({error}); make it anew") from error
