@@ -79,7 +79,7 @@ def read_star_table(path: Path, units: str | None = None, key: str = "--units") 
             check_unpacked(path, "parquet")
             return _from_parquet(path, stated)
         text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: no CSV, Parquet or HDF5 file of AMUSE ({reason}); give one") from error
     return _from_text(text, path, stated)

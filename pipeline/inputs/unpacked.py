@@ -121,7 +121,7 @@ def parquet_numbers(path: Path, most: int) -> int:
         if numbers <= most and texts:  # a text that is stored once may stand in every row
             numbers += table.select(pl.sum_horizontal(pl.col(texts).str.len_bytes().sum())).collect().item()
         return numbers
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return 0  # the reader says what is wrong
 
 
