@@ -27,7 +27,17 @@ RATIO = 200  # bytes that a byte of a packed tar may unpack to: pictures pack fa
 ALWAYS = 100_000_000  # bytes that any tar may unpack to
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # kinds that zipfile unpacks no further than it is asked
 TAR_PACKED: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, RuntimeError, EOFError, OSError, ValueError)
+BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    IndexError,
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ def open_files(source: Path) -> Iterator[list[File]]:
             yield files
     else:
         with _readable(source):
-            tape = tarfile.open(fileobj=_unpacked(source))
+            tape = tarfile.open(fileobj=_unpacked(source), mode="r:")
             files = list(_tar(source, tape))
         with tape:
             yield files
