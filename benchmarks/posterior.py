@@ -21,7 +21,6 @@ from benchmarks.posterior_rivals import (
     Answers,
     FoldedMaps,
     Simulations,
-    Trained,
     flow,
     gaussian,
     quadratic_ridge,
@@ -37,7 +36,7 @@ from benchmarks.posterior_runs import (
     ablation,
     at_scale_tiny,
     energy_answers,
-    kept,
+    kept_weights,
     prior_clusters,
 )
 from benchmarks.posterior_trust import chains, coverage, speed
@@ -126,8 +125,8 @@ def flows(chain: Chain, quick: bool) -> list[Row]:
     for name, (kind, most) in FLOWS.items():
         epochs = 1 if quick else most
         tell(name)
-        train = partial(trained_flow, kind, chain.looks("train"), chain.looks("val"), epochs)
-        trained = kept(chain, f"{kind}-{epochs}", train)
+        kept = kept_weights(chain, f"{kind}-{epochs}")
+        trained = trained_flow(kept, kind, chain.looks("train"), chain.looks("val"), epochs)
         rows += scored(chain, name, None, partial(flow, trained.estimator))
         rows += cost(name, trained.minutes, f"sbi's defaults, at most {epochs} epochs")
     return rows
@@ -137,12 +136,8 @@ def pictures(chain: Chain, quick: bool) -> list[Row]:
     """The same on the picture of one look at each training map."""
     epochs = 1 if quick else PICTURE_EPOCHS
     tell(PICTURES)
-
-    def train() -> Trained:
-        seen = chain.pictures("train", None), chain.pictures("val", None)
-        return trained_flow("nsf", *seen, epochs, FoldedMaps())
-
-    trained = kept(chain, f"pictures-{epochs}", train)
+    seen = chain.pictures("train", None), chain.pictures("val", None)
+    trained = trained_flow(kept_weights(chain, f"pictures-{epochs}"), "nsf", *seen, epochs, FoldedMaps())
     answers = [flow(trained.estimator, chain.pictures("test", look)) for look in LOOKS]
     note = f"sbi's defaults, at most {epochs} epochs of one look at each map"
     return [*scores(chain, PICTURES, answers), *cost(PICTURES, trained.minutes, note)]

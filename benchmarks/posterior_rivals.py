@@ -8,6 +8,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from torch.distributions import MultivariateNormal
 from lit_modules.networks.energy.box import cell_volume, inside, unit_grid
 from lit_modules.networks.energy.posterior import marginals, quantiles
 from pipeline.errors import InputError
+from pipeline.outputs import atomic_file
 
 GRID = 96  # of a side of the grid on which densities are normalised
 DRAWS = 2000  # of a flow's posterior of each map
@@ -101,7 +103,7 @@ def quadratic_ridge(train: Simulations, calibration: Simulations, seen: list[Ten
 
 
 def trained_flow(
-    kind: str, train: Simulations, val: Simulations, epochs: int, embedding: nn.Module | None = None
+    kept: Path, kind: str, train: Simulations, val: Simulations, epochs: int, embedding: nn.Module | None = None
 ) -> Trained:
     """Neural posterior estimation (Papamakarios & Murray 2016) with all defaults of sbi, but for the validation.
 
@@ -109,6 +111,7 @@ def trained_flow(
     clusters that choose the epoch are those that choose it for the energy.
 
     Args:
+        kept: file of its weights, which an earlier run may have written.
         kind: ``nsf``, ``maf`` or ``mdn``.
         train: simulations to learn from.
         val: simulations that choose the epoch.
@@ -121,6 +124,11 @@ def trained_flow(
     posterior_nn, box, trainer = _sbi()
     torch.manual_seed(1)
     build = posterior_nn(kind) if embedding is None else posterior_nn(kind, z_score_x="none", embedding_net=embedding)
+    if kept.exists():
+        stored = torch.load(kept, weights_only=True)
+        estimator = build(train.y, train.seen)
+        estimator.load_state_dict(stored["weights"])
+        return Trained(estimator.eval(), stored["minutes"])
     start = time.process_time()
     n, n_val = len(train.y), len(val.y)
     npe = trainer(prior=box, density_estimator=build, tracker=NoTracker(), show_progress_bars=False)
@@ -129,7 +137,10 @@ def trained_flow(
         warnings.simplefilter("ignore")  # that a statistic is constant, and that it ends at the last epoch
         npe.append_simulations(torch.cat([train.y, val.y]), torch.cat([train.seen, val.seen]))
         estimator = npe.train(max_num_epochs=epochs, validation_fraction=n_val / (n + n_val))
-    return Trained(estimator.eval(), (time.process_time() - start) / 60)
+    minutes = (time.process_time() - start) / 60
+    with atomic_file(kept) as temporary:
+        torch.save({"weights": estimator.state_dict(), "minutes": minutes}, temporary)
+    return Trained(estimator.eval(), minutes)
 
 
 def _sbi() -> tuple[Callable[..., Any], Any, Any]:

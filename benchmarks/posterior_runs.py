@@ -1,7 +1,6 @@
 """Data and trainings of ``benchmarks.posterior``, kept in runs/benchmarks/posterior: a killed benchmark goes on."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +11,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.chain import RAW, ROOT, RUNS, SEEN, Settings, make_folder, make_maps, minutes_of_training
-from benchmarks.posterior_rivals import GRID, KNOWN, Answers, Simulations, Trained, on_grid
+from benchmarks.posterior_rivals import GRID, KNOWN, Answers, Simulations, on_grid
 from datamodules.cluster_maps import ClusterMapsDataModule
 from lit_modules.networks.energy.box import unit_grid
 from lit_modules.networks.energy.training import exact_nll
-from pipeline.outputs import atomic_file
 from pipeline.settings.load import load_params
 from pipeline.train import content_key
 from pipeline.training.registry import MODELS
@@ -89,15 +87,9 @@ class Chain:
         return Simulations(torch.cat(seen), self.y(split)[::every])
 
 
-def kept(chain: Chain, name: str, train: Callable[[], Trained]) -> Trained:
-    """A density estimator, trained now or by an earlier run on the same data."""
-    path = RUNS / "posterior" / chain.key / f"{name}.pt"
-    if path.exists():
-        return Trained(*torch.load(path, weights_only=False))  # written by this function
-    trained = train()
-    with atomic_file(path) as temporary:
-        torch.save(tuple(trained), temporary)
-    return trained
+def kept_weights(chain: Chain, name: str) -> Path:
+    """File of the weights of a density estimator, for these data."""
+    return RUNS / "posterior" / chain.key / f"{name}.pt"
 
 
 def ablation(chain: Chain, name: str, epochs: int | None = None) -> tuple[Any, float]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 from pipeline.inputs.star_units import StarUnits, read_units
 
 if TYPE_CHECKING:
@@ -34,9 +34,27 @@ def read_amuse(path: Path) -> tuple["pl.DataFrame", StarUnits, list[str]]:
 
     try:
         with h5py.File(path, "r") as file:
+            _refuse_other_files(file, path)
             return _read(file, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot read this HDF5 file ({error}); save it again") from error
+    except InputError:
+        raise
+    except Exception as error:  # on broken bytes h5py raises nearly anything
+        raise InputError(f"{path}: cannot read this HDF5 file ({one_line(error)}); save it again") from error
+
+
+def _refuse_other_files(file: Any, path: Path) -> None:
+    """A file may name others, whose numbers then seem to be its own."""
+    import h5py
+
+    def leads_away(name: str, link: Any) -> str | None:
+        return f"{name} is a link to" if isinstance(link, h5py.ExternalLink) else None
+
+    def lies_away(name: str, each: Any) -> str | None:
+        return f"{name} lies in" if isinstance(each, h5py.Dataset) and (each.external or each.is_virtual) else None
+
+    found = file.visititems_links(leads_away) or file.visititems(lies_away)  # each ends with the first
+    if found:
+        raise InputError(f"{path}: {found} another file; save it with its own numbers")
 
 
 def _read(file: Any, path: Path) -> tuple["pl.DataFrame", StarUnits, list[str]]:
@@ -92,7 +110,7 @@ def _value(value: Any, unit: str | bytes, name: str, systems: set[str], path: Pa
     expression = BASE.sub(r"\2", text)
     try:
         factor, powers = _product(ast.parse(expression, mode="eval").body)
-    except (SyntaxError, KeyError, TypeError) as error:
+    except (SyntaxError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
         raise InputError(
             f"{path}: {name} has the unit {text}, which is none of mechanics; save it in another"
         ) from error

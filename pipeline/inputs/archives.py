@@ -1,5 +1,9 @@
 """The files of a folder, a zip or a tar, by one interface; archives are read without unpacking them."""
 
+import bz2
+import gzip
+import io
+import lzma
 import os
 import re
 import stat
@@ -11,16 +15,29 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from pipeline.errors import InputError
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 ARCHIVES = (".zip", *TARS)
 MAX_BYTES = 300_000_000  # of one file
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, RuntimeError, EOFError, OSError)
+RATIO = 200  # bytes that a byte of a packed tar may unpack to: pictures pack far less
+ALWAYS = 100_000_000  # bytes that any tar may unpack to
+PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # kinds that zipfile unpacks no further than it is asked
+TAR_PACKED: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    IndexError,
+)
 
 
 @dataclass(frozen=True)
@@ -72,17 +89,56 @@ def open_files(source: Path) -> Iterator[list[File]]:
             yield files
     else:
         with _readable(source):
-            tape = tarfile.open(source)
+            tape = tarfile.open(fileobj=_unpacked(source), mode="r:")
             files = list(_tar(source, tape))
         with tape:
             yield files
+
+
+class _Bounded(io.RawIOBase):
+    """A tar as a stream that refuses to be read or skipped too far: ``tarfile`` believes what headers say."""
+
+    def __init__(self, stream: IO[bytes], most: int) -> None:
+        self.stream, self.most = stream, most
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or size > MAX_BYTES:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        self._check(self.stream.tell() + size)
+        return self.stream.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._check(offset)
+        return self.stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
+
+    def _check(self, end: int) -> None:
+        if end > self.most:
+            raise tarfile.ReadError(f"it unpacks to more than {self.most:,} bytes")
+
+
+def _unpacked(source: Path) -> _Bounded:
+    """A tar, however it is packed."""
+    size = source.stat().st_size
+    with source.open("rb") as file:
+        start = file.read(6)
+    for magic, unpacked in TAR_PACKED.items():
+        if start.startswith(magic):
+            return _Bounded(unpacked(source), max(ALWAYS, RATIO * size))
+    return _Bounded(source.open("rb"), size + MAX_BYTES)  # what is cut is seen as such
 
 
 @contextmanager
 def _readable(source: Path | str) -> Iterator[None]:
     try:
         yield
-    except PermissionError:
+    except (PermissionError, InputError):
         raise
     except BROKEN as error:
         raise InputError(f"{source}: an archive or file that cannot be read ({error}); make it anew") from error
@@ -109,6 +165,8 @@ def named_files(folder: Path, names: Iterable[str]) -> list[File]:
 
 
 def _on_disk(source: Path, path: Path) -> File:
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: neither file nor folder; remove it")
     size = path.stat().st_size if path.exists() else 0
     inside = path.relative_to(source) if path.is_relative_to(source) else path.relative_to(path.anchor)
     return File(PurePosixPath(readable_name(str(inside))), readable_name(str(path)), size, lambda: path.open("rb"))
@@ -117,6 +175,10 @@ def _on_disk(source: Path, path: Path) -> File:
 def _zip(source: Path, archive: zipfile.ZipFile) -> Iterator[File]:
     for info in archive.infolist():
         path = _inside(source, _zip_name(info), link=stat.S_ISLNK(info.external_attr >> 16))
+        if info.compress_type not in PLAIN:
+            raise InputError(
+                f"{source}: its member {info.filename!r} is packed in an unusual way; pack it as plain zip"
+            )
         if not info.is_dir():
             yield File(path, f"{source}: {path}", info.file_size, partial(archive.open, info))
 
@@ -155,6 +217,24 @@ def _inside(source: Path, name: str, *, link: bool) -> PurePosixPath:
     if link:
         raise InputError(f"{source}: its member {name!r} is a link; make the archive anew with the file itself")
     return path
+
+
+def read_file(path: Path, most: int = MAX_BYTES) -> bytes:
+    """All of a file of the user's.
+
+    Raises:
+        InputError: it cannot be read, is too large, or is no file, which might never end.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: no file; give one")
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give another") from error
+    if len(content) > most:
+        raise InputError(f"{path}: larger than {most:,} bytes; make it smaller")
+    return content
 
 
 def readable_name(name: str) -> str:

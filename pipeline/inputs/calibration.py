@@ -26,6 +26,7 @@ from pipeline.inputs.surveys import (
     unit_without_bunit,
 )
 from pipeline.inputs.units import Unit, unit_named
+from pipeline.inputs.unpacked import check_unpacked
 from pipeline.inputs.zero_points import zero_point
 
 Array = NDArray[np.float64]
@@ -85,6 +86,7 @@ def read_images(path: Path, options: FitsOptions) -> list[CalibratedImage]:
     Raises:
         InputError: the file is no image of the sky in a known filter and unit, or several images could be meant.
     """
+    check_unpacked(path, "fits")
     try:
         images, remarks = science_images(path, options.ext)
         for image in images:
@@ -95,6 +97,10 @@ def read_images(path: Path, options: FitsOptions) -> list[CalibratedImage]:
         seen = [calibrated(image, band, options) for image, band in in_filters(images, options, remarks)]
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    except OverflowError as error:
+        raise InputError(
+            f"{path}: a zero point or extinction in its header is no magnitude of light; mend it"
+        ) from error
     seen[0].warnings[:0] = remarks
     return seen
 

@@ -82,12 +82,13 @@ def read_table(file: Path, wanted: str) -> pl.DataFrame:
                 head = lines.readline()
             separator = ";" if b";" in head and b"," not in head else ","
             table = pl.read_csv(file, separator=separator, infer_schema_length=None)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        table = table.rename(lambda name: name.strip().removeprefix("\ufeff"))
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{file}: cannot be read ({reason}); give {wanted}") from error
     if table.is_empty():
         raise InputError(f"{file}: has no rows; give {wanted}")
-    return table.rename(lambda name: name.strip().removeprefix("\ufeff"))
+    return table
 
 
 def _layout(file: Path, catalogue: pl.DataFrame) -> Layout:

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 from pipeline.inputs.cluster_catalogue import check_numbers, read_table
+from pipeline.inputs.npy import read_npy
+from pipeline.inputs.unpacked import check_unpacked
 from pipeline.settings.clusters import Clusters
 
 if TYPE_CHECKING:
@@ -47,12 +49,7 @@ def read_array(file: Path) -> "NDArray[Any]":
     Raises:
         InputError: it is no array of floating-point numbers.
     """
-    import numpy as np
-
-    try:
-        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); give an NPY array of all maps") from error
+    array = read_npy(file, "an NPY array of all maps")
     if array.dtype.kind != "f":
         raise InputError(f"{file}: numbers of type {array.dtype}; give floating-point ones")
     return array
@@ -114,12 +111,8 @@ def _image(file: Path, kind: str, clusters: Clusters) -> "NDArray[Any]":
     """One image in the units of ``UNITS``."""
     import numpy as np
 
-    try:
-        image = np.load(file, allow_pickle=False) if file.suffix == ".npy" else _fits_image(file, kind)
-    except (OSError, EOFError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{file}: no {kind} image ({error}); give .npy or FITS") from error
+    wanted = f"{kind} as .npy or FITS"
+    image = read_npy(file, wanted) if file.suffix == ".npy" else _fits_image(file, kind, wanted)
     side = clusters.pixels + 2 * clusters.margin
     spare = image.shape[0] - side if image.ndim == 2 and image.shape[0] == image.shape[1] else -1
     if spare < 0 or spare % 2 or image.dtype.kind not in "fiu":
@@ -131,35 +124,45 @@ def _image(file: Path, kind: str, clusters: Clusters) -> "NDArray[Any]":
     return np.ascontiguousarray(image[inside, inside], dtype=np.float64)
 
 
-def _fits_image(file: Path, kind: str) -> "NDArray[Any]":
+def _fits_image(file: Path, kind: str, wanted: str) -> "NDArray[Any]":
     """The first image of a FITS file, its unit converted, its pixels checked where the header tells them."""
     import warnings
 
     import numpy as np
-    from astropy import units
     from astropy.io import fits
     from astropy.wcs import WCS
     from astropy.wcs.utils import proj_plane_pixel_scales
 
     from pipeline.simulation.clusters.telescope import PIXEL
 
-    with fits.open(file) as hdus:
-        found = [(hdu.data, hdu.header) for hdu in hdus if hdu.is_image and hdu.header["NAXIS"] == 2]
-    if not found:
-        raise InputError(f"{file}: no image of two axes in it; give one")
-    data, header = found[0]
     try:
-        factor = units.Unit(header.get("BUNIT") or UNITS[kind]).to(UNITS[kind])
+        check_unpacked(file, "fits")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with fits.open(file, memmap=False) as hdus:
+                image = next((hdu for hdu in hdus if hdu.is_image and hdu.header["NAXIS"] == 2), None)
+                if image is None:
+                    raise InputError(f"{file}: no image of two axes in it; give one")
+                data, header = np.array(image.data, dtype=np.float64), image.header
+                wcs = WCS(header, naxis=2)
+                scale = 3600 * proj_plane_pixel_scales(wcs) if wcs.has_celestial else np.full(2, PIXEL)
+    except InputError:
+        raise
+    except Exception as error:  # on broken bytes astropy raises nearly anything
+        raise InputError(f"{file}: cannot be read ({one_line(error)}); give {wanted}") from error
+    if not np.allclose(scale, PIXEL, rtol=0.01):
+        raise InputError(f"{file}: pixels of {scale[0]:.3g} arcsec; bin the {kind} to {PIXEL} arcsec")
+    return data * _factor(file, header, kind)
+
+
+def _factor(file: Path, header: Any, kind: str) -> float:
+    """From the unit of an image to ours."""
+    from astropy import units
+
+    try:
+        return float(units.Unit(header.get("BUNIT") or UNITS[kind]).to(UNITS[kind]))
     except (units.UnitConversionError, ValueError, TypeError) as error:
         raise InputError(f"{file}: BUNIT {header['BUNIT']!r} is no unit of {kind}; give {UNITS[kind]}") from error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        wcs = WCS(header, naxis=2)
-    if wcs.has_celestial:
-        scale = 3600 * proj_plane_pixel_scales(wcs)
-        if not np.allclose(scale, PIXEL, rtol=0.01):
-            raise InputError(f"{file}: pixels of {scale[0]:.3g} arcsec; bin the {kind} to {PIXEL} arcsec")
-    return np.asarray(data, dtype=np.float64) * factor
 
 
 def check_map(where: str, light: "NDArray[Any]", mass: "NDArray[Any]") -> None:

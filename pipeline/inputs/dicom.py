@@ -19,7 +19,7 @@ def is_dicom(head: bytes) -> bool:
     return head[128:132] == b"DICM"
 
 
-def read_dicom(content: bytes, max_pixels: int) -> Image.Image:
+def read_dicom(content: bytes, max_pixels: int, max_side: int) -> Image.Image:
     """Decode the one frame of a DICOM file.
 
     Returns:
@@ -38,8 +38,8 @@ def read_dicom(content: bytes, max_pixels: int) -> Image.Image:
         raise ValueError("DICOM without a picture")
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise ValueError(f"DICOM of {dataset.NumberOfFrames} frames; save the one you mean")
-    if dataset.Rows * dataset.Columns > max_pixels:
-        raise ValueError(f"more than {max_pixels:,} pixels")
+    if dataset.Rows * dataset.Columns > max_pixels or max(dataset.Rows, dataset.Columns) > max_side:
+        raise ValueError(f"more than {max_pixels:,} pixels, or more than {max_side:,} of a side")
     stored = pixel_array(dataset)  # colour comes as RGB
     if dataset.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2"):
         return _eight_bits(_brightness(stored, dataset))

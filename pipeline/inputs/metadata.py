@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -52,7 +52,7 @@ def read_table(content: bytes, name: str, folder: str = "") -> Table:
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise InputError(f"{name}: not a table of text ({error}); save it as UTF-8 CSV") from error
     columns = [column.strip() for column in columns]
-    doubled = [column for column in columns if column and columns.count(column) > 1]
+    doubled = [column for column, times in Counter(columns).items() if column and times > 1]
     if doubled:
         raise InputError(f"{name}: two columns are called {doubled[0]!r}; remove one")
     filled = [[cell.strip() for cell in row] + [""] * (len(columns) - len(row)) for row in rows if any(row)]

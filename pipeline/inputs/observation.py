@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.inputs import checks
+from pipeline.inputs import checks, npy
 from pipeline.inputs.band import on_training_grid, wanted_sigma
 from pipeline.inputs.missing import filled, zero_blocks
 from pipeline.inputs.options import FitsOptions
@@ -112,13 +112,13 @@ def read_npy(path: Path, maps: TrainingMaps) -> Observation:
     Raises:
         InputError: it is another kind of file or shape, or lacks too many values.
     """
-    try:
-        log_flux = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-    except (OSError, EOFError, ValueError, TypeError, MemoryError) as error:
-        raise InputError(f"{path}: not an NPY array of numbers; give a map of log10 F/(Lsun kpc-2)") from error
-    if log_flux.shape != (maps.pixels, maps.pixels):
+    array = npy.read_npy(path, "a map of log10 F/(Lsun kpc-2)")
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{path}: not an NPY array of numbers; give a map of log10 F/(Lsun kpc-2)")
+    if array.shape != (maps.pixels, maps.pixels):
         wanted = f"{maps.pixels} x {maps.pixels} pixels of {maps.pixel_arcsec:g} arcsec"
-        raise InputError(f"{path}: shape {log_flux.shape}; give a map of {wanted}")
+        raise InputError(f"{path}: shape {array.shape}; give a map of {wanted}")
+    log_flux = np.array(array, dtype=np.float64)
     with np.errstate(over="ignore"):
         missing = ~np.isfinite(10.0**log_flux) | zero_blocks(10.0**log_flux) | zero_blocks(log_flux)
     warnings = checks.saturation(np.where(missing, np.nan, log_flux))

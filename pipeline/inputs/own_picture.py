@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError
+from pipeline.inputs.archives import read_file
 from pipeline.inputs.pictures import SHALLOW, DeepPicture, decode, grey_square
 
 if TYPE_CHECKING:
@@ -25,11 +26,7 @@ def read_grey(path: Path, size: int, *, padded: bool = False, white: int = 255) 
     Raises:
         InputError: the file cannot be read as a picture.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a picture") from error
-    picture, warnings = decode(content, str(path)), []
+    picture, warnings = decode(read_file(path), str(path)), []
     if isinstance(picture, DeepPicture):
         warnings = white_warnings(picture.white, white)
         picture = picture.eight_bits(white if white > 255 else picture.white)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import InputError
-from pipeline.inputs.archives import ARCHIVES, File, is_archive, named_files, open_files
+from pipeline.inputs.archives import ARCHIVES, File, is_archive, named_files, open_files, read_file
 from pipeline.inputs.layouts import Skipped, folder_labels, sort_out, stem_of, unique_stems
 from pipeline.inputs.manifests import fetch, is_manifest, rows_of
 from pipeline.inputs.metadata import Description, Table, describes_pictures, descriptions, known_columns, read_table
@@ -58,7 +58,7 @@ def open_source(name: str, source: Path, pattern: str | None) -> Iterator[Source
         with open_files(source) as files:
             yield _of_files(name, source, files, pattern, table=None)
     elif source.suffix.lower() == ".csv" and source.is_file():
-        table = read_table(source.read_bytes(), str(source))
+        table = read_table(read_file(source), str(source))
         if is_manifest(table):
             yield _of_manifest(name, table, pattern)
         elif describes_pictures(table):

@@ -18,6 +18,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".gif", "
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 READ = "png, jpg, tif, bmp, gif, webp and DICOM are read"
 MAX_PIXELS = 100_000_000  # 300 MB once decoded
+MAX_SIDE = 16_000  # of a picture that may get borders: a gigabyte as a square of floats
+STRIP = 1 << 24  # pixels made grey at once
 SHALLOW = 8  # a white that is so many times less than that of others: hardly to be seen beside them
 PHOTOMETRIC_INTERPRETATION = 262  # the tag of TIFF: 0 where level 0 is white
 
@@ -46,7 +48,8 @@ class DeepPicture:
         levels = np.minimum(self.levels, white)
         if self.white_is_zero:
             levels = white - levels
-        return Image.fromarray(np.round(levels * (255 / white)).astype(np.uint8))
+        scaled = levels * (255 / white)
+        return Image.fromarray(np.round(scaled, out=scaled).astype(np.uint8))
 
 
 def decode(content: bytes, name: str) -> Image.Image | DeepPicture:
@@ -64,7 +67,7 @@ def decode(content: bytes, name: str) -> Image.Image | DeepPicture:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of sizes that are accepted here
             if is_dicom(content[:132]):
-                return read_dicom(content, MAX_PIXELS)
+                return read_dicom(content, MAX_PIXELS, MAX_SIDE)
             Image.init()  # Image.open loads no plugin for a format that is asked for by name
             image = Image.open(io.BytesIO(content), formats=FORMATS)
             if image.width * image.height <= MAX_PIXELS:
@@ -81,6 +84,8 @@ def decode(content: bytes, name: str) -> Image.Image | DeepPicture:
 
 
 def _upright(image: Image.Image) -> Image.Image | DeepPicture:
+    if max(image.size) > MAX_SIDE:
+        raise ValueError(f"a side of more than {MAX_SIDE:,} pixels")
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # the further frames of a telephone's JPEG are previews
         raise ValueError(f"a file of {frames} frames; save the one you mean")
@@ -89,7 +94,7 @@ def _upright(image: Image.Image) -> Image.Image | DeepPicture:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known white; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
-        levels = np.asarray(image).astype(np.int64)
+        levels = np.asarray(image)
         if levels.min() < 0 or levels.max() > 65535:
             raise ValueError("levels beyond 16 bits; save it with 8 or 16 bits")
         return DeepPicture(levels.astype(np.uint16), white_is_zero)
@@ -128,8 +133,10 @@ def grey_square(image: Image.Image, size: int, pad: bool = False) -> "Tensor":
     import torch
     from torchvision.transforms.v2 import functional
 
-    picture = functional.to_dtype(functional.pil_to_tensor(image), torch.float32)  # no rounding between the steps
-    picture = functional.rgb_to_grayscale(picture)
+    rows = max(1, STRIP // image.width)
+    strips = functional.pil_to_tensor(image).split(rows, dim=1)  # one, but for huge pictures
+    floats = (functional.to_dtype(strip, torch.float32) for strip in strips)  # no rounding between the steps
+    picture = torch.cat([functional.rgb_to_grayscale(strip) for strip in floats], dim=1)
     side = max(image.size) if pad else min(image.size)
     picture = functional.center_crop(picture, [side])  # fills with 0 where the picture ends
     picture = functional.resize(picture, [size, size], antialias=True)

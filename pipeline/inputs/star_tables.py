@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from datamodules.trajectories import ATTRIBUTES, COLUMNS, Units, check_names, ch
 from pipeline.errors import InputError
 from pipeline.inputs.amuse import read_amuse
 from pipeline.inputs.star_units import NBODY, OURS, StarUnits, read_units
+from pipeline.inputs.unpacked import check_unpacked
 
 ORDER = (*COLUMNS, *ATTRIBUTES)
 # What columns may be called, without case, spaces and signs. Of several that number a star the first counts.
@@ -69,13 +71,15 @@ def read_star_table(path: Path, units: str | None = None, key: str = "--units") 
         with path.open("rb") as file:
             magic = file.read(8)
         if magic == b"\x89HDF\r\n\x1a\n":
+            check_unpacked(path, "hdf5")
             frame, own, ignored = read_amuse(path)
             frame, warnings = _contract(frame, path), _left_out(ignored)
             return StarTable(frame, own if stated.name == NBODY else stated, None, warnings)
         if magic[:4] == b"PAR1":
+            check_unpacked(path, "parquet")
             return _from_parquet(path, stated)
         text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: no CSV, Parquet or HDF5 file of AMUSE ({reason}); give one") from error
     return _from_text(text, path, stated)
@@ -113,12 +117,12 @@ def _from_text(text: str, path: Path, stated: StarUnits) -> StarTable:
     columns = [
         name.strip().strip("\"'").strip() for name in (head.split() if separator == " " else head.split(separator))
     ]
-    twice = [name for name in columns if columns.count(name) > 1]
+    twice = [name for name, times in Counter(columns).items() if times > 1]
     if twice:
         raise InputError(f"{path}: column {twice[0]} is there twice; remove one")
     frame = _strings(text[begin:], separator, columns, path)
     warnings = [] if text.endswith("\n") else ["the last line has no end: if the file is cut, its last number is wrong"]
-    in_brackets = re.findall(r"[\[(][^\])]*[\])]", head)
+    in_brackets = re.findall(r"[\[(][^\[\](]*[\])]", head)
     if in_brackets and stated.name == NBODY:
         warnings.append(
             f"units in the header ({', '.join(dict.fromkeys(in_brackets))}) are not read; state them as units"
@@ -145,13 +149,13 @@ def _header(text: str) -> tuple[str, int]:
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eEdD][-+]?\d+)?", text) is not None
+    return re.fullmatch(r"[-+]?(\d+(\.\d*)?|\.\d+)([eEdD][-+]?\d+)?", text) is not None
 
 
 def _strings(rows: str, separator: str, names: list[str], path: Path) -> pl.DataFrame:
     """The rows as text, one column a name; too few values leave the last ones empty."""
     if separator == " ":
-        rows, separator = re.sub(r"[ \t]+", "\t", re.sub(r"(?m)^[ \t]+|[ \t]+$", "", rows)), "\t"
+        rows, separator = "\n".join("\t".join(re.findall(r"[^ \t]+", row)) for row in rows.split("\n")), "\t"
     rows = re.sub(r"(?m)^\s*(#.*)?\n", "", rows)
     if not rows.strip():
         raise InputError(f"{path}: no row below the header; give at least one state")

@@ -75,16 +75,18 @@ def read_weights(path: Path, names: Sequence[str]) -> Weights:
         raise InputError(f"{path}: no such archive; make one with python -m pipeline.weights")
     try:
         with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > path.stat().st_size:
+                raise InputError(f"{path}: a packed archive; fetch it again, or pack it by python -m pipeline.weights")
             contents = json.loads(archive.read(CONTENTS))
-            hashes, scale = contents["sha256"], str(contents["scale"])
+            hashes, scale = dict(contents["sha256"]), str(contents["scale"])
             if contents["format"] != FORMAT:
                 raise InputError(f"{path}: an archive of format {contents['format']}, not {FORMAT}; pack it again")
             if missing := [name for name in names if f"{MODELS_FOLDER}/{name}.ckpt" not in hashes]:
                 raise InputError(f"{path}: has no {missing[0]}; train it, then pack it again")
             checkpoints = {name: archive.read(f"{MODELS_FOLDER}/{name}.ckpt") for name in names}
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # on broken bytes zipfile raises nearly anything
         raise InputError(f"{path}: no whole archive of weights ({error}); fetch or pack it again") from error
     for name, content in checkpoints.items():
         if sha256(content) != hashes[f"{MODELS_FOLDER}/{name}.ckpt"]:

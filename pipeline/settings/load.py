@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
 
 from pipeline.errors import InputError
 from pipeline.settings.base import ModelSection, PositiveInt, Section, Seed
@@ -19,6 +20,8 @@ from pipeline.settings.images import Images, Radiographs
 from pipeline.settings.nbody import NBody
 from pipeline.settings.runtime import Runtime
 from pipeline.training.registry import MODELS
+
+LARGEST = 1_000_000  # bytes of a parameter file
 
 
 class Report(Section):
@@ -80,10 +83,20 @@ def load_params(path: str | Path) -> Params:
         InputError: the file is missing or no YAML, or a key or value is wrong; names the first.
     """
     try:
-        values = YAML(typ="safe").load(Path(path))
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise InputError(f"{path}: larger than {LARGEST:,} bytes; give a parameter file")
+        yaml = YAML(typ="safe")
+        aliases = b"&" in content and any(isinstance(event, AliasEvent) for event in yaml.parse(content))
+        if aliases:  # with which a few lines stand for more values than any memory holds
+            raise InputError(f"{path}: an alias (*name) in it; write its value instead")
+        values = yaml.load(content)
     except OSError as error:
         raise InputError(f"{path}: cannot read it ({error.strerror}); give --params FILE") from error
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # of numbers and dates, too
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: not valid YAML: {error}") from error
     try:
         return _params_class().model_validate(values)

@@ -33,5 +33,5 @@ def test_a_doubtful_white_is_told(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no\.png: cannot be read \(No such file or directory\); give a picture"):
+    with pytest.raises(InputError, match=r"no\.png: cannot be read \(No such file or directory\); give another"):
         read_grey(tmp_path / "no.png", 8)
