@@ -256,15 +256,21 @@ def read_only(*places: str) -> list[str]:
 CLOCK = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/time.h>
 #include <time.h>
-static long shift(void) { const char *s = getenv("CLOCK_SHIFT"); return s ? atol(s) : 0; }
 int clock_gettime(clockid_t id, struct timespec *t) {
   static int (*real)(clockid_t, struct timespec *);
+  long shift = 0;
+  FILE *file;
   if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
   int status = real(id, t);
-  if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE) t->tv_sec += shift();
+  if (id != CLOCK_REALTIME && id != CLOCK_REALTIME_COARSE) return status;
+  if (getenv("CLOCK_SHIFT") && (file = fopen(getenv("CLOCK_SHIFT"), "r"))) {
+    if (fscanf(file, "%ld", &shift) == 1) t->tv_sec += shift;
+    fclose(file);
+  }
   return status;
 }
 int gettimeofday(struct timeval *t, void *zone) {
@@ -283,15 +289,17 @@ time_t time(time_t *t) {
 """
 
 
-def clock(folder: Path, seconds: int) -> dict[str, str]:
-    """Variables with which a process sees the wall clock ``seconds`` off; steady clocks go on as they do."""
+def clock(seconds: int) -> dict[str, str]:
+    """Variables by which a process sees the wall clock ``seconds`` off; another call changes it while the process runs."""
     if not shutil.which("gcc"):
         pytest.skip("no gcc to shift the clock with")
-    library = folder / "clock.so"
+    library, shift = (Path.cwd().parent / f"{Path.cwd().name}.clock.{kind}" for kind in ("so", "txt"))
     if not library.exists():
-        (folder / "clock.c").write_text(CLOCK)
-        subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, folder / "clock.c", "-ldl"], check=True)
-    return {"LD_PRELOAD": str(library), "CLOCK_SHIFT": str(seconds)}
+        source = library.with_suffix(".c")
+        source.write_text(CLOCK)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    shift.write_text(str(seconds))
+    return {"LD_PRELOAD": str(library), "CLOCK_SHIFT": str(shift)}
 
 
 def orphans(folder: Path) -> Iterator[psutil.Process]:

@@ -37,7 +37,7 @@ def _pause_before(module: str, name: str, words: str, others: int) -> None:
 
 
 def _arrange() -> None:
-    stage = sys.orig_argv[2] if sys.orig_argv[1:2] == ["-m"] else ""
+    stage = next((word for word in sys.orig_argv if word.startswith("pipeline.")), "")
     for of, module, name, value in json.loads(os.environ.get("SET", "[]")):
         if of == stage:
             setattr(*_owner(module, name), value)
