@@ -290,7 +290,7 @@ time_t time(time_t *t) {
 
 
 def clock(seconds: int) -> dict[str, str]:
-    """Variables by which a process sees the wall clock ``seconds`` off; another call changes it while the process runs."""
+    """Variables by which a process sees the wall clock ``seconds`` off; a further call changes it as it runs."""
     if not shutil.which("gcc"):
         pytest.skip("no gcc to shift the clock with")
     library, shift = (Path.cwd().parent / f"{Path.cwd().name}.clock.{kind}" for kind in ("so", "txt"))

@@ -1,4 +1,4 @@
-"""A data stage is killed at its start, halfway and while it writes: the next run leaves what an undisturbed one does."""
+"""A data stage is killed at its start, halfway and while it writes: the next leaves what an undisturbed one does."""
 
 import shutil
 from pathlib import Path
