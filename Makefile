@@ -61,7 +61,7 @@ test: setup
 	pytest -q -n $(CORES) --dist loadfile
 
 test-slow: setup
-	pytest -q -n $(CORES) --dist loadfile -m "slow or not slow"
+	pytest -q -n $(CORES) --dist loadfile -m "not fault and not gpu and not fuzz"
 
 lint: setup
 	ruff check .
