@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -164,7 +165,12 @@ class Pause:
         return sorted(int(file.suffix[1:]) for file in self.folder.glob("paused.*"))
 
     def go_on(self) -> None:
+        """Let the processes go on that wait, and those to come: they are only noted."""
         (self.folder / "go").touch()
+
+    def was_reached(self) -> bool:
+        """Whether a process has come by."""
+        return any(self.folder.glob("paused.*"))
 
 
 def pause(command: Sequence[str], module: str, name: str, words: str = "", others: int = 0) -> Pause:
@@ -177,9 +183,7 @@ def pause(command: Sequence[str], module: str, name: str, words: str = "", other
         words: that the call's arguments have.
         others: how many such calls go by before.
     """
-    folder = Path.cwd().parent / f"{Path.cwd().name}.pauses"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix=f"{Path.cwd().name}.pause.", dir=Path.cwd().parent))
     return Pause(folder, command, (module, name, words, others))
 
 
