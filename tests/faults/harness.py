@@ -310,7 +310,7 @@ def orphans(folder: Path) -> Iterator[psutil.Process]:
     """Processes whose current folder is this one."""
     for process in psutil.process_iter():
         try:
-            if process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+            if process.pid != os.getpid() and process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
                 yield process
         except psutil.Error:
             continue
