@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from faults.harness import assert_same, contents, fail, read_only, run, stage, start, tmpfs
+from faults.harness import assert_same, contents, environment, fail, read_only, run, setting, stage, start, tmpfs
 
 pytestmark = pytest.mark.fault
 
 
-def full(command: list[str], size: str, place: str) -> None:
-    """The stage meets a full disk: status 2, one line, no file but hidden ones of runs on it."""
-    stopped = start(command, prefix=tmpfs(size, place))
+def full(command: list[str], size: str, place: str, **changes: str) -> None:
+    """The stage meets a full disk: status 2 and one line."""
+    stopped = start(command, env=environment(**changes), prefix=tmpfs(size, place))
     status, said = stopped.end(), stopped.output
     assert status == 2, f"{status}: {said}"
     assert "Traceback" not in said, said
@@ -38,10 +38,11 @@ def test_pictures_on_a_full_disk(tiny_folder: Path, tiny_data: Path) -> None:
     assert_same(contents(out), contents(out, folder=tiny_data))
 
 
-@pytest.mark.parametrize("place", ["models", "reports"])
-def test_training_on_a_full_disk(place: str, workspace: Path, same: Callable[..., None]) -> None:
+@pytest.mark.parametrize("size, place", [("4k", "models"), ("16k", "runs")], ids=["weights", "checkpoint"])
+def test_training_on_a_full_disk(size: str, place: str, workspace: Path, same: Callable[..., None]) -> None:
     command = stage("train", "rbm")
-    full(command, "4k" if place == "models" else "1k", place)
+    always = setting(command, ("pipeline.training.resume", "LEAST_SECONDS", -1.0))
+    full(command, size, place, SET=always)
     run(command)
     same("train", "rbm")
 
