@@ -76,7 +76,6 @@ def start(
 ) -> Running:
     """Start a command in ``folder``, the current one by default; ``prefix`` goes before it, such as :func:`tmpfs`."""
     folder = folder or Path.cwd()
-    (folder / "runs").mkdir(exist_ok=True)
     log = folder.parent / f"{folder.name}.log.{len(_started)}"
     with log.open("wb") as file:
         process = subprocess.Popen(

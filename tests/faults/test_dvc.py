@@ -85,7 +85,7 @@ def test_dvc_is_killed(name: str, number: signal.Signals, clone: Path) -> None:
     until(lambda: not list(orphans(clone)), "the end of the stage", 15)
     assert Path("dvc.lock").read_bytes() == lock
     if name == TARGET:
-        run(dvc("repro", TARGET))
+        run(dvc("repro", "--no-run-cache", TARGET))
         assert_same({k: v for k, v in contents("models", "reports").items() if k in before}, before)
     assert Path("dvc.lock").read_bytes() == lock
 
