@@ -64,7 +64,7 @@ def environment(**changes: str | None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHERS)}
     kept |= {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}", "PYTHONPATH": f"{HERE / 'pauses'}:{ROOT}"}
     kept |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
-    kept |= {"WANDB_MODE": "disabled", "PYTHONDONTWRITEBYTECODE": "1"}
+    kept["WANDB_MODE"] = "disabled"
     return {name: value for name, value in (kept | changes).items() if value is not None}
 
 
