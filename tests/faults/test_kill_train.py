@@ -76,8 +76,9 @@ def flip(file: Path) -> None:
     file.write_bytes(content)
 
 
-@pytest.mark.parametrize("harm", [cut, flip])
-@pytest.mark.parametrize("files", [["last.ckpt"], ["last.ckpt", "previous.ckpt"]])
+@pytest.mark.parametrize(
+    "harm, files", [(cut, ["last.ckpt"]), (flip, ["last.ckpt"]), (flip, ["last.ckpt", "previous.ckpt"])]
+)
 def test_damaged_checkpoint(
     harm: Callable[[Path], None], files: list[str], workspace: Path, same: Callable[..., None]
 ) -> None:

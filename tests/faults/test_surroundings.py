@@ -34,9 +34,8 @@ def test_a_checkout_and_a_home_that_are_read_only(home: str | None, tiny_folder:
     assert contents(str(temporary), folder=Path("/")) == {}
 
 
-@pytest.mark.parametrize("home", ["/proc/none", None], ids=["read-only home", "no home"])
-def test_a_home_that_is_not_there(home: str | None, workspace: Path, same: Callable[..., None]) -> None:
-    run(stage("train", "rbm"), env=environment(HOME=home, MPLCONFIGDIR=None, WANDB_MODE="offline"))
+def test_training_without_a_home(workspace: Path, same: Callable[..., None]) -> None:
+    run(stage("train", "rbm"), env=environment(HOME=None, MPLCONFIGDIR=None, WANDB_MODE="offline"))
     same("train", "rbm")
 
 
@@ -63,7 +62,6 @@ def test_a_tracker_that_is_silent(workspace: Path, same: Callable[..., None]) ->
 
 LOCALES = {
     "LANG=C": {"LANG": "C", "LC_ALL": None},
-    "LC_ALL=C": {"LC_ALL": "C"},
     "not UTF-8": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
 }
 
