@@ -53,9 +53,10 @@ def test_clusters(tiny_folder: Path, tiny_data: Path) -> None:
 
 
 def test_clusters_while_the_maps_are_put_in_their_place(tiny_folder: Path, tiny_data: Path) -> None:
-    """One of two files of maps has left the scratch folder already."""
+    """One of two files is there already, then both: the blocks are not lost with the folder that is put in place."""
     command, out = stage("generate_clusters"), "data/synthetic/cluster_maps"
-    killed_at(pause(command, *REPLACE, "mass.npy", others=1))
+    killed_at(pause(command, "os", "link", "mass.npy"))
+    killed_at(pause(command, *REPLACE, "cluster_maps'"))
     assert not Path(out).exists()
     drawn = pause(command, *REPLACE, "000000000.csv")
     drawn.go_on()
