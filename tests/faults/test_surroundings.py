@@ -1,6 +1,5 @@
 """Homes, caches, languages and servers that are not as expected: a stage does its work all the same."""
 
-import json
 import shutil
 import socket
 from collections.abc import Callable
@@ -10,6 +9,7 @@ import pytest
 from conftest import ROOT, edit_params
 
 from faults.harness import assert_same, contents, environment, read_only, run, setting, stage
+from faults.test_kill_evaluate import write_what_models_leave
 
 pytestmark = pytest.mark.fault
 
@@ -72,16 +72,19 @@ def test_training_in_another_language(name: str, workspace: Path, same: Callable
     same("train", "rbm")
 
 
-def test_evaluation_without_utf8(
-    workspace: Path, undisturbed: Callable[..., tuple[Path, dict[str, bytes]]], same: Callable[..., None]
-) -> None:
-    """Labels and captions hold letters beyond ASCII."""
-    folder, outputs = undisturbed("evaluate", "boltzmann")
-    shutil.copytree(folder / "models", "models")
-    assert any(not content.isascii() for name, content in outputs.items() if name.endswith(".json"))
-    run(stage("evaluate", "boltzmann"), env=environment(**LOCALES["not UTF-8"]))
-    same("evaluate", "boltzmann")
-    assert json.loads(Path("reports/evaluate/boltzmann.json").read_text(encoding="utf-8"))
+def test_report_without_utf8(workspace: Path) -> None:
+    """It reads and writes letters beyond ASCII."""
+    write_what_models_leave()
+    page, titles = Path("reports/index.html"), Path("reports/figures/gnn/learned.json")
+    titles.write_text(
+        titles.read_text(encoding="utf-8").replace('"notes": []', '"notes": ["Sternhaufen, π und 日"]'), "utf-8"
+    )
+    run(stage("report"))
+    expected = page.read_bytes()
+    assert "π und 日" in expected.decode()
+    page.unlink()
+    run(stage("report"), env=environment(**LOCALES["not UTF-8"]))
+    assert page.read_bytes() == expected
 
 
 def test_pictures_without_utf8(tiny_folder: Path, tiny_data: Path) -> None:
