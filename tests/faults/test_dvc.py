@@ -12,7 +12,6 @@ from ruamel.yaml import YAML
 
 from faults.harness import (
     assert_same,
-    clock,
     contents,
     dvc,
     environment,
@@ -24,6 +23,7 @@ from faults.harness import (
     start,
     until,
 )
+from faults.wall_clock import clock
 
 pytestmark = pytest.mark.fault
 

@@ -1,12 +1,15 @@
 """A data stage is killed at its start, halfway and while it writes: the next leaves what an undisturbed one does."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import edit_params
 
 from faults.harness import (
+    Running,
     assert_same,
     contents,
     fail,
@@ -90,17 +93,15 @@ def test_preprocessed_pictures(tiny_folder: Path, tiny_data: Path) -> None:
     check(out, tiny_data)
 
 
-def worker_of(running: object, words: str) -> int:
-    """The number of a process that works for a stage."""
+def worker_of(running: Running, words: str) -> int:
+    """The number of a process that works for a stage, with these words in its command."""
     found: list[int] = []
 
     def look() -> bool:
-        for process in running.family[1:]:  # type: ignore[attr-defined]
-            try:
+        for process in running.family[1:]:
+            with suppress(psutil.Error):  # it has just ended
                 if words in " ".join(process.cmdline()):
                     found.append(process.pid)
-            except Exception:  # it has just ended
-                continue
         return bool(found)
 
     until(look, f"a worker {words}")

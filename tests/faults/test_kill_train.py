@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from faults.harness import clock, environment, kill, killed_at, pause, run, setting, stage, start
+from faults.harness import environment, kill, killed_at, pause, run, setting, stage, start
+from faults.wall_clock import clock
 
 pytestmark = pytest.mark.fault
 
