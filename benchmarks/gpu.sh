@@ -12,7 +12,7 @@ out=runs/gpu
 mkdir -p "$out"
 timeout 240 "$python" -m pytest -m gpu tests/gpu -q --durations=0 --junitxml="$out/tests.xml" >"$out/tests.txt" 2>&1
 tests=$?
-timeout 200 "$python" -m benchmarks.throughput --accelerator gpu --seconds 0.5 --rounds 2 >"$out/throughput.txt" 2>&1
+timeout 200 "$python" -m benchmarks.throughput --accelerator gpu >"$out/throughput.txt" 2>&1
 throughput=$?
 
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader

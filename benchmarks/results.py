@@ -68,7 +68,9 @@ class Row:
         return self.value <= self.goal if self.better == "lower" else self.value >= self.goal
 
 
-def write_results(name: str, rows: Sequence[Row], quick: bool = False, part: str | None = None) -> None:
+def write_results(
+    name: str, rows: Sequence[Row], quick: bool = False, part: str | None = None, program: str | None = None
+) -> None:
     """Print the rows as a table and write ``benchmarks/results/<name>.json``.
 
     Args:
@@ -77,6 +79,7 @@ def write_results(name: str, rows: Sequence[Row], quick: bool = False, part: str
         quick: only print: it was tried whether the benchmark runs.
         part: of the benchmark that was measured; rows of its other parts stay in the file. Each then says of which
             part it is, and at which commit, when and on which machine it was measured.
+        program: the module that was called, where it is not that of ``name``.
 
     Raises:
         ValueError: a value is not finite.
@@ -94,7 +97,7 @@ def write_results(name: str, rows: Sequence[Row], quick: bool = False, part: str
         measured = [row | {"part": part, "commit": commit, "date": date, "machine": _machine()} for row in measured]
         measured = sorted([row for row in kept if row["part"] != part] + measured, key=lambda row: row["part"])
     values = {
-        "command": f"python -m benchmarks.{name} {_portable(sys.argv[1:])}".rstrip(),
+        "command": f"python -m benchmarks.{program or name} {_portable(sys.argv[1:])}".rstrip(),
         "commit": commit,
         "date": date,
         "machine": _machine(),

@@ -49,16 +49,19 @@ def on_gpu(name: str) -> list[Row]:
 def on_device(name: str, device: torch.device) -> list[Row]:
     """Rows a second, waiting, memory, and what torch.compile gains, of steps with batches from the loader."""
     module, datamodule, section = build(name)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)  # those of the model before
     placed = SimpleNamespace(global_rank=0, world_size=1, strategy=SimpleNamespace(root_device=device))
     datamodule.trainer = placed
     module.to(device).train()
     module._trainer = one_process()
     step, loader = stepping(module), datamodule.train_dataloader()
     steps = min(STEPS, len(loader))
-    ready = list(islice(loader, steps))
-    seconds_per_step(step, ready[:WARM_UP], device)
-    loaded, alone = seconds_per_step(step, islice(loader, steps), device), seconds_per_step(step, ready, device)
+    seconds_per_step(step, islice(loader, WARM_UP), device)
+    loaded = seconds_per_step(step, islice(loader, steps), device)
     memory = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0
+    ready = list(islice(loader, steps))
+    alone = seconds_per_step(step, ready, device)
     module.losses = torch.compile(module.losses)
     seconds_per_step(step, ready[:WARM_UP], device)
     compiled = seconds_per_step(step, ready, device)

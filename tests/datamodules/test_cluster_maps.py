@@ -101,6 +101,22 @@ def test_further_passes_see_other_looks(tmp_path: Path) -> None:
     assert all(len(served[served[:, 0] == row, 1].unique()) > 1 for row in range(12))
 
 
+def test_the_looks_of_an_epoch_are_known_by_heart(tmp_path: Path) -> None:
+    """Map and look of each row in both passes, as they were before batches had a plan and maps stayed in the file."""
+    write_maps(tmp_path, [*["train", "val", "train"] * 3, "test", "train"])
+    data = ClusterMapsDataModule(tmp_path, batch_size=3, seed=1, statistics_passes=2)
+    data.setup()
+    loader = data._loader("train", shuffle=True)
+    loader.sampler.set_epoch(3)
+    expected = [
+        [[2, 0], [6, 0], [3, 2], [2, 1], [6, 0], [3, 0]],
+        [[10, 1], [8, 1], [0, 2], [10, 0], [8, 1], [0, 1]],
+    ]
+    for batch, rows in zip(loader, expected, strict=True):
+        assert batch["statistics"].tolist() == rows
+        assert torch.stack([batch["mass"][:, 0, 0, 0], look_of(batch["flux"])], 1).tolist() == rows[:3]
+
+
 def test_processes_share_the_looks_that_one_would_see(tmp_path: Path) -> None:
     write_maps(tmp_path, ["train"] * 12 + ["val", "test"])
     data = ClusterMapsDataModule(tmp_path, batch_size=4, seed=1, statistics_passes=1)

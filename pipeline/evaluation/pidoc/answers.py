@@ -33,7 +33,9 @@ def collected(
             if isinstance(model, LitPidocAgeDistance):
                 labels = [batch[name].to(model.device) for name in ("distance", "age")]
                 parts[-1]["z_true"] = model.net.targets.scale(*labels)
-    whole = {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]} | {"cluster": test["cluster"]}
+    names = list(parts[0])
+    whole = {name: torch.cat([part.pop(name).cpu() for part in parts]) for name in names}  # in memory once
+    whole["cluster"] = test["cluster"]
     return {name: (tensor[:, 0] if tensor.ndim == 4 else tensor.double()).numpy() for name, tensor in whole.items()}
 
 
