@@ -139,7 +139,7 @@ def best_of_training(
     """
     torch.manual_seed(seed)
     module = LitGNN(**model)
-    module.fit_statistics(SimpleNamespace(splits={"train": [train]}, units=None))
+    module.fit_statistics(SimpleNamespace(windows=lambda split: [train], units=None))
     train = both_ways(train)
     loader = TensorLoader(train, EpochSampler(len(train["charge"]), BATCH, shuffle=True, seed=seed))
     optimizer = torch.optim.AdamW(module.parameters(), model["lr"], weight_decay=model["weight_decay"], fused=True)

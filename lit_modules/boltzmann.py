@@ -74,7 +74,7 @@ class LitMachine(PictureReader):
         if data.settings.batch_size > len(images):
             warn(f"data.batch_size is {data.settings.batch_size}: each step sees all {len(images)} training pictures")
         self.net.start_from(symmetries(self.mean_bits(images).unflatten(-1, (size, size))).mean(0).flatten())
-        self.watched = images[:WATCHED]
+        self.watched = images[:WATCHED].clone()  # without the others
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Couplings, and biases, which do not decay: they hold the mean picture."""
