@@ -77,11 +77,14 @@ def fits_numbers(path: Path, most: int) -> int:
                 size = abs(cards.get("BITPIX", 8)) // 8 * cards.get("GCOUNT", 1) * (cards.get("PCOUNT", 0) + pixels)
                 seen = [cards.get(f"ZNAXIS{axis + 1}", 0) for axis in range(cards.get("ZNAXIS", 0))]
                 numbers += math.prod(seen) if seen else pixels
+                if min(size, numbers) < 0:
+                    raise InputError(f"{path}: a header that tells of less than nothing; mend it")
                 if numbers <= most:  # to reach the next header, all of this one's data are unpacked
                     file.seek(-(-size // BLOCK) * BLOCK, 1)
-    except (OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, EOFError, zlib.error, ValueError, OverflowError):
+        pass  # the reader says what is wrong
     return numbers
 
 
