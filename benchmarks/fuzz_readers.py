@@ -143,11 +143,11 @@ CSV_WORDS = (b",", b";", b"\t", b"#", b"\n\n", b"N_sim", b"mass", b"charge", b"(
 READERS = {
     "params": Reader(4, "params.yaml", read_params, seeds.params, of_bytes(YAML_WORDS)),
     "csv": Reader(110, "stars.csv", read_stars, seeds.tables, of_bytes(CSV_WORDS)),
-    "parquet": Reader(50, "stars.parquet", read_stars, seeds.parquet_tables, of_bytes()),
+    "parquet": Reader(5, "stars.parquet", read_stars, seeds.parquet_tables, of_bytes()),
     "hdf5": Reader(
         15, "stars.hdf5", read_stars, seeds.amuse_sets, of_bytes((b"attributes", b"keys", b"**", b"base('"))
     ),
-    "catalogue": Reader(50, "catalogue.csv", read_catalogue, seeds.catalogues, of_bytes(CSV_WORDS)),
+    "catalogue": Reader(95, "catalogue.csv", read_catalogue, seeds.catalogues, of_bytes(CSV_WORDS)),
     "png": Reader(150, "picture.png", read_picture, seeds.png_pictures, of_png),
     "pictures": Reader(110, "picture.jpg", read_picture, seeds.pictures, of_bytes()),
     "dicom": Reader(40, "picture.dcm", read_picture, seeds.dicom_pictures, of_bytes()),
