@@ -148,7 +148,7 @@ def too_slow(number: int, frame: FrameType | None) -> None:
 def trial(name: str, place: Path, state: mmap.mmap) -> Callable[[bytes], None]:
     """What is done with each input."""
     reader, numbers = READERS[name], [0, 0, 0.0, 0.0]
-    for content in reader.seeds():
+    for content in reader.good():
         refused(reader, content, place)  # imports are no input's fault
     limit = int(memory_now() + MEGABYTES) << 20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -196,18 +196,17 @@ def by_coverage(name: str, tried: Callable[[bytes], None], inputs: int, seed: in
     reader = READERS[name]
     corpus = place / "corpus"
     corpus.mkdir()
-    for number, content in enumerate(reader.seeds()):
+    for number, content in enumerate(reader.good()):
         (corpus / str(number)).write_bytes(content)
 
     def changed(content: bytes, most: int, seed: int) -> bytes:
         random = Random(seed)
-        changed = (
-            reader.changed(content, random) if random.random() < 0.6 else atheris.Mutate(content, len(content) + 8)
-        )
-        return changed[:most]
+        ours = random.random() < 0.6
+        return (reader.changed(content, random) if ours else atheris.Mutate(content, len(content) + 8))[:most]
 
     options = [f"-runs={inputs}", f"-seed={seed}", "-timeout=0", "-rss_limit_mb=0", "-max_len=65536", "-verbosity=0"]
-    atheris.Setup(["fuzz", *options, str(corpus)], tried, custom_mutator=changed)
+    kept = f"-artifact_prefix={place}/"  # what libFuzzer itself finds slow; else beside the code
+    atheris.Setup(["fuzz", *options, kept, str(corpus)], tried, custom_mutator=changed)
     atheris.Fuzz()
 
 
@@ -228,7 +227,7 @@ def drawn(reader: Reader) -> Any:
     """Hypothesis' strategy: a good file made worse, or any bytes."""
     from hypothesis import strategies as st
 
-    worse = st.builds(reader.changed, st.sampled_from(reader.seeds()), st.randoms(use_true_random=False))
+    worse = st.builds(reader.changed, st.sampled_from(reader.good()), st.randoms(use_true_random=False))
     return st.one_of(worse, worse, worse, st.binary(max_size=200))
 
 

@@ -11,8 +11,8 @@ from random import Random
 Mutation = Callable[[bytes, Random], bytes]
 
 NUMBERS = (
-    b"0", b"-1", b"1", b"255", b"65536", b"2147483647", b"4294967296", b"99999999999999999999", b"1e308", b"1e-320",
-    b"nan", b"inf", b"-0.0", b"0x10", b"1" * 5000,
+    b"0", b"-1", b"-2880", b"1", b"255", b"65536", b"2147483647", b"4294967296", b"99999999999999999999", b"1e308",
+    b"1e-320", b"nan", b"inf", b"-0.0", b"0x10", b"1" * 5000,
 )  # fmt: skip
 BYTES = (b"\0", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b"\r\n", b'"', b"'", b"{", b"[", b"\\", b"../", b" " * 80)
 SHORT = 1 << 16  # longer inputs only cost time

@@ -70,7 +70,7 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted: run the same command again to go on", file=sys.stderr)
+        print(f"interrupted: {AGAIN}", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         said = trouble(error)

@@ -80,7 +80,8 @@ def _client(workers: int) -> "Client":
         raise InputError("runtime.parallel_backend: no dask here; pip install 'dask[distributed]'") from error
     address = dask.config.get("scheduler-address", None)
     if not address:
-        return Client(n_workers=workers, threads_per_worker=1)
+        page = "127.0.0.1:0"  # of Dask's own page: without an address it is open to the network
+        return Client(n_workers=workers, threads_per_worker=1, dashboard_address=page)
     try:
         client = Client(address)
         client.wait_for_workers(1, timeout=PATIENCE)

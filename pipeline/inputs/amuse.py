@@ -43,18 +43,23 @@ def read_amuse(path: Path) -> tuple["pl.DataFrame", StarUnits, list[str]]:
 
 
 def _refuse_other_files(file: Any, path: Path) -> None:
-    """A file may name others, whose numbers then seem to be its own."""
+    """A file may name others, whose numbers then seem to be its own, or name the same numbers a thousand times."""
     import h5py
 
     def leads_away(name: str, link: Any) -> str | None:
-        return f"{name} is a link to" if isinstance(link, h5py.ExternalLink) else None
+        if isinstance(link, h5py.SoftLink):
+            return f"{name} is a link to another place"
+        return f"{name} is a link to another file" if isinstance(link, h5py.ExternalLink) else None
 
     def lies_away(name: str, each: Any) -> str | None:
-        return f"{name} lies in" if isinstance(each, h5py.Dataset) and (each.external or each.is_virtual) else None
+        if h5py.h5o.get_info(each.id).rc > 1:
+            return f"{name} has several names"
+        outside = isinstance(each, h5py.Dataset) and (each.external or each.is_virtual)
+        return f"{name} lies in another file" if outside else None
 
-    found = file.visititems_links(leads_away) or file.visititems(lies_away)  # each ends with the first
+    found = lies_away("/", file) or file.visititems_links(leads_away) or file.visititems(lies_away)
     if found:
-        raise InputError(f"{path}: {found} another file; save it with its own numbers")
+        raise InputError(f"{path}: {found}; save it with its own numbers")
 
 
 def _read(file: Any, path: Path) -> tuple["pl.DataFrame", StarUnits, list[str]]:

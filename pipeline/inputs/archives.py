@@ -89,9 +89,11 @@ def open_files(source: Path) -> Iterator[list[File]]:
             yield files
     else:
         with _readable(source):
-            tape = tarfile.open(fileobj=_unpacked(source), mode="r:")
-            files = list(_tar(source, tape))
-        with tape:
+            stream = _unpacked(source)
+        with stream:
+            with _readable(source):
+                tape = tarfile.open(fileobj=stream, mode="r:")
+                files = list(_tar(source, tape))
             yield files
 
 

@@ -4,6 +4,8 @@ import bz2
 import gzip
 import math
 import re
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import IO, Any
@@ -77,11 +79,14 @@ def fits_numbers(path: Path, most: int) -> int:
                 size = abs(cards.get("BITPIX", 8)) // 8 * cards.get("GCOUNT", 1) * (cards.get("PCOUNT", 0) + pixels)
                 seen = [cards.get(f"ZNAXIS{axis + 1}", 0) for axis in range(cards.get("ZNAXIS", 0))]
                 numbers += math.prod(seen) if seen else pixels
+                if min(size, numbers) < 0:
+                    raise InputError(f"{path}: a header that tells of less than nothing; mend it")
                 if numbers <= most:  # to reach the next header, all of this one's data are unpacked
                     file.seek(-(-size // BLOCK) * BLOCK, 1)
-    except (OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, EOFError, zlib.error, ValueError, OverflowError):
+        pass  # the reader says what is wrong
     return numbers
 
 
@@ -107,7 +112,7 @@ def parquet_numbers(path: Path, most: int) -> int:
     """Rows times columns of a Parquet file, by its footer, and, if these are not too many, the letters of its texts.
 
     Raises:
-        InputError: fields hold lists, whose lengths the footer does not tell.
+        InputError: fields hold lists, whose lengths the footer does not tell, or pages are broken.
     """
     import polars as pl
 
@@ -118,11 +123,20 @@ def parquet_numbers(path: Path, most: int) -> int:
             raise InputError(f"{path}: fields that hold lists; give a table with one number in each field")
         numbers = int(table.select(pl.len()).collect().item()) * len(columns)
         texts = [name for name, kind in columns.items() if kind == pl.String]
+        if numbers <= most:
+            _read_elsewhere(path)
         if numbers <= most and texts:  # a text that is stored once may stand in every row
             numbers += table.select(pl.sum_horizontal(pl.col(texts).str.len_bytes().sum())).collect().item()
         return numbers
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return 0  # the reader says what is wrong
+
+
+def _read_elsewhere(path: Path) -> None:
+    """Let another process read a Parquet file: where a page is longer than any memory, polars ends the process."""
+    command = (sys.executable, "-c", "import polars, sys; polars.read_parquet(sys.argv[1])", path)
+    if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode < 0:
+        raise InputError(f"{path}: a Parquet file with a broken page; save it again")
 
 
 def hdf5_numbers(path: Path) -> int:

@@ -1,5 +1,6 @@
 """Section nbody of params.yaml: simulations of N bodies."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -36,7 +37,7 @@ class NBody(Section):
     @classmethod
     def _divides_t_end(cls, dt: float, info: ValidationInfo) -> float:
         steps = info.data.get("t_end", dt) / dt
-        if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
+        if not math.isfinite(steps) or round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
             raise ValueError(f"t_end = {info.data['t_end']} is no whole number of such steps; change one of them")
         return dt
 

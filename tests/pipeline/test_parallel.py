@@ -3,6 +3,7 @@ import signal
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline import parallel
@@ -29,7 +30,11 @@ def test_a_stage_beside_others_has_its_share_of_the_cores(monkeypatch: pytest.Mo
 def test_dask_does_it_too() -> None:
     pytest.importorskip("distributed")
     runtime = RUNTIME.model_copy(update={"parallel_backend": "dask"})
-    assert list(parallel.in_parallel(abs, [(-k,) for k in range(5)], runtime, "")) == [0, 1, 2, 3, 4]
+    found = parallel.in_parallel(abs, [(-k,) for k in range(5)], runtime, "")
+    assert next(found) == 0
+    ports = [each.laddr.ip for each in psutil.Process().net_connections() if each.status == psutil.CONN_LISTEN]
+    assert set(ports) == {"127.0.0.1"}, "open to the network"
+    assert list(found) == [1, 2, 3, 4]
 
 
 def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
