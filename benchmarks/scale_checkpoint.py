@@ -4,6 +4,7 @@ import argparse
 import json
 import statistics
 import time
+from typing import Any
 
 from pipeline.settings.load import load_params
 from pipeline.train import build
@@ -18,7 +19,8 @@ def main() -> None:
     parser.add_argument("model", choices=MODELS)
     name = parser.parse_args().model
     training = build(name, load_params("params.yaml"))
-    trainer, file = training.trainer, training.checkpoint
+    trainer: Any = training.trainer
+    file = training.checkpoint
     own = [each for each in trainer.callbacks if type(each).__module__.startswith("pipeline.training")]
     trainer.callbacks = own  # the tracker's have no state, and want a run
     trainer.fit_loop.max_epochs = 1

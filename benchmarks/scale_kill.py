@@ -67,6 +67,11 @@ def _lost_by_drawing(rng: random.Random) -> list[float]:
 
 
 def lost(folder: Path, kept: str, rng: random.Random, module: str, *arguments: str) -> float:
+    """Seconds from the newest file that is kept, or the start, to the kill of ``python -m module``.
+
+    Raises:
+        RuntimeError: it failed before.
+    """
     began = time.time()
     process = start(folder, module, *arguments)
     with suppress(TimeoutExpired):
