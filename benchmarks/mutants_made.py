@@ -45,7 +45,7 @@ class Mutant:
         line: of the change.
         source: the whole file, changed.
         change: the changed lines.
-        compiled: it stands in a function of numba, whose lines no coverage sees.
+        unseen: coverage does not tell who uses it: in a function of numba, or outside of all, where a line runs once.
     """
 
     room: str
@@ -53,7 +53,7 @@ class Mutant:
     line: int
     source: str
     change: str
-    compiled: bool
+    unseen: bool
 
 
 def key(mutant: Mutant) -> str:
@@ -126,6 +126,8 @@ def guards(argument: Any) -> bool:
 
 def changed(room: str, path: str, module: Any, mutation: Any) -> Mutant | None:
     """The mutant of a mutation; none if it is no program."""
+    import libcst as cst
+
     source = module.deep_replace(mutation.original_node, mutation.mutated_node).code
     try:
         compile(source, path, "exec")
@@ -137,5 +139,5 @@ def changed(room: str, path: str, module: Any, mutation: Any) -> Mutant | None:
     ]
     line = int(lines[0].split()[1].removeprefix("-").partition(",")[0])
     inside = mutation.contained_by_top_level_function
-    compiled = "njit" in module.code and inside is not None and "njit" in module.code_for_node(inside)
-    return Mutant(room, path, line, source, "\n".join(lines[1:]), compiled)
+    unseen = not isinstance(inside, cst.FunctionDef) or "njit" in module.code_for_node(inside)
+    return Mutant(room, path, line, source, "\n".join(lines[1:]), unseen)

@@ -91,10 +91,10 @@ class Reach:
     seconds: Mapping[str, float]
 
     def of(self, mutant: Mutant) -> list[str]:
-        """Tests that run the changed line, the quickest first; of code that coverage does not see, the file's."""
+        """Tests that run the changed line, the quickest first; of what coverage does not tell, the file's."""
         lines = self.tests.get(mutant.path, {})
         names = set(lines.get(str(mutant.line), []))
-        if mutant.compiled or not names:
+        if mutant.unseen or not names:
             names = {name for line in lines.values() for name in line}
         quickest = sorted(names & self.seconds.keys(), key=lambda name: (self.seconds[name], name))
         total, chosen = 0.0, []

@@ -67,8 +67,7 @@ def all_knowing_reader(folder: Path) -> list[Row]:
     stated = np.array(Parallel(-1)(delayed(best_maps)(raw, row, clusters) for row in range(len(mass))))
     rows = []
     for k, told in enumerate(("every parameter", "every parameter and all stars above 1 Lsun")):
-        true, read = mass.astype(float), stated[:, k]
-        error = binned_error(true.ravel(), read.ravel(), MASS_BINS, percent)
+        error = binned_error(mass.astype(float).ravel(), stated[:, k].ravel(), MASS_BINS, percent)
         note = f"over {REALISATIONS} clusters drawn anew with the parameters of each test map"
         rows.append(Row(f"a reader told {told}: mass per pixel", error, "%", None, None, "lower", note))
     return rows

@@ -1,26 +1,25 @@
-"""Scale and failure: steps of several processes, memory, rates, kills; and what faults, fuzz and mutants have found.
+"""Scale and failure: steps of several processes, memory, rates, kills; and what tests, fuzz and mutants have found.
 
-Run after `dvc repro` (it reads the data and models of the chain), on an idle machine. Parts faults, fuzz and mutants
-read what `pytest -m fault --junitxml runs/faults.xml`, benchmarks.fuzz and benchmarks.mutants have left:
+Run after `dvc repro` (it reads the data and models of the chain), on an idle machine. Parts faults, tests, fuzz and
+mutants read what pytest, benchmarks.fuzz and benchmarks.mutants have left, and name the command where it is missing:
 python -m benchmarks.scale --part memory
 """
 
 import argparse
 import json
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree
 
 from benchmarks.results import RESULTS, Row, write_results
 from benchmarks.scale_kill import kill_rows
 from benchmarks.scale_memory import memory_rows
 from benchmarks.scale_processes import process_rows
 from benchmarks.scale_rates import rate_rows
-from pipeline.errors import InputError, run
+from benchmarks.scale_tests import fault_rows, slow_rows, there
+from pipeline.errors import run
 
-FAULTS, FUZZ = Path("runs/faults.xml"), Path("runs/fuzz/fuzz.json")
-KINDS, INPUTS, KILLED = 25, 1_000_000, 90.0  # goals: kinds of faults, inputs of the fuzzer, percent of the mutants
+FUZZ = Path("runs/fuzz/fuzz.json")
+INPUTS = 1_000_000  # goal of the fuzzer
 
 
 def main() -> None:
@@ -33,27 +32,9 @@ def main() -> None:
         write_results("scale", PARTS[part](), args.quick, part)
 
 
-def fault_rows() -> list[Row]:
-    """Kinds of faults after which nothing was lost: functions of tests/faults whose cases all passed."""
-    outcome = defaultdict(list)
-    for case in ElementTree.parse(_there(FAULTS, "pytest -m fault --junitxml runs/faults.xml")).iter("testcase"):
-        kind = case.attrib["name"].partition("[")[0]
-        outcome[kind].append(next((child.tag for child in case if child.tag in ("failure", "error", "skipped")), ""))
-    lost = [kind for kind, each in outcome.items() if {"failure", "error"} & set(each)]
-    skipped = [kind for kind, each in outcome.items() if set(each) == {"skipped"}]
-    kept = len(outcome) - len(lost) - len(skipped)
-    cases = sum(map(len, outcome.values()))
-    told = [f"{what}: {', '.join(kinds)}" for what, kinds in (("lost", lost), ("skipped", skipped)) if kinds]
-    note = "; ".join([f"{cases} cases", *told])
-    return [
-        Row("kinds of faults with nothing lost", kept, "", None, KINDS, "higher", note),
-        Row("kinds of faults with something lost", len(lost), "", None, 0, "lower"),
-    ]
-
-
 def fuzz_rows() -> list[Row]:
     """Inputs that a reader answered or refused in one line, the slowest and the largest."""
-    readers = json.loads(_there(FUZZ, "python -m benchmarks.fuzz").read_text(encoding="utf-8"))
+    readers = json.loads(there(FUZZ, "python -m benchmarks.fuzz").read_text(encoding="utf-8"))
     engines = [engine for reader in readers for engine in reader["engines"]]
     found = sum(len(reader["findings"]) for reader in readers)
     each = ", ".join(f"{r['reader']} {sum(e['inputs'] for e in r['engines'])}" for r in readers)
@@ -67,15 +48,9 @@ def fuzz_rows() -> list[Row]:
 
 def mutant_rows() -> list[Row]:
     """Mutants killed, of all rooms."""
-    file = _there(RESULTS / "mutants.json", "python -m benchmarks.mutants")
+    file = there(RESULTS / "mutants.json", "python -m benchmarks.mutants")
     first = json.loads(file.read_text(encoding="utf-8"))["rows"][0]
-    return [Row("mutants killed", first["value"], "%", None, KILLED, "higher", first["note"])]
-
-
-def _there(file: Path, command: str) -> Path:
-    if not file.exists():
-        raise InputError(f"{file}: no such file; `{command}` makes it")
-    return file
+    return [Row("mutants killed", first["value"], "%", None, first["goal"], "higher", first["note"])]
 
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
@@ -84,6 +59,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "rates": rate_rows,
     "kill": kill_rows,
     "faults": fault_rows,
+    "tests": slow_rows,
     "fuzz": fuzz_rows,
     "mutants": mutant_rows,
 }

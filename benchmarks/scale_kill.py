@@ -1,4 +1,7 @@
-"""Work that a SIGKILL takes from a stage: from the last checkpoint or finished block to the kill, at drawn times."""
+"""Work that a SIGKILL takes from a stage, at drawn times, and the share of a training that its checkpoints take.
+
+The work lost is that from the last checkpoint or finished block to the kill.
+"""
 
 import json
 import os
@@ -10,13 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from subprocess import TimeoutExpired
 
-from benchmarks.chain import ROOT, make_folder
+from benchmarks.chain import ROOT, RUNS, make_folder
 from benchmarks.results import RESULTS, Row
-from benchmarks.scale_watch import start
+from benchmarks.scale_watch import start, watched
+from pipeline.training.resume import LEAST_SECONDS
 
 KILLS = 2  # of a stage
 EARLIEST, LATEST = 20.0, 50.0  # seconds after its start
-GOAL = 60.0  # seconds
+GOAL, GOAL_SHARE = 60.0, 5.0  # seconds; percent
 TRAININGS = {"pidoc-mass": "clusters", "gnn": "nbody"}
 
 
@@ -32,6 +36,7 @@ def kill_rows() -> list[Row]:
         ),
         _row("data stages", max(drawn), f"generate_clusters, killed in a block: {_told(drawn)}"),
         _row("evaluations", longest, "CPU time of the longest: it begins anew"),
+        *(_share(model) for model in TRAININGS),
     ]
 
 
@@ -51,26 +56,42 @@ def _lost_by_training(model: str, data: str, rng: random.Random) -> list[float]:
     place.parent.mkdir(exist_ok=True)
     if not place.exists():
         place.symlink_to(ROOT / "data" / data)
-    return [_lost(folder, "runs/train/*/*/last.ckpt", rng, "pipeline.train", model) for _ in range(KILLS)]
+    return [lost(folder, "runs/train/*/*/last.ckpt", rng, "pipeline.train", model) for _ in range(KILLS)]
 
 
 def _lost_by_drawing(rng: random.Random) -> list[float]:
     """Seconds since the last block of generate_clusters was written."""
     folder = make_folder("scale-kill-maps", {})
     shutil.rmtree(folder / "runs", ignore_errors=True)
-    return [_lost(folder, "runs/**/*.*", rng, "pipeline.generate_clusters") for _ in range(KILLS)]
+    return [lost(folder, "runs/generate_clusters/*/*.csv", rng, "pipeline.generate_clusters") for _ in range(KILLS)]
 
 
-def _lost(folder: Path, kept: str, rng: random.Random, module: str, *arguments: str) -> float:
+def lost(folder: Path, kept: str, rng: random.Random, module: str, *arguments: str) -> float:
+    """Seconds from the newest file that is kept, or the start, to the kill of ``python -m module``.
+
+    Raises:
+        RuntimeError: it failed before.
+    """
     began = time.time()
     process = start(folder, module, *arguments)
     with suppress(TimeoutExpired):
-        process.wait(rng.uniform(EARLIEST, LATEST))
-        return 0.0  # it has ended before
+        if process.wait(rng.uniform(EARLIEST, LATEST)):
+            raise RuntimeError(f"{module} ended with status {process.returncode} before it was killed")
+        return 0.0  # it was done
     killed = time.time()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     return killed - max([began, *(file.stat().st_mtime for file in folder.glob(kept))])
+
+
+def _share(model: str) -> Row:
+    """Of the time of a training, in the folder in which it was killed."""
+    output = watched(RUNS / f"scale-kill-{model}", "benchmarks.scale_checkpoint", model).output
+    found = json.loads(output.splitlines()[-1])
+    seconds = found["seconds"]
+    note = f"{1000 * seconds:.0f} ms for {found['bytes'] / 1e6:.1f} MB, at most one each {LEAST_SECONDS:g} s"
+    share = 100 * seconds / LEAST_SECONDS
+    return Row(f"{model}: time spent on checkpoints for resuming", share, "%", None, GOAL_SHARE, "lower", note)
 
 
 def _longest_evaluation() -> float:

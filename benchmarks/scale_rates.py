@@ -26,8 +26,8 @@ def rate_rows() -> list[Row]:
         sizes = (whole // PART // SMALL, 2 * whole // PART // SMALL, whole // PART)
         measured = [_measured(name, size, stages) for size in sizes]
         for what, unit, k in (("CPU time", "min", 0), ("disk", "GB", 1), ("memory", "GB", 2)):
-            planned = _line(sizes[:2], [each[k] for each in measured[:2]], sizes[2])
-            at_whole = _line((sizes[0], sizes[2]), (measured[0][k], measured[2][k]), whole)
+            planned = line(sizes[:2], [each[k] for each in measured[:2]], sizes[2])
+            at_whole = line((sizes[0], sizes[2]), (measured[0][k], measured[2][k]), whole)
             found = measured[2][k]
             note = f"at {sizes[2]}: {found:.3g} {unit} measured, {planned:.3g} planned from {sizes[0]} and {sizes[1]}"
             rows.append(Row(f"{whole:g} {name}: {what}, planned", at_whole, unit, None, None, "lower", note))
@@ -53,7 +53,7 @@ def _bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _line(sizes: Sequence[int], values: Sequence[float], size: int) -> float:
+def line(sizes: Sequence[int], values: Sequence[float], size: int) -> float:
     """The straight line through two points, at ``size``."""
     slope = (values[1] - values[0]) / (sizes[1] - sizes[0])
     return values[0] + slope * (size - sizes[0])

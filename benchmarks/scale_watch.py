@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,20 +48,21 @@ def watched(folder: Path, module: str, *arguments: str) -> Watched:
         RuntimeError: it failed.
     """
     before, anonymous, resident = time_of_children(), 0, 0
-    process = start(folder, module, *arguments, stdout=subprocess.PIPE)
-    while process.poll() is None:
-        now = _memory(process.pid)
-        anonymous, resident = max(anonymous, now[0]), max(resident, now[1])
-        time.sleep(EVERY)
-    if process.returncode:
-        raise RuntimeError(f"{module} ended with status {process.returncode}")
-    assert process.stdout is not None
-    output = process.stdout.read()
-    return Watched(anonymous / 1e6, resident / 1e6, time_of_children() - before, output)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
+        process = start(folder, module, *arguments, stdout=printed)
+        while process.poll() is None:
+            now = _memory(process.pid)
+            anonymous, resident = max(anonymous, now[0]), max(resident, now[1])
+            time.sleep(EVERY)
+        if process.returncode:
+            raise RuntimeError(f"{module} ended with status {process.returncode}")
+        printed.seek(0)
+        output = printed.read()
+    return Watched(anonymous / 1e9, resident / 1e9, time_of_children() - before, output)
 
 
 def _memory(process: int) -> tuple[int, int]:
-    """Anonymous and resident kB of a process and its children."""
+    """Anonymous and resident bytes of a process and its children."""
     anonymous = resident = 0
     try:
         family = [process, *(child.pid for child in psutil.Process(process).children(recursive=True))]
@@ -71,6 +73,6 @@ def _memory(process: int) -> tuple[int, int]:
             text = Path(f"/proc/{each}/smaps_rollup").read_text(encoding="utf-8")
         except OSError:  # it has ended
             continue
-        kilobytes = {line.split()[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
-        anonymous, resident = anonymous + kilobytes["Anonymous:"], resident + kilobytes["Rss:"]
+        found = {line.split()[0]: 1024 * int(line.split()[1]) for line in text.splitlines()[1:]}
+        anonymous, resident = anonymous + found["Anonymous:"], resident + found["Rss:"]
     return anonymous, resident

@@ -11,8 +11,8 @@ from benchmarks.mutants_made import ROOMS, Mutant, files_of
 from benchmarks.mutants_tested import TEST_SECONDS, Reach
 
 
-def mutant(room: str, line: int, compiled: bool = False) -> Mutant:
-    return Mutant(room, "pipeline/a.py", line, "", "", compiled)
+def mutant(room: str, line: int, unseen: bool = False) -> Mutant:
+    return Mutant(room, "pipeline/a.py", line, "", "", unseen)
 
 
 def test_a_file_belongs_to_one_room() -> None:
@@ -26,7 +26,7 @@ def test_tests_that_reach_the_line_run_the_quickest_first() -> None:
     seconds = {"slow": 0.7 * TEST_SECONDS, "quick": 0.1, "endless": 0.8 * TEST_SECONDS, "other": 0.2}
     reach = Reach({"pipeline/a.py": lines}, seconds)
     assert reach.of(mutant("physics", 3)) == ["quick", "slow"]
-    assert reach.of(mutant("physics", 9, compiled=True)) == ["quick", "other", "slow"]
+    assert reach.of(mutant("physics", 9, unseen=True)) == ["quick", "other", "slow"]
     assert reach.of(mutant("physics", 4)) == ["quick", "other", "slow"], "nothing is known of the line"
     assert Reach({}, seconds).of(mutant("physics", 3)) == []
 
@@ -62,3 +62,11 @@ def figure(x):
         "return list(zip(x, strict=True))",
     }  # fmt: skip
     assert all(ast.parse(change.source) for change in found if change)
+
+
+def test_what_runs_at_import_is_for_all_tests_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mutmut")
+    (tmp_path / "a.py").write_text("MOST = 3\n\ndef f(x):\n    return x < MOST\n\nclass A:\n    size = 5\n")
+    monkeypatch.setattr(mutants_made, "ROOT", tmp_path)
+    found = [mutants_made.changed("physics", "a.py", *each) for each in mutants_made.mutations("a.py")]
+    assert {(each.line, each.unseen) for each in found if each} == {(1, True), (4, False), (7, True)}

@@ -7,7 +7,7 @@ import torch
 from torch_geometric.utils import erdos_renyi_graph, to_dense_adj
 
 from lit_modules.networks.spectral.laplacian import fourier_basis, normalized_laplacian
-from lit_modules.spectral import LitSpectral
+from lit_modules.spectral import LitSpectral, starry
 from pipeline.errors import InputError
 
 
@@ -91,3 +91,11 @@ def test_a_channel_that_is_one_number_is_refused(channel: int, name: str) -> Non
     tensors["signal"][..., channel] = 0.65
     with pytest.raises(InputError, match=rf"stars\.csv: {name}.* is the same for all stars"):
         module().fit_statistics(training(tensors))
+
+
+def test_a_small_field_fills_its_picture_as_a_large_one_does() -> None:
+    torch.manual_seed(2)
+    position, brightness = torch.randn(2, 20, 2), torch.rand(2, 20)
+    both = starry(position * torch.tensor([1.0, 0.1])[:, None, None], brightness)
+    alone = torch.cat([starry(position[[k]], brightness[[k]]) for k in range(2)])
+    assert torch.allclose(both, alone, atol=1e-5)

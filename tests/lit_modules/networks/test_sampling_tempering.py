@@ -80,3 +80,12 @@ def test_a_start_of_infinite_energy_is_named() -> None:
 
     with pytest.raises(EnergyError, match="not finite"):
         parallel_tempering(wall, metropolis(wall, gaussian_walk(1.0)), torch.zeros(2, 3, 1), 1, torch.ones(2))
+
+
+def test_at_one_energy_every_exchange_that_is_tried_is_made() -> None:
+    """Seven steps: one pair of three temperatures is tried four times, the other three times."""
+    kernel = metropolis(lambda state: 0 * state[..., 0], gaussian_walk(0.1))
+    start, betas = torch.zeros(3, 5, 2), torch.tensor([1.0, 0.5, 0.1])
+    chains, exchanged = parallel_tempering(lambda state: 0 * state[..., 0], kernel, start, 7, betas, generator=seeded())
+    assert exchanged.tolist() == [1.0, 1.0]
+    assert (chains.acceptance == 1).all()

@@ -238,3 +238,11 @@ def test_matrix_function_is_the_polynomial() -> None:
     matrix = random_graphs(3, 5, 5)
     cubes = matrix_function(matrix, lambda x: torch.stack([x**2, x**3], -1))
     assert torch.allclose(cubes[:, 0], matrix @ matrix) and torch.allclose(cubes[:, 1], matrix @ matrix @ matrix)
+
+
+@pytest.mark.parametrize("filter_", ["spline", "plain_spline", "chebyshev"])
+def test_a_fresh_network_keeps_the_variance_of_a_white_signal(filter_: str) -> None:
+    torch.manual_seed(4)
+    network = SpectralNetwork(settings(filter=filter_, coefficients=8, hidden=200))
+    for response in network.responses(torch.linspace(0, 2, 500)):
+        assert response.square().sum(-2).mean().item() == pytest.approx(1, rel=0.1)

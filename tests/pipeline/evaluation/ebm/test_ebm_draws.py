@@ -3,6 +3,7 @@
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from toy import MASS, Toy
 
 from lit_modules.networks.energy.box import unit_grid
 from pipeline.evaluation.ebm.draws import Window, box_draws, posterior_draws, quantities
-from pipeline.evaluation.ebm.measures import Seen
+from pipeline.evaluation.ebm.measures import LOG_LIGHT, Seen, seen
 
 
 def truncated(mean: float, sigma: float) -> object:
@@ -67,6 +68,19 @@ def test_quantities_of_draws() -> None:
     for name, value in expected.items():
         assert found[name].item() == pytest.approx(value, rel=1e-4)
     assert found["mass_to_light"].item() == pytest.approx(1e3 / (0.4 * math.pi), rel=1e-4)
+
+
+def test_the_light_of_the_truth_is_that_of_the_clean_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Seen, "of", lambda model, statistics, truth, nodes, generator: (statistics, truth))
+    looks = torch.zeros(2, 3, 5)  # two maps in three looks
+    looks[:, :, LOG_LIGHT] = torch.tensor([[-3.0, 5.0, 6.0], [-2.0, 5.0, 7.0]])
+    labels = {"distance": torch.tensor([10.0, 20.0]), "age": torch.tensor([7.0, 3.0]), "field": torch.tensor([3.0, 4])}
+    data = SimpleNamespace(splits={"test": {**labels, "statistics": looks}})
+    statistics, truth = seen(Toy(0.1), data, "test", 2, 8, torch.Generator())  # type: ignore[arg-type, misc]
+    assert statistics[:, LOG_LIGHT].tolist() == [6, 7]
+    assert truth["field_mass"].tolist() == pytest.approx([1e3, 1e4])
+    light = [4 * math.pi * 100 * 1e-3, 4 * math.pi * 400 * 1e-2]
+    assert truth["mass_to_light"].tolist() == pytest.approx([1e3 / light[0], 1e4 / light[1]], rel=1e-4)
 
 
 def seen_by(width: float) -> Seen:

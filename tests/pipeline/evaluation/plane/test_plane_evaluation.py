@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -78,6 +79,13 @@ def test_minimised_latent_is_the_distance_to_the_curve(ellipse: EllipseEnergy) -
 
 
 @torch.no_grad()
+def test_the_grid_of_the_second_coordinate_reaches_both_sides() -> None:
+    """An energy that is lowest where the two coordinates are opposite, on four cells of the second."""
+    opposite = SimpleNamespace(joint=lambda y, z: (y[..., 0] + y[..., 1]).square() + 0 * z)
+    first = torch.tensor([-0.75, -0.25, 0.25, 0.75])
+    assert two_step_minima(opposite, first, nodes=4).tolist() == [0.0] * 4
+
+
 def test_chains_follow_the_energy_whatever_the_sampler(ellipse: EllipseEnergy) -> None:
     params = load_params(ROOT / "params.yaml").model_section("ebm-plane")
     evaluate = params.evaluate.model_copy(update={"chains": 32, "steps": 900, "burn_in": 100, "temperatures": 3})

@@ -71,6 +71,7 @@ def test_a_system_moves_the_same_alone_and_among_others(stars: int) -> None:
     """Also where a lane has to wait for its second system."""
     x, v, mass = random_systems(70, stars)
     together = integrate_adaptively(x, v, mass, **SETTINGS | {"steps": 2})
+    assert together[2].dtype == np.int64, "numbers of steps"
     for k in (0, 66, 69):
         alone = integrate_adaptively(x[k : k + 1], v[k : k + 1], mass[k : k + 1], **SETTINGS | {"steps": 2})
         for whole, part in zip(together, alone, strict=True):
