@@ -35,7 +35,7 @@ def is_whole(file: Path) -> bool:
 
 def next_step(folder: Path, run_id: str) -> int:
     """The step of W&B at which a run goes on whose parts so far lie in the folder; 0 of a new one."""
-    parts = folder.glob(f"offline-run-*-{run_id}/run-{run_id}.wandb")
+    parts = folder.glob(f"offline-run-*-{run_id}*/run-{run_id}.wandb")  # W&B numbers those of one second: -1, -2
     steps = [record.history.step.num for part in parts for record in records(part) if record.HasField("history")]
     return max(steps, default=-1) + 1
 
