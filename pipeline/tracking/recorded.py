@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 HEADER = 7  # bytes, of the file and of each chunk: checksum, length, kind
 BLOCK = 32_768  # bytes; a chunk lies in one block, a record may need several
 LAST = (1, 4)  # kinds of chunks that end a record: the only one, the last one
-SECONDS_TO_WRITE = 5.0  # wandb.finish() may return before its process has written the end
+SECONDS_TO_WRITE = 15.0  # wandb.finish() may return before its process has written the end
 
 
 def becomes_whole(file: Path) -> bool:
