@@ -22,7 +22,6 @@ EQUAL: dict[str, dict[str, object]] = {
     "spectral": {},
     "autoencoder-healthy": {},
     "autoencoder-covid": {},
-    "ebm-plane": {},
     "ebm": {"ebm.model.dropout": 0.0},
     "pidoc-age-distance": {"pidoc-age-distance.model.dropout": 0.0},
 }
